@@ -1,0 +1,311 @@
+package fastjson
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+)
+
+// ErrType is wrapped by errors about a value that does not fit where it should go.
+var ErrType = errors.New("wrong type")
+
+// Unmarshal reads data into what v points to. An error leaves v partly set.
+func Unmarshal(data []byte, v any) error {
+	to := reflect.ValueOf(v)
+	if to.Kind() != reflect.Pointer || to.IsNil() {
+		return fmt.Errorf("cannot read into a %T: %w", v, ErrType)
+	}
+	std, err := Standard(data)
+	if err != nil {
+		return fmt.Errorf("cannot read: %w", err)
+	}
+	d := decoder{in: std, types: types{}}
+	if err := d.value(to.Elem()); err != nil {
+		return fmt.Errorf("cannot read: %w", err)
+	}
+	return nil
+}
+
+// decoder walks over standard JSON without spaces, so it need not look for syntax errors.
+type decoder struct {
+	in    []byte
+	at    int
+	types types
+	path  []string // of names, for errors
+}
+
+func (d *decoder) wrong(to reflect.Value, got string) error {
+	if len(got) > 40 {
+		got = got[:40] + "…"
+	}
+	where := ""
+	for _, name := range d.path {
+		where += "/" + name
+	}
+	return fmt.Errorf("%s at %q cannot be a %s: %w", got, where, to.Type(), ErrType)
+}
+
+// skip passes over one value and returns it.
+func (d *decoder) skip() []byte {
+	begin, depth := d.at, 0
+	for d.at < len(d.in) {
+		switch c := d.in[d.at]; c {
+		case '"':
+			d.skipText()
+			if depth == 0 {
+				return d.in[begin:d.at]
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return d.in[begin:d.at]
+			}
+			if depth--; depth == 0 {
+				d.at++
+				return d.in[begin:d.at]
+			}
+		case ',', ':':
+			if depth == 0 {
+				return d.in[begin:d.at]
+			}
+		}
+		d.at++
+	}
+	return d.in[begin:d.at]
+}
+
+// skipText passes over a string and says whether it is free of escapes.
+func (d *decoder) skipText() (plain bool) {
+	plain = true
+	for d.at++; d.in[d.at] != '"'; d.at++ {
+		if d.in[d.at] == '\\' {
+			plain = false
+			d.at++
+		}
+	}
+	d.at++
+	return plain
+}
+
+func (d *decoder) text() (string, error) {
+	begin := d.at
+	if d.skipText() {
+		return string(d.in[begin+1 : d.at-1]), nil
+	}
+	var s string
+	if err := json.Unmarshal(d.in[begin:d.at], &s); err != nil {
+		return "", err
+	}
+	return s, nil
+}
+
+func (d *decoder) value(to reflect.Value) error {
+	if d.in[d.at] == 'n' {
+		d.at += len("null")
+		return nil
+	}
+	if to.Kind() == reflect.Pointer {
+		if to.IsNil() {
+			to.Set(reflect.New(to.Type().Elem()))
+		}
+		if u, ok := to.Interface().(json.Unmarshaler); ok {
+			return u.UnmarshalJSON(d.skip())
+		}
+		return d.value(to.Elem())
+	}
+	if to.CanAddr() {
+		if u, ok := to.Addr().Interface().(json.Unmarshaler); ok {
+			return u.UnmarshalJSON(d.skip())
+		}
+	}
+	if to.Kind() == reflect.Interface && to.NumMethod() == 0 {
+		var v any
+		if err := json.Unmarshal(d.skip(), &v); err != nil {
+			return err
+		}
+		to.Set(reflect.ValueOf(v))
+		return nil
+	}
+	switch c := d.in[d.at]; c {
+	case '{':
+		return d.object(to)
+	case '[':
+		return d.array(to)
+	case '"':
+		s, err := d.text()
+		if err != nil {
+			return err
+		}
+		return d.scalar(to, s, true)
+	default:
+		return d.scalar(to, string(d.skip()), false)
+	}
+}
+
+func (d *decoder) object(to reflect.Value) error {
+	switch to.Kind() {
+	case reflect.Struct, reflect.Map:
+	default:
+		return d.wrong(to, "an object")
+	}
+	if to.Kind() == reflect.Map && to.IsNil() {
+		to.Set(reflect.MakeMap(to.Type()))
+	}
+	for d.at++; d.in[d.at] != '}'; {
+		if d.in[d.at] == ',' {
+			d.at++
+		}
+		name, err := d.text()
+		if err != nil {
+			return err
+		}
+		d.at++ // colon
+		d.path = append(d.path, name)
+		if to.Kind() == reflect.Struct {
+			if f, ok := d.types.find(to.Type(), name); ok {
+				err = d.value(to.FieldByIndex(f.index))
+			} else {
+				d.skip()
+			}
+		} else {
+			err = d.entry(to, name)
+		}
+		if err != nil {
+			return err
+		}
+		d.path = d.path[:len(d.path)-1]
+	}
+	d.at++
+	return nil
+}
+
+func (d *decoder) entry(to reflect.Value, name string) error {
+	key := reflect.New(to.Type().Key()).Elem()
+	if err := d.scalar(key, name, true); err != nil {
+		return err
+	}
+	value := reflect.New(to.Type().Elem()).Elem()
+	if err := d.value(value); err != nil {
+		return err
+	}
+	to.SetMapIndex(key, value)
+	return nil
+}
+
+func (d *decoder) array(to reflect.Value) error {
+	if to.Kind() == reflect.Array {
+		return d.fixedArray(to)
+	}
+	if to.Kind() != reflect.Slice {
+		return d.wrong(to, "an array")
+	}
+	if to.IsNil() {
+		to.Set(reflect.MakeSlice(to.Type(), 0, 0))
+	}
+	to.SetLen(0)
+	for d.at++; d.in[d.at] != ']'; {
+		if d.in[d.at] == ',' {
+			d.at++
+		}
+		n := to.Len()
+		to.Set(reflect.Append(to, reflect.Zero(to.Type().Elem())))
+		if err := d.value(to.Index(n)); err != nil {
+			return err
+		}
+	}
+	d.at++
+	return nil
+}
+
+func (d *decoder) fixedArray(to reflect.Value) error {
+	i := 0
+	for d.at++; d.in[d.at] != ']'; i++ {
+		if d.in[d.at] == ',' {
+			d.at++
+		}
+		if i >= to.Len() {
+			d.skip()
+		} else if err := d.value(to.Index(i)); err != nil {
+			return err
+		}
+	}
+	d.at++
+	return nil
+}
+
+// scalar sets to from the text of a string, number or boolean; each may stand for another, as in Java's reader.
+func (d *decoder) scalar(to reflect.Value, s string, wasText bool) error {
+	switch to.Kind() {
+	case reflect.String:
+		to.SetString(s)
+		return nil
+	case reflect.Bool:
+		switch s {
+		case "true", "1", "TRUE", "True", "Y", "T":
+			to.SetBool(true)
+		case "false", "0", "FALSE", "False", "N", "F", "":
+			to.SetBool(false)
+		default:
+			return d.wrong(to, s)
+		}
+		return nil
+	case reflect.Slice:
+		if wasText && to.Type().Elem().Kind() == reflect.Uint8 {
+			b, err := base64.StdEncoding.DecodeString(s)
+			if err != nil {
+				return d.wrong(to, s)
+			}
+			to.SetBytes(b)
+			return nil
+		}
+	}
+	if wasText && (s == "" || s == "null") {
+		return nil // Java's reader takes an empty string for null where a number should be
+	}
+	if s == "true" || s == "false" {
+		if to.CanInt() && s == "true" {
+			to.SetInt(1)
+			return nil
+		} else if to.CanInt() {
+			to.SetInt(0)
+			return nil
+		}
+		return d.wrong(to, s)
+	}
+	switch {
+	case to.CanInt():
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			f, ferr := strconv.ParseFloat(s, 64)
+			if ferr != nil || math.Abs(f) >= 1<<63 {
+				return d.wrong(to, s)
+			}
+			n = int64(f)
+		}
+		if to.OverflowInt(n) {
+			return d.wrong(to, s)
+		}
+		to.SetInt(n)
+	case to.CanUint():
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil || to.OverflowUint(n) {
+			return d.wrong(to, s)
+		}
+		to.SetUint(n)
+	case to.CanFloat():
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || to.OverflowFloat(f) {
+			return d.wrong(to, s)
+		}
+		to.SetFloat(f)
+	default:
+		return d.wrong(to, s)
+	}
+	return nil
+}
