@@ -1,0 +1,173 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// Broker is everything a broker can be told.
+//
+// HAListenPort and ID are settled when it is loaded: they hold what is meant, not "the default".
+type Broker struct {
+	Server
+	Store
+
+	// File is the properties file that it was read from; empty when there was none.
+	File string `prop:"brokerConfigPath,restart"`
+	// RocketMQHome is where RocketMQ is installed; shown in the answer to "get broker config". Default $ROCKETMQ_HOME.
+	RocketMQHome string `prop:"rocketmqHome,restart"`
+
+	// Cluster is the name of the cluster. Default DefaultCluster.
+	Cluster string `prop:"brokerClusterName,restart,important"`
+	// Name is the name that a master and its slaves share. Default the host's name.
+	Name string `prop:"brokerName,restart,important"`
+	// ID is 0 for a master and more for a slave. Default 0.
+	ID int64 `prop:"brokerId,restart,important"`
+	// NamesrvAddr lists the NameServers, host:port separated by semicolons. Default $NAMESRV_ADDR.
+	NamesrvAddr string `prop:"namesrvAddr,restart,important"`
+	// BrokerIP1 is the address that clients are told. Default bindAddress when that is one address, else the host's first that is no
+	// loopback.
+	BrokerIP1 string `prop:"brokerIP1,restart,important"`
+	// BrokerIP2 is the address that slaves are told. Default like brokerIP1, also when that is set.
+	BrokerIP2 string `prop:"brokerIP2,restart"`
+
+	// Permission is what clients may do: 4 read, 2 write. Default 6.
+	Permission int `prop:"brokerPermission"`
+	// AutoCreateTopic makes an unknown topic when a message is sent to it. Default true.
+	AutoCreateTopic bool `prop:"autoCreateTopicEnable,important"`
+	// DefaultTopicQueues is the number of queues of topic TBW102, and with it the most that a topic made by sending gets. Default 8.
+	DefaultTopicQueues int `prop:"defaultTopicQueueNums,restart"`
+	// ClusterTopic lets the topic named as the cluster be read and written. Default true.
+	ClusterTopic bool `prop:"clusterTopicEnable,restart"`
+	// BrokerTopic lets the topic named as the broker be read and written. Default true.
+	BrokerTopic bool `prop:"brokerTopicEnable,restart"`
+	// TraceTopic makes the topic for traces. Default false.
+	TraceTopic bool `prop:"traceTopicEnable,restart,important"`
+	// TraceTopicName is the name of that topic. Default RMQ_SYS_TRACE_TOPIC.
+	TraceTopicName string `prop:"msgTraceTopicName,restart,important"`
+	// AutoCreateGroup makes an unknown subscription group when a consumer asks for it. Default true.
+	AutoCreateGroup bool `prop:"autoCreateSubscriptionGroup,important"`
+	// ValidateSystemTopic refuses changes to system topics. Default true.
+	ValidateSystemTopic bool `prop:"validateSystemTopicWhenUpdateTopic"`
+
+	// FlushConsumerOffsetInterval is the time between two writings of consumerOffset.json. Default 5 s.
+	FlushConsumerOffsetInterval time.Duration `prop:"flushConsumerOffsetInterval,ms,restart"`
+	// ServerSideResetOffset keeps a reset offset here until the consumer asks for it. Default true.
+	ServerSideResetOffset bool `prop:"useServerSideResetOffset"`
+
+	// LongPolling holds a pull that finds nothing for as long as the client asks. Default true.
+	LongPolling bool `prop:"longPollingEnable"`
+	// ShortPolling is how long it is held otherwise. Default 1 s.
+	ShortPolling time.Duration `prop:"shortPollingTimeMills,ms,long"`
+	// NotifyConsumersChanged tells a group's consumers that one has come or gone. Default true.
+	NotifyConsumersChanged bool `prop:"notifyConsumerIdsChangedEnable"`
+	// SlaveRead advises a consumer that is far behind to read from a slave. Default false.
+	SlaveRead bool `prop:"slaveReadEnable"`
+
+	// RegisterPeriod is the time between two registrations with the NameServers; from 10 s to 60 s. Default 30 s.
+	RegisterPeriod time.Duration `prop:"registerNameServerPeriod,ms,restart"`
+	// RegisterTimeout is how long one registration may take. Default 24 s.
+	RegisterTimeout time.Duration `prop:"registerBrokerTimeoutMills,ms,restart"`
+	// ForceRegister registers each time, even when nothing has changed since. Default true.
+	ForceRegister bool `prop:"forceRegister"`
+	// CompressedRegister deflates the body of a registration. Default false.
+	CompressedRegister bool `prop:"compressedRegister,restart"`
+	// NotActiveTimeout is after how long without a heartbeat the NameServers shall give this broker up. Default 10 s.
+	NotActiveTimeout time.Duration `prop:"brokerNotActiveTimeoutMillis,ms,long,restart"`
+	// SlaveActingMaster lets the slave with the least id serve while the master is away; told to the NameServers. Default false.
+	SlaveActingMaster bool `prop:"enableSlaveActingMaster,restart"`
+
+	// AcceptSendsFrom is the time, in Unix milliseconds, before which messages are refused. Default 0.
+	AcceptSendsFrom int64 `prop:"startAcceptSendRequestTimeStamp"`
+	// RegionID is told to producers with each answer. Default DefaultRegion.
+	RegionID string `prop:"regionId"`
+	// TraceOn is told to producers with each answer. Default true.
+	TraceOn bool `prop:"traceOn"`
+	// ClientExpiry is after how long without a heartbeat a client is given up. Default 120 s.
+	ClientExpiry time.Duration `prop:"channelExpiredTimeout,ms,long"`
+	// ConfigBlackList lists the keys that cannot be changed from outside, separated by semicolons.
+	ConfigBlackList string `prop:"configBlackList"`
+
+	extra extra // keys without a field that were set
+}
+
+// DefaultBroker is a broker's configuration when nothing is set.
+func DefaultBroker() Broker {
+	home, host := userHome(), hostName()
+	ip := LocalAddress()
+	return Broker{
+		Server:                      defaultServer(10911),
+		Store:                       defaultStore(home),
+		RocketMQHome:                os.Getenv("ROCKETMQ_HOME"),
+		NamesrvAddr:                 os.Getenv("NAMESRV_ADDR"),
+		Cluster:                     "DefaultCluster",
+		Name:                        host,
+		BrokerIP1:                   ip,
+		BrokerIP2:                   ip,
+		Permission:                  6,
+		AutoCreateTopic:             true,
+		DefaultTopicQueues:          8,
+		ClusterTopic:                true,
+		BrokerTopic:                 true,
+		TraceTopicName:              "RMQ_SYS_TRACE_TOPIC",
+		AutoCreateGroup:             true,
+		ValidateSystemTopic:         true,
+		FlushConsumerOffsetInterval: 5 * time.Second,
+		ServerSideResetOffset:       true,
+		LongPolling:                 true,
+		ShortPolling:                time.Second,
+		NotifyConsumersChanged:      true,
+		RegisterPeriod:              30 * time.Second,
+		RegisterTimeout:             24 * time.Second,
+		ForceRegister:               true,
+		NotActiveTimeout:            10 * time.Second,
+		RegionID:                    "DefaultRegion",
+		TraceOn:                     true,
+		ClientExpiry:                2 * time.Minute,
+		ConfigBlackList:             "configBlackList;brokerConfigPath",
+	}
+}
+
+// NamesrvAddrs are the addresses of NamesrvAddr.
+func (b *Broker) NamesrvAddrs() []string { return addrList(b.NamesrvAddr) }
+
+// Validate says what is wrong with a configuration; the error is a [WrongValues].
+func (b *Broker) Validate() error {
+	v := &validation{}
+	b.Server.validate(v)
+	b.Store.validate(v)
+
+	v.notEmpty("brokerClusterName", b.Cluster)
+	v.notEmpty("brokerName", b.Name)
+	if b.BrokerRole == Slave && b.ID <= 0 {
+		v.wrong("brokerId", fmt.Sprint(b.ID), "more than 0: brokerRole is SLAVE and 0 is the master's")
+	}
+	if _, err := ParseAddrs(b.NamesrvAddr); err != nil {
+		v.wrong("namesrvAddr", b.NamesrvAddr, `addresses such as "127.0.0.1:9876;192.168.0.1:9876"; `+err.Error())
+	}
+	v.notEmpty("brokerIP1", b.BrokerIP1)
+
+	v.within("brokerPermission", int64(b.Permission), 0, 7)
+	v.within("defaultTopicQueueNums", int64(b.DefaultTopicQueues), 1, 65536)
+	v.notEmpty("msgTraceTopicName", b.TraceTopicName)
+	v.atLeast("flushConsumerOffsetInterval", b.FlushConsumerOffsetInterval.Milliseconds(), 1)
+	v.atLeast("shortPollingTimeMills", b.ShortPolling.Milliseconds(), 0)
+	v.atLeast("registerBrokerTimeoutMills", b.RegisterTimeout.Milliseconds(), 1)
+	v.atLeast("brokerNotActiveTimeoutMillis", b.NotActiveTimeout.Milliseconds(), 1)
+	v.atLeast("channelExpiredTimeout", b.ClientExpiry.Milliseconds(), 1)
+	return v.err()
+}
+
+// settle brings values to where RocketMQ brings them when it uses them, and says so.
+func (b *Broker) settle(n *notes) {
+	b.Store.settle(n)
+	n.clampMS("registerNameServerPeriod", &b.RegisterPeriod, 10*time.Second, time.Minute)
+	if b.BrokerRole != Slave && b.ID != 0 {
+		n.warn("brokerId", "%d is not used: brokerRole is %s and a master's id is 0", b.ID, b.BrokerRole)
+		b.ID = 0
+	}
+	if b.HAListenPort <= 0 && 0 < b.ListenPort && b.ListenPort <= 65535 {
+		b.HAListenPort = b.ListenPort + 1
+	}
+}

@@ -1,0 +1,259 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// BrokerRole says whether a broker takes messages and whether it waits for its slaves.
+type BrokerRole string
+
+// The roles. The words are part of the properties files.
+const (
+	AsyncMaster BrokerRole = "ASYNC_MASTER" // answers without waiting for slaves
+	SyncMaster  BrokerRole = "SYNC_MASTER"  // answers when the in-sync replicas have the message
+	Slave       BrokerRole = "SLAVE"        // copies a master
+)
+
+// FlushDiskType says when a message is acknowledged.
+type FlushDiskType string
+
+// The ways to flush. The words are part of the properties files.
+const (
+	AsyncFlush FlushDiskType = "ASYNC_FLUSH" // acknowledged when the kernel has it; fsync comes on a timer
+	SyncFlush  FlushDiskType = "SYNC_FLUSH"  // acknowledged after the fsync
+)
+
+// Store is the part of a broker's configuration that concerns its store directory.
+type Store struct {
+	// RootDir holds everything the broker keeps. Default ~/store.
+	RootDir string `prop:"storePathRootDir,restart,important"`
+	// CommitLogDir holds the commit log, where it shall not lie in the root; of several, separated by commas, each gets a new
+	// file in turn. Default empty: <root>/commitlog.
+	CommitLogDir string `prop:"storePathCommitLog,restart,important"`
+
+	// BrokerRole is ASYNC_MASTER, SYNC_MASTER or SLAVE. Default ASYNC_MASTER.
+	BrokerRole BrokerRole `prop:"brokerRole,restart,important"`
+	// FlushDiskType is ASYNC_FLUSH or SYNC_FLUSH. Default ASYNC_FLUSH.
+	FlushDiskType FlushDiskType `prop:"flushDiskType,restart,important"`
+	// SyncFlushTimeout is how long a send with SYNC_FLUSH waits for the fsync. Default 5 s.
+	SyncFlushTimeout time.Duration `prop:"syncFlushTimeout,ms,restart"`
+
+	// CommitLogFileSize is the length of a commit-log file in bytes; must not change on an existing store. Default 1 GiB.
+	CommitLogFileSize int `prop:"mappedFileSizeCommitLog,restart"`
+	// ConsumeQueueFileSize is the length of a consume-queue file in bytes, rounded up to a multiple of 20; must not change on an
+	// existing store. Default 6,000,000, which is 300,000 entries.
+	ConsumeQueueFileSize int `prop:"mappedFileSizeConsumeQueue,restart"`
+
+	// FlushCommitLogInterval is the time between two fsyncs of the commit log with ASYNC_FLUSH. Default 500 ms.
+	FlushCommitLogInterval time.Duration `prop:"flushIntervalCommitLog,ms,restart,important"`
+	// FlushCommitLogLeastPages is how many pages of 4 KiB must be waiting for a timed fsync to happen. Default 4.
+	FlushCommitLogLeastPages int `prop:"flushCommitLogLeastPages,restart"`
+	// FlushCommitLogThorough is after how long they are synced however few they are. Default 10 s.
+	FlushCommitLogThorough time.Duration `prop:"flushCommitLogThoroughInterval,ms,restart"`
+	// FlushConsumeQueueInterval is the time between two writings of consume queues and index. Default 1 s.
+	FlushConsumeQueueInterval time.Duration `prop:"flushIntervalConsumeQueue,ms,restart"`
+	// FlushConsumeQueueThorough is after how long they are all on disk, so how much of the log a recovery has to read. Default 60 s.
+	FlushConsumeQueueThorough time.Duration `prop:"flushConsumeQueueThoroughInterval,ms,restart"`
+
+	// DeleteWhen lists the hours of the day, by local time and separated by semicolons, in which expired files are deleted.
+	// Default 04.
+	DeleteWhen string `prop:"deleteWhen,restart,important"`
+	// FileReserved is how long a commit-log file is kept after the last write to it. Default 72 h.
+	FileReserved time.Duration `prop:"fileReservedTime,h,restart,important"`
+	// DeleteFileBatchMax is how many files one round of cleaning deletes at most. Default 10.
+	DeleteFileBatchMax int `prop:"deleteFileBatchMax,restart,important"`
+	// CleanInterval is the time between two rounds of cleaning. Default 10 s.
+	CleanInterval time.Duration `prop:"cleanResourceInterval,ms,restart"`
+	// DeleteCommitLogPause is the pause between the deletions of two commit-log files. Default 100 ms.
+	DeleteCommitLogPause time.Duration `prop:"deleteCommitLogFilesInterval,ms,restart"`
+	// DeleteConsumeQueuePause is the pause between the deletions of two consume-queue files. Default 100 ms.
+	DeleteConsumeQueuePause time.Duration `prop:"deleteConsumeQueueFilesInterval,ms,restart"`
+	// CleanFileForcibly lets a disk that is nearly full delete files that are not expired. Default true.
+	CleanFileForcibly bool `prop:"cleanFileForciblyEnable,restart,important"`
+	// DiskMaxUsedRatio is the use of the disk, in percent, from which expired files go at any hour; from 10 to 95. Default 75.
+	DiskMaxUsedRatio int `prop:"diskMaxUsedSpaceRatio,restart"`
+	// DiskCleanForciblyRatio is the use, in percent, from which files go although not expired; from 30 to 85. Default 85.
+	DiskCleanForciblyRatio int `prop:"diskSpaceCleanForciblyRatio,restart"`
+	// DiskWarningRatio is the use, in percent, from which messages are refused; from 35 to 90. Default 90.
+	DiskWarningRatio int `prop:"diskSpaceWarningLevelRatio,restart"`
+
+	// MaxMessageSize is the largest body, in bytes. Default 4 MiB.
+	MaxMessageSize int `prop:"maxMessageSize,restart"`
+	// CheckCRCOnRecover compares each body with its checksum while recovering. Default true.
+	CheckCRCOnRecover bool `prop:"checkCRCOnRecover,restart"`
+	// AppendPropCRC adds to each record a checksum over everything but its places in log and queue, as a property. Default false.
+	AppendPropCRC bool `prop:"enabledAppendPropCRC,restart"`
+	// VerifyPropCRC compares that one while recovering, instead of the one over the body. Default false.
+	VerifyPropCRC bool `prop:"forceVerifyPropCRC,restart"`
+
+	// MaxTransferBytesInMemory is the most that one pull gets of new messages, in bytes. Default 256 KiB.
+	MaxTransferBytesInMemory int `prop:"maxTransferBytesOnMessageInMemory,restart,important"`
+	// MaxTransferCountInMemory is the same in messages. Default 32.
+	MaxTransferCountInMemory int `prop:"maxTransferCountOnMessageInMemory,restart,important"`
+	// MaxTransferBytesOnDisk is the most that one pull gets of old messages, in bytes. Default 64 KiB.
+	MaxTransferBytesOnDisk int `prop:"maxTransferBytesOnMessageInDisk,restart,important"`
+	// MaxTransferCountOnDisk is the same in messages. Default 8.
+	MaxTransferCountOnDisk int `prop:"maxTransferCountOnMessageInDisk,restart,important"`
+	// MaxFilterBytes is how many bytes of queue entries one pull looks at in search of a tag. Default 16,000.
+	MaxFilterBytes int `prop:"maxFilterMessageSize,restart"`
+	// PullQueueFilesMax is how many files of a queue one pull looks at in search of a tag. Default 1.
+	PullQueueFilesMax int `prop:"travelCqFileNumWhenGetMessage,restart"`
+	// InMemoryMaxRatio is the share of the machine's memory, in percent, whose worth of the log's end counts as new. Default 40.
+	InMemoryMaxRatio int `prop:"accessMessageInMemoryMaxRatio,restart,important"`
+
+	// Index makes messages findable by key. Default true.
+	Index bool `prop:"messageIndexEnable,restart,important"`
+	// IndexSlots is the number of hash slots of an index file; must not change on an existing store. Default 5,000,000.
+	IndexSlots int `prop:"maxHashSlotNum,restart"`
+	// IndexEntries is the number of entries of an index file; must not change on an existing store. Default 20,000,000.
+	IndexEntries int `prop:"maxIndexNum,restart"`
+
+	// DelayLevels are the waiting times of delay levels 1 to n, such as "1s 5s 10s 30s 1m 2h".
+	DelayLevels string `prop:"messageDelayLevel,restart"`
+	// HAListenPort is the port on which slaves copy; 0 or less stands for listenPort + 1. Default 0.
+	HAListenPort int `prop:"haListenPort,restart"`
+}
+
+func defaultStore(home string) Store {
+	return Store{
+		RootDir:                   filepath.Join(home, "store"),
+		BrokerRole:                AsyncMaster,
+		FlushDiskType:             AsyncFlush,
+		SyncFlushTimeout:          5 * time.Second,
+		CommitLogFileSize:         1 << 30,
+		ConsumeQueueFileSize:      6_000_000,
+		FlushCommitLogInterval:    500 * time.Millisecond,
+		FlushCommitLogLeastPages:  4,
+		FlushCommitLogThorough:    10 * time.Second,
+		FlushConsumeQueueInterval: time.Second,
+		FlushConsumeQueueThorough: time.Minute,
+		DeleteWhen:                "04",
+		FileReserved:              72 * time.Hour,
+		DeleteFileBatchMax:        10,
+		CleanInterval:             10 * time.Second,
+		DeleteCommitLogPause:      100 * time.Millisecond,
+		DeleteConsumeQueuePause:   100 * time.Millisecond,
+		CleanFileForcibly:         true,
+		DiskMaxUsedRatio:          75,
+		DiskCleanForciblyRatio:    85,
+		DiskWarningRatio:          90,
+		MaxMessageSize:            4 << 20,
+		CheckCRCOnRecover:         true,
+		MaxTransferBytesInMemory:  256 << 10,
+		MaxTransferCountInMemory:  32,
+		MaxTransferBytesOnDisk:    64 << 10,
+		MaxTransferCountOnDisk:    8,
+		MaxFilterBytes:            16_000,
+		PullQueueFilesMax:         1,
+		InMemoryMaxRatio:          40,
+		Index:                     true,
+		IndexSlots:                5_000_000,
+		IndexEntries:              20_000_000,
+		DelayLevels:               "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
+	}
+}
+
+// CommitLogDirs are the directories of the commit log.
+func (s *Store) CommitLogDirs() []string {
+	var dirs []string
+	for dir := range strings.SplitSeq(s.CommitLogDir, ",") {
+		if dir = strings.TrimSpace(dir); dir != "" {
+			dirs = append(dirs, dir)
+		}
+	}
+	if dirs == nil {
+		return []string{filepath.Join(s.RootDir, "commitlog")}
+	}
+	return dirs
+}
+
+// DeleteHours are the hours of DeleteWhen.
+func (s *Store) DeleteHours() ([]int, error) {
+	var hours []int
+	for part := range strings.SplitSeq(s.DeleteWhen, ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		h, err := strconv.Atoi(part)
+		if err != nil || h < 0 || h > 23 {
+			return nil, fmt.Errorf("%q is not an hour from 00 to 23", part)
+		}
+		hours = append(hours, h)
+	}
+	return hours, nil
+}
+
+// DelayDurations are the waiting times of DelayLevels; level n is at n-1.
+func (s *Store) DelayDurations() ([]time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	var levels []time.Duration
+	for _, field := range strings.Fields(s.DelayLevels) {
+		unit, known := units[field[len(field)-1]]
+		n, err := strconv.ParseInt(field[:len(field)-1], 10, 64)
+		if !known || err != nil || n < 0 || n > int64(math.MaxInt64/unit) {
+			return nil, fmt.Errorf("%q is not a number followed by s, m, h or d", field)
+		}
+		levels = append(levels, time.Duration(n)*unit)
+	}
+	return levels, nil
+}
+
+func (s *Store) validate(v *validation) {
+	v.notEmpty("storePathRootDir", s.RootDir)
+	v.oneOf("brokerRole", string(s.BrokerRole), string(AsyncMaster), string(SyncMaster), string(Slave))
+	v.oneOf("flushDiskType", string(s.FlushDiskType), string(AsyncFlush), string(SyncFlush))
+	v.atLeast("syncFlushTimeout", s.SyncFlushTimeout.Milliseconds(), 1)
+
+	v.within("mappedFileSizeCommitLog", int64(s.CommitLogFileSize), 4096, math.MaxInt32)
+	v.within("mappedFileSizeConsumeQueue", int64(s.ConsumeQueueFileSize), 20, math.MaxInt32-20)
+	v.atLeast("flushIntervalCommitLog", s.FlushCommitLogInterval.Milliseconds(), 1)
+	v.atLeast("flushCommitLogLeastPages", int64(s.FlushCommitLogLeastPages), 0)
+	v.atLeast("flushCommitLogThoroughInterval", s.FlushCommitLogThorough.Milliseconds(), 1)
+	v.atLeast("flushIntervalConsumeQueue", s.FlushConsumeQueueInterval.Milliseconds(), 1)
+	v.atLeast("flushConsumeQueueThoroughInterval", s.FlushConsumeQueueThorough.Milliseconds(), 1)
+
+	if _, err := s.DeleteHours(); err != nil {
+		v.wrong("deleteWhen", s.DeleteWhen, "hours from 00 to 23 separated by semicolons, such as 04 or 02;14; "+err.Error())
+	}
+	v.atLeast("fileReservedTime", int64(s.FileReserved/time.Hour), 0)
+	v.atLeast("deleteFileBatchMax", int64(s.DeleteFileBatchMax), 1)
+	v.atLeast("cleanResourceInterval", s.CleanInterval.Milliseconds(), 1)
+	v.atLeast("deleteCommitLogFilesInterval", s.DeleteCommitLogPause.Milliseconds(), 0)
+	v.atLeast("deleteConsumeQueueFilesInterval", s.DeleteConsumeQueuePause.Milliseconds(), 0)
+
+	v.within("maxMessageSize", int64(s.MaxMessageSize), 1, math.MaxInt32-64<<10)
+	v.atLeast("maxTransferBytesOnMessageInMemory", int64(s.MaxTransferBytesInMemory), 1)
+	v.atLeast("maxTransferCountOnMessageInMemory", int64(s.MaxTransferCountInMemory), 1)
+	v.atLeast("maxTransferBytesOnMessageInDisk", int64(s.MaxTransferBytesOnDisk), 1)
+	v.atLeast("maxTransferCountOnMessageInDisk", int64(s.MaxTransferCountOnDisk), 1)
+	v.atLeast("maxFilterMessageSize", int64(s.MaxFilterBytes), 20)
+	v.atLeast("travelCqFileNumWhenGetMessage", int64(s.PullQueueFilesMax), 1)
+	v.within("accessMessageInMemoryMaxRatio", int64(s.InMemoryMaxRatio), 0, 100)
+
+	// The header is 40 bytes, a slot 4, an entry 20, and RocketMQ maps the file as one piece of at most 2 GiB.
+	v.within("maxHashSlotNum", int64(s.IndexSlots), 1, math.MaxInt32/4-10)
+	v.within("maxIndexNum", int64(s.IndexEntries), 2, max(2, (math.MaxInt32-40-4*int64(s.IndexSlots))/20))
+
+	if _, err := s.DelayDurations(); err != nil {
+		v.wrong("messageDelayLevel", s.DelayLevels, `times separated by spaces, such as "1s 5s 1m 2h"; `+err.Error())
+	}
+	v.within("haListenPort", int64(s.HAListenPort), math.MinInt32, 65535)
+}
+
+// settle brings values to where RocketMQ brings them when it uses them, and says so.
+func (s *Store) settle(n *notes) {
+	n.clamp("diskMaxUsedSpaceRatio", &s.DiskMaxUsedRatio, 10, 95)
+	n.clamp("diskSpaceCleanForciblyRatio", &s.DiskCleanForciblyRatio, 30, 85)
+	n.clamp("diskSpaceWarningLevelRatio", &s.DiskWarningRatio, 35, 90)
+	if odd := s.ConsumeQueueFileSize % 20; odd > 0 && s.ConsumeQueueFileSize < math.MaxInt32-20 {
+		was := s.ConsumeQueueFileSize
+		s.ConsumeQueueFileSize += 20 - odd
+		n.info("mappedFileSizeConsumeQueue", "%d is rounded up to %d, a whole number of entries of 20 bytes", was, s.ConsumeQueueFileSize)
+	}
+}
