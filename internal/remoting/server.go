@@ -1,0 +1,303 @@
+package remoting
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+)
+
+// ErrorAnswer turns an error into an answer: a *protocol.Error keeps its code and remark, any other is SYSTEM_ERROR.
+func ErrorAnswer(err error) *Answer {
+	var pe *protocol.Error
+	if errors.As(err, &pe) {
+		return &Answer{Code: pe.Code, Remark: pe.Remark}
+	}
+	return &Answer{Code: protocol.CodeSystemError, Remark: err.Error()}
+}
+
+// Options of a server or a dialed connection. The zero value is usable.
+type Options struct {
+	Log *slog.Logger // slog.Default() when nil
+	// TLS, when set, lets clients speak TLS on the same port; plain ones stay welcome (Apache's permissive mode) unless TLSOnly.
+	// For Dial it makes the connection TLS.
+	TLS     *tls.Config
+	TLSOnly bool
+	// IdleTimeout closes a server's connection that is silent both ways; 120 s when 0.
+	IdleTimeout time.Duration
+	// MaxFrame is the largest frame in bytes; protocol.MaxFrame when 0.
+	MaxFrame int
+	// Serialization of the requests that we start.
+	Serialization protocol.Serialization
+}
+
+// Server accepts connections and serves them with one handler.
+type Server struct {
+	ln      net.Listener
+	handler Handler
+	opt     Options
+
+	mu     sync.Mutex
+	conns  map[*Conn]struct{}
+	closed bool
+	wake   chan struct{} // a first connection came
+	stop   chan struct{}
+	wg     sync.WaitGroup
+}
+
+// Listen starts to serve addr ("0.0.0.0:9876", port 0 for any). Several calls with one handler make one daemon of
+// several ports.
+func Listen(addr string, h Handler, opt Options) (*Server, error) {
+	if opt.Log == nil {
+		opt.Log = slog.Default()
+	}
+	if opt.IdleTimeout == 0 {
+		opt.IdleTimeout = 120 * time.Second
+	}
+	if opt.MaxFrame == 0 {
+		opt.MaxFrame = protocol.MaxFrame
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
+	s := &Server{ln: ln, handler: h, opt: opt, conns: make(map[*Conn]struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	s.wg.Go(s.acceptLoop)
+	s.wg.Go(s.idleLoop)
+	return s, nil
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Conns returns how many connections are open.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Close stops accepting, closes all connections and waits until their handlers have been told.
+func (s *Server) Close() error {
+	s.StopAccepting()
+	s.mu.Lock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	return nil
+}
+
+// StopAccepting lets no new connection in; those that are there stay until Close.
+func (s *Server) StopAccepting() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
+		_ = s.ln.Close()
+	}
+	s.mu.Unlock()
+}
+
+func (s *Server) acceptLoop() {
+	for {
+		nc, err := s.ln.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.opt.Log.Warn("cannot accept a connection", "addr", s.Addr(), "err", err)
+			select { // out of descriptors, most likely: give the others time to end
+			case <-s.stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		c := newConn(nc, s.handler, s.opt.Log, s.opt.MaxFrame)
+		c.tls, c.tlsOnly, c.ser = s.opt.TLS, s.opt.TLSOnly, s.opt.Serialization
+		c.seen.Store(tick.Load())
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			_ = nc.Close()
+			return
+		}
+		s.conns[c] = struct{}{}
+		s.mu.Unlock()
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+		s.wg.Go(func() {
+			c.readLoop()
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+		})
+	}
+}
+
+// idleLoop closes connections that were silent for IdleTimeout, give or take a quarter of it.
+func (s *Server) idleLoop() {
+	step := s.opt.IdleTimeout / 4
+	for {
+		select { // with no connection there is nothing to tick for
+		case <-s.stop:
+			return
+		case <-s.wake:
+		}
+		t := time.NewTicker(step)
+		for s.Conns() > 0 {
+			select {
+			case <-s.stop:
+				t.Stop()
+				return
+			case <-t.C:
+			}
+			tick.Add(1)
+			s.closeIdle()
+		}
+		t.Stop()
+	}
+}
+
+// closeIdle looks at which connections have moved since its last look. Several servers move the same clock, so it may run
+// faster than one alone would; a connection therefore counts its own server's looks in vain.
+func (s *Server) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if seen := c.seen.Load(); seen != c.lastSeen {
+			c.lastSeen, c.silent = seen, 0
+			continue
+		}
+		if c.silent++; c.silent == 1 && c.gone() {
+			_ = c.Close()
+			continue
+		}
+		if c.silent >= 4 {
+			s.opt.Log.Info("connection closed: silent for too long", "addr", c.RemoteAddr(), "for", s.opt.IdleTimeout)
+			_ = c.Close()
+		}
+	}
+}
+
+// tlsHello is the first byte of a TLS connection: a handshake record. No frame begins so: its length would be over 350 MB.
+const tlsHello = 0x16
+
+// upgrade goes on with a connection whose first bytes are not a plain frame.
+func (c *Conn) upgrade(in *inbound) error {
+	nc := &prefixed{Conn: c.nc, r: bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(in.buf[:in.n])), c.nc))}
+	in.n = 0
+	in.release()
+	if err := nc.skipProxyHeader(); err != nil {
+		return err
+	}
+	if b, err := nc.r.Peek(1); err != nil {
+		return err
+	} else if b[0] == tlsHello {
+		if c.tls == nil {
+			return errors.New("cannot serve TLS: it is disabled here (tls.server.mode)")
+		}
+		tc := tls.Server(nc, c.tls)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := tc.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("cannot finish the TLS handshake: %w", err)
+		}
+		c.mu.Lock()
+		c.nc, c.raw = tc, nil
+		c.mu.Unlock()
+		return c.readStream(in)
+	}
+	if c.tlsOnly {
+		return errors.New("cannot serve a plain connection: tls.server.mode=enforcing")
+	}
+	c.mu.Lock()
+	c.nc, c.raw = nc, nil
+	c.mu.Unlock()
+	return c.readStream(in)
+}
+
+// prefixed is a connection whose first bytes have been read already.
+type prefixed struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// proxyV2 begins a HAProxy PROXY header of version 2.
+const proxyV2 = "\r\n\r\n\x00\r\nQUIT\n"
+
+// skipProxyHeader passes over a PROXY header that a load balancer put before the first frame.
+func (p *prefixed) skipProxyHeader() error {
+	if b, err := p.r.Peek(6); err == nil && string(b) == "PROXY " {
+		line, err := p.r.ReadSlice('\n')
+		if err != nil || len(line) > 108 {
+			return errors.New("cannot read PROXY header: its line does not end")
+		}
+		return nil
+	}
+	if b, err := p.r.Peek(16); err == nil && string(b[:12]) == proxyV2 {
+		_, err := p.r.Discard(16 + int(b[14])<<8 + int(b[15]))
+		return err
+	}
+	return nil
+}
+
+// Dial connects to addr. The connection is served by h, for the peer may send requests of its own; nil refuses them.
+// The caller closes it, and may wait for Done.
+func Dial(ctx context.Context, addr string, h Handler, opt Options) (*Conn, error) {
+	if opt.Log == nil {
+		opt.Log = slog.Default()
+	}
+	if h == nil {
+		h = refuse{}
+	}
+	if opt.MaxFrame == 0 {
+		opt.MaxFrame = protocol.MaxFrame
+	}
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s: %w", addr, err)
+	}
+	if opt.TLS != nil {
+		cfg := opt.TLS
+		if cfg.ServerName == "" && !cfg.InsecureSkipVerify {
+			cfg = cfg.Clone()
+			cfg.ServerName, _, _ = net.SplitHostPort(addr)
+		}
+		tc := tls.Client(nc, cfg)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			_ = nc.Close()
+			return nil, fmt.Errorf("cannot finish the TLS handshake with %s: %w", addr, err)
+		}
+		nc = tc
+	}
+	c := newConn(nc, h, opt.Log, opt.MaxFrame)
+	c.ser, c.dialed = opt.Serialization, true
+	go c.readLoop()
+	return c, nil
+}
+
+// refuse answers a peer's requests when its caller expects none.
+type refuse struct{}
+
+func (refuse) Serve(r *Request) {
+	r.Conn.Reply(r, &Answer{Code: protocol.CodeRequestCodeNotSupported, Remark: fmt.Sprintf(" request type %d not supported", r.Code)})
+}
+func (refuse) Flush(*Conn)  {}
+func (refuse) Closed(*Conn) {}
