@@ -1,0 +1,234 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrDiskFull says that nothing is stored until space on the disk is free again.
+var ErrDiskFull = errors.New("disk is full")
+
+const (
+	// firstClean is when the first files may go after the store was opened.
+	firstClean = time.Minute
+	// restInterval is how long something must be unused to give back what it takes.
+	restInterval = time.Minute
+	// manualRounds is how many rounds of cleaning one DeleteExpired asks for.
+	manualRounds = 20
+)
+
+// diskUse is how full the disks are and what follows from that.
+type diskUse struct {
+	ratio float64 // of the commit log's emptiest partition
+	path  string  // its folder
+}
+
+// cleanLoop watches the disks and deletes files that are expired or in the way, every CleanInterval.
+func (s *Store) cleanLoop() {
+	opened := s.now()
+	rested := opened
+	timer := time.NewTimer(s.cfg.CleanInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-timer.C:
+		}
+		s.retryWrite()
+		if s.now().Sub(opened) >= firstClean {
+			s.clean()
+		} else {
+			s.checkDisks()
+		}
+		if s.now().Sub(rested) >= restInterval {
+			rested = s.now()
+			s.rest()
+		}
+		timer.Reset(s.cfg.CleanInterval)
+	}
+}
+
+// rest gives back the memory and open files of queues and of the index that nobody has used for a while.
+func (s *Store) rest() {
+	for _, q := range s.queues.all() {
+		q.units.idle()
+	}
+	if s.index != nil {
+		s.index.idle()
+	}
+	s.cache.rest()
+}
+
+// diskRatios asks how full the partitions of the log and of the consume queues are; -1 is unknown.
+func (s *Store) diskRatios() (log diskUse, queues float64) {
+	log.ratio = 100
+	for _, dir := range s.cfg.CommitLogDirs {
+		if r := s.diskRatio(dir); r < log.ratio {
+			log = diskUse{ratio: r, path: dir}
+		}
+	}
+	return log, s.diskRatio(s.consumeQueueDir())
+}
+
+func (s *Store) diskRatio(dir string) float64 {
+	usage, err := s.cfg.FS.Usage(dir)
+	if err != nil {
+		s.logger.Warn("cannot tell how full the disk is", "err", err)
+		return -1
+	}
+	return usage.Ratio()
+}
+
+// checkDisks refuses or takes messages by how full the disks are. It says whether files should go though it is not the
+// hour, and whether even those that are not expired.
+func (s *Store) checkDisks() (toDelete, atOnce bool) {
+	log, queues := s.diskRatios()
+	warning := float64(s.cfg.DiskSpaceWarningLevelRatio) / 100
+	forcibly := float64(s.cfg.DiskSpaceCleanForciblyRatio) / 100
+	wanted := float64(s.cfg.DiskMaxUsedSpaceRatio) / 100
+
+	switch {
+	case log.ratio > warning:
+		s.markFull(log.path, log.ratio)
+	case queues > warning:
+		s.markFull(s.consumeQueueDir(), queues)
+	default:
+		s.markOK()
+	}
+	s.avoidFullDirs(forcibly)
+	if log.ratio > forcibly || queues > forcibly {
+		return true, true
+	}
+	return log.ratio > wanted || queues > wanted || log.ratio < 0 || queues < 0, false
+}
+
+// avoidFullDirs keeps new files of the log out of folders whose partition is nearly full, as long as there are others.
+func (s *Store) avoidFullDirs(ratio float64) {
+	if len(s.cfg.CommitLogDirs) < 2 {
+		return
+	}
+	var full []string
+	for _, dir := range s.cfg.CommitLogDirs {
+		if s.diskRatio(dir) > ratio {
+			full = append(full, dir)
+		}
+	}
+	s.log.files.Avoid(full)
+}
+
+func (s *Store) markFull(dir string, ratio float64) {
+	err := fmt.Errorf("%w: the partition of %s is %.0f %% full, diskSpaceWarningLevelRatio is %d",
+		ErrDiskFull, dir, ratio*100, s.cfg.DiskSpaceWarningLevelRatio)
+	if s.full.Swap(&err) == nil {
+		s.logger.Error("messages are refused", "err", err)
+	}
+}
+
+func (s *Store) markOK() {
+	if s.full.Swap(nil) != nil {
+		s.logger.Info("disk has space again, messages are taken")
+	}
+}
+
+// DeleteExpired has expired files deleted at any hour for the next rounds, beginning now.
+func (s *Store) DeleteExpired() {
+	s.manualRounds.Store(manualRounds)
+	s.clean()
+}
+
+// clean deletes what is due, once.
+func (s *Store) clean() {
+	s.cleanMu.Lock()
+	defer s.cleanMu.Unlock()
+	toDelete, atOnce := s.checkDisks()
+	manual := s.manualRounds.Load() > 0
+	if manual {
+		s.manualRounds.Add(-1)
+	}
+	if s.isHourToDelete() || toDelete || manual {
+		n := s.deleteLogFiles(atOnce && s.cfg.CleanFileForcibly)
+		if n == 0 && atOnce {
+			s.logger.Warn("disk is nearly full, and no file of the commit log may be deleted")
+		}
+		if n > 0 {
+			s.checkDisks()
+		}
+	}
+	s.deleteBehind()
+}
+
+// isHourToDelete says whether the local hour is one of DeleteWhen.
+func (s *Store) isHourToDelete() bool {
+	hour := s.now().Hour()
+	return slices.ContainsFunc(strings.Split(s.cfg.DeleteWhen, ";"), func(when string) bool {
+		h, err := strconv.Atoi(strings.TrimSpace(when))
+		return err == nil && h == hour
+	})
+}
+
+// deleteLogFiles deletes the oldest files of the log that are expired, or any when the disk is full, but never the last one.
+func (s *Store) deleteLogFiles(atOnce bool) int {
+	l := &s.log
+	files, err := l.files.Files()
+	if err != nil {
+		s.logger.Error("cannot delete expired files", "err", err)
+		return 0
+	}
+	n := 0
+	for _, f := range files {
+		end := f.Start + l.files.FileSize()
+		expired := !s.now().Before(f.ModTime.Add(s.cfg.FileReservedTime))
+		// What is not visible or durable yet is never deleted, nor the file that is written.
+		if n == s.cfg.DeleteFileBatchMax || end >= l.flushed.Load() || end > s.dispatcher.dispatched.Load() || !expired && !atOnce {
+			break
+		}
+		if n > 0 && !s.pause(s.cfg.DeleteCommitLogFilesInterval) {
+			break
+		}
+		if err := l.files.RemoveFirst(); err != nil {
+			s.logger.Error("cannot delete expired file", "err", err)
+			break
+		}
+		s.logger.Info("commit log file deleted", "file", f.Path, "expired", expired, "modified", f.ModTime)
+		n++
+	}
+	return n
+}
+
+// deleteBehind deletes what only points to deleted files of the log.
+func (s *Store) deleteBehind() {
+	start := s.log.files.Start()
+	if start <= s.cleanedTo {
+		return
+	}
+	for _, q := range s.queues.all() {
+		n, err := q.units.deleteBefore(start)
+		if err != nil {
+			s.logger.Error("cannot delete consume queue files", "topic", q.topic, "queue_id", q.id, "err", err)
+		}
+		if n > 0 && !s.pause(s.cfg.DeleteConsumeQueueFilesInterval) {
+			return
+		}
+	}
+	if s.index != nil {
+		if err := s.index.deleteBefore(start); err != nil {
+			s.logger.Error("cannot delete index files", "err", err)
+		}
+	}
+	s.cleanedTo = start
+}
+
+// pause waits and reports whether the store is still open.
+func (s *Store) pause(d time.Duration) bool {
+	select {
+	case <-s.stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// oldStore is a store of some files of the log, of which the first ones are old.
+func oldStore(t *testing.T, old int, change func(*Config)) (*Store, *logfile.Memory) {
+	t.Helper()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	cfg.DeleteCommitLogFilesInterval, cfg.DeleteConsumeQueueFilesInterval = 0, 0
+	cfg.CleanInterval = time.Hour // tests call clean
+	cfg.DeleteWhen = fmt.Sprint(time.Now().Add(12 * time.Hour).Hour())
+	if change != nil {
+		change(&cfg)
+	}
+	s := openTest(t, cfg)
+	for s.Stats().Written < 7*cfg.CommitLogFileSize+1000 {
+		putMany(t, s, 100)
+	}
+	s.flushLog()
+	for i := range old {
+		m.SetModTime(filepath.Join("/store/commitlog", logfile.FileName(int64(i)*cfg.CommitLogFileSize)), time.Now().Add(-73*time.Hour))
+	}
+	return s, m
+}
+
+func logFiles(s *Store) int { return s.log.files.Len() }
+
+func TestClean_DeletesExpiredFilesAtTheirHour(t *testing.T) {
+	t.Parallel()
+	s, _ := oldStore(t, 3, nil)
+	defer s.Close()
+	all := logFiles(s)
+	s.clean()
+	if logFiles(s) != all {
+		t.Fatal("files went at another hour")
+	}
+	s.cfg.DeleteWhen = "x;" + fmt.Sprint(time.Now().Hour()) + ";" + fmt.Sprint(time.Now().Add(time.Minute).Hour())
+	s.clean()
+	if got := logFiles(s); got != all-3 {
+		t.Fatalf("%d files are left of %d, 3 were old", got, all)
+	}
+	for id := range int32(2) {
+		q := s.Queue("TopicA", id)
+		first, ok := s.StoreTime(q, q.MinOffset())
+		if q.MinOffset() == 0 || !ok || first == 0 {
+			t.Errorf("queue %d begins at %d, %v", id, q.MinOffset(), ok)
+		}
+		_, r := s.Get(q, 0, 1, 1000, nil, nil)
+		if r.Status != OffsetTooSmall || r.NextOffset != q.MinOffset() {
+			t.Errorf("queue %d: %v, next %d", id, r.Status, r.NextOffset)
+		}
+		_, r = s.Get(q, q.MinOffset(), 1, 1000, nil, nil)
+		if r.Status != Found {
+			t.Errorf("queue %d: %v at its begin", id, r.Status)
+		}
+	}
+	if _, err := s.MessageAt(0); err == nil {
+		t.Error("a deleted message is still there")
+	}
+	cfg := s.cfg
+	cfg.FS = s.cfg.FS.(*logfile.Memory).Kill()
+	again := openTest(t, cfg)
+	defer again.Close()
+	for id := range int32(2) {
+		a, b := s.Queue("TopicA", id), again.Queue("TopicA", id)
+		if a.MinOffset() != b.MinOffset() || a.MaxOffset() != b.MaxOffset() {
+			t.Errorf("queue %d: %d to %d, after a kill %d to %d", id, a.MinOffset(), a.MaxOffset(), b.MinOffset(), b.MaxOffset())
+		}
+	}
+}
+
+func TestClean_FollowsTheDisk(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		percent  int64
+		forcibly bool
+		old      int
+		deleted  int
+		full     bool
+	}{
+		{75, true, 2, 0, false},
+		{76, true, 2, 2, false}, // expired ones at any hour
+		{76, true, 0, 0, false},
+		{85, true, 0, 0, false},
+		{86, true, 0, 4, false}, // any, up to deleteFileBatchMax
+		{86, false, 1, 1, false},
+		{90, true, 0, 4, false},
+		{91, true, 0, 4, true},
+		{91, false, 0, 0, true},
+	} {
+		t.Run(fmt.Sprintf("%d %% full, forcibly=%v, %d old", c.percent, c.forcibly, c.old), func(t *testing.T) {
+			t.Parallel()
+			s, m := oldStore(t, c.old, func(cfg *Config) { cfg.CleanFileForcibly, cfg.DeleteFileBatchMax = c.forcibly, 4 })
+			defer s.Close()
+			before := logFiles(s)
+			m.SetUsage(logfile.Usage{Used: c.percent, Available: 100 - c.percent})
+			s.clean()
+			if got := before - logFiles(s); got != c.deleted {
+				t.Errorf("%d files deleted, want %d", got, c.deleted)
+			}
+			if full := s.Writable() != nil; full != c.full {
+				t.Errorf("full is %v", full)
+			}
+			for range 5 {
+				s.clean()
+			}
+			if logFiles(s) < 1 {
+				t.Error("the last file went")
+			}
+		})
+	}
+}
+
+func TestClean_DeletesWhenAsked(t *testing.T) {
+	t.Parallel()
+	s, _ := oldStore(t, 2, nil)
+	defer s.Close()
+	before := logFiles(s)
+	s.DeleteExpired()
+	if got := before - logFiles(s); got != 2 {
+		t.Errorf("%d files deleted, want 2", got)
+	}
+}
+
+func TestDeleteTopic_StartsAgainFromZero(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	defer s.Close()
+	putMany(t, s, 300)
+	keep := s.Queue("Other", 0)
+	putWait(t, s, Written, testPut(keep, "kept"), testPut(s.Queue("TopicA", 0), "last of the log"))
+	check(t, s.DeleteTopic("TopicA"))
+	check(t, s.DeleteTopic("Unknown"))
+	q := s.Queue("TopicA", 0)
+	if q.MinOffset() != 0 || q.MaxOffset() != 0 {
+		t.Errorf("queue is %d to %d", q.MinOffset(), q.MaxOffset())
+	}
+	if got := s.Topics(); fmt.Sprint(got) != "[Other]" {
+		t.Errorf("topics %v", got)
+	}
+	for _, when := range []string{"at once", "after a message"} {
+		cfg.FS = m.Crash(nil)
+		left := openTest(t, cfg)
+		if got := bodies(t, left, left.Queue("TopicA", 0), 0); len(got) > 1 || when == "at once" && len(got) > 0 {
+			t.Errorf("%s: a power cut brings back %d messages", when, len(got))
+		}
+		wantBodies(t, bodies(t, left, left.Queue("Other", 0), 0), []string{"kept"})
+		check(t, left.Close())
+		putWait(t, s, Flushed, testPut(q, "new"))
+	}
+	wantBodies(t, bodies(t, s, q, 0), []string{"new", "new"})
+}

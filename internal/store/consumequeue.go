@@ -1,0 +1,696 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// A consume queue is the index of one queue: unit n tells where the queue's nth message lies. Files under
+// consumequeue/<topic>/<queueId>/ have 300,000 units each, are made at full length, and are named by the position of
+// their first byte in the queue, 20 digits.
+//
+//	 0                8         12               20
+//	+----------------+---------+----------------+
+//	| log offset 8B  | size 4B | tags code 8B   |   big-endian
+//	+----------------+---------+----------------+
+//
+// A unit is good when its log offset is not negative and its size is positive; the first bad one ends the queue. Where a
+// queue does not begin at the start of a file, or an offset in it was never given to a message, a filler stands: log
+// offset 0 or that of the next message, size fillerSize.
+//
+// The newest units are in memory only (pending) and written behind: when there are pendingMax bytes of them, when the
+// store flushes, at close. They can be had from the log again, so recovery dispatches the log from the checkpoint on, and
+// append ignores what is there. Nothing but a few numbers is kept for a queue that nobody uses: its files are listed when
+// it is, and idle forgets them.
+type consumeQueue struct {
+	fs       logfile.FS
+	handles  *logfile.Handles
+	dir      string
+	fileSize int64
+
+	// Queue offsets: lowest <= written <= next. Changed under mu, read by anyone.
+	lowest  atomic.Int64 // of the oldest unit whose message is still there
+	next    atomic.Int64 // behind the newest unit
+	reached atomic.Int64 // log offset behind the newest unit's message
+
+	mu      sync.Mutex   // protects the fields below and writes to files
+	written int64        // units before it are in the files, those from it to next are pending
+	pending []byte       // as they will be in the file; nil for a quiet queue
+	files   *logfile.Log // nil until used
+	busy    bool         // pending was full since the last flush
+	used    bool         // since the last idle
+	dirty   bool         // files were changed since the last sync
+	tailed  bool         // nothing but zeros follows written in the files
+}
+
+// unit is one entry of a consume queue.
+type unit struct {
+	logOffset int64
+	size      int32
+	tagsCode  int64
+}
+
+const (
+	unitSize   = 20
+	fillerSize = math.MaxInt32 // no record is so large
+	offsetMax  = 1 << 55       // of a message in its queue, so that positions do not overflow
+
+	pendingMin = 8 * unitSize
+	pendingMax = 4096 / unitSize * unitSize
+	// A disk that is full must not stop dispatch at once, for it may have space again soon.
+	pendingFull = 16 * pendingMax
+)
+
+func (u unit) good() bool   { return u.logOffset >= 0 && u.size > 0 }
+func (u unit) filler() bool { return u.size == fillerSize }
+
+// end is the log offset behind the unit's message.
+func (u unit) end() int64 {
+	if u.filler() {
+		return u.logOffset
+	}
+	return u.logOffset + int64(u.size)
+}
+
+func (u unit) appendTo(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(u.logOffset))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(u.size))
+	return binary.BigEndian.AppendUint64(dst, uint64(u.tagsCode))
+}
+
+func readUnit(b []byte) unit {
+	_ = b[unitSize-1]
+	return unit{
+		logOffset: int64(binary.BigEndian.Uint64(b)),
+		size:      int32(binary.BigEndian.Uint32(b[8:])),
+		tagsCode:  int64(binary.BigEndian.Uint64(b[12:])),
+	}
+}
+
+// newConsumeQueue returns an empty queue; load finds what is in dir. A file holds whole units: fileSize is rounded up.
+func newConsumeQueue(fs logfile.FS, handles *logfile.Handles, dir string, fileSize int64) *consumeQueue {
+	fileSize = max(unitSize, (fileSize+unitSize-1)/unitSize*unitSize)
+	return &consumeQueue{fs: fs, handles: handles, dir: dir, fileSize: fileSize}
+}
+
+// min is the offset of the oldest unit whose message is still there; max is the offset behind the newest one.
+func (q *consumeQueue) min() int64 { return q.lowest.Load() }
+func (q *consumeQueue) max() int64 { return q.next.Load() }
+
+// end is the log offset behind the newest unit's message, 0 when there is none.
+func (q *consumeQueue) end() int64 { return q.reached.Load() }
+
+func (q *consumeQueue) perFile() int64 { return q.fileSize / unitSize }
+
+// filesLocked lists the files when they are not known.
+func (q *consumeQueue) filesLocked() (*logfile.Log, error) {
+	q.used = true
+	if q.files == nil {
+		files := logfile.NewLog(q.fs, q.handles, q.fileSize, q.dir)
+		if err := files.Load(); err != nil {
+			return nil, err
+		}
+		q.files = files
+	}
+	return q.files, nil
+}
+
+// load finds the files and the end of the queue in them. Units of messages before the log offset durable are known to be
+// there: all of them after a clean stop, else those before the checkpoint; messages from durable on will be dispatched
+// again. With 0 nothing is known, and all units of the last three files are looked at, as in Apache. A page that a power
+// cut lost ends the queue.
+func (q *consumeQueue) load(durable int64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if durable != math.MaxInt64 {
+		if err := q.removeTorn(durable); err != nil {
+			return err
+		}
+	}
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	end, reached, err := q.findEnd(files, durable)
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", q.dir, err)
+	}
+	q.written = end
+	q.tailed = false
+	q.next.Store(end)
+	q.reached.Store(reached)
+	first := files.Start() / unitSize
+	// Fillers before the first message are of no use to a reader.
+	skip, err := q.searchFiles(files, first, min(end, first+q.perFile()), func(u unit) bool { return !u.filler() })
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", q.dir, err)
+	}
+	q.lowest.Store(skip)
+	q.idleLocked()
+	return nil
+}
+
+// removeTorn removes files from the first on that a power cut took the length of or the name before it, for they were not
+// synced. It leaves them, and listing them may fail, when one holds units that are not dispatched again.
+func (q *consumeQueue) removeTorn(durable int64) error {
+	entries, err := q.fs.List(q.dir)
+	if err != nil {
+		return fmt.Errorf("cannot list %q: %w", q.dir, err)
+	}
+	torn, next, good := entries[:0:0], int64(0), 0
+	for _, e := range entries {
+		start, err := strconv.ParseInt(e.Name, 10, 64)
+		if e.Dir || err != nil || len(e.Name) != 20 {
+			continue
+		}
+		if len(torn) > 0 || e.Size == 0 || start != next {
+			torn = append(torn, e)
+		} else {
+			good++
+		}
+		next = start + q.fileSize
+	}
+	for i, e := range torn {
+		// An empty file that is the first may be there to keep the queue's offset.
+		if again, err := q.isDispatchedAgain(e, durable, i > 0 || good > 0); err != nil || !again {
+			return err
+		}
+	}
+	for _, e := range torn {
+		if err := q.fs.Remove(filepath.Join(q.dir, e.Name)); err != nil {
+			return fmt.Errorf("cannot remove consume queue file: %w", err)
+		}
+	}
+	return nil
+}
+
+// isDispatchedAgain says whether a file holds only units of messages at or behind the log offset durable, or, if that is
+// asked for, none at its beginning: nothing of it was synced then.
+func (q *consumeQueue) isDispatchedAgain(e logfile.Entry, durable int64, orEmpty bool) (bool, error) {
+	if e.Size < unitSize || durable == 0 {
+		return e.Size == 0, nil
+	}
+	f, err := q.fs.Open(filepath.Join(q.dir, e.Name))
+	if err != nil {
+		return false, fmt.Errorf("cannot open consume queue: %w", err)
+	}
+	defer f.Close()
+	b := make([]byte, unitSize)
+	if err := readFull(f, b, 0); err != nil {
+		return false, fmt.Errorf("cannot read consume queue %q: %w", q.dir, err)
+	}
+	u := readUnit(b)
+	if !u.good() {
+		return orEmpty, nil
+	}
+	return u.logOffset >= durable, nil
+}
+
+// findEnd returns the queue offset behind the last unit and the log offset that it reaches.
+func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached int64, err error) {
+	if files.Len() == 0 {
+		return 0, 0, nil
+	}
+	first, behind := files.Start()/unitSize, files.End()/unitSize
+	at := max(first, behind-3*q.perFile())
+	if durable > 0 {
+		// Most queues are small: the first page of the last file tells it for them.
+		last := behind - q.perFile()
+		isOpen := func(u unit) bool { return !u.good() || !u.filler() && u.logOffset >= durable }
+		var page [pendingMax / unitSize]unit
+		n, err := readFiles(files, last, page[:min(int64(len(page)), q.perFile())])
+		if err != nil {
+			return 0, 0, err
+		}
+		open := 0
+		for open < n && !isOpen(page[open]) {
+			open++
+		}
+		lo, hi := last+int64(open), last+int64(open)
+		switch open {
+		case 0:
+			lo = first
+		case n:
+			hi = behind
+		}
+		at, err = search(lo, hi, func(at int64) (bool, error) {
+			if spansSectors(at, q.perFile()) && at+1 < hi {
+				at++ // half a unit may say anything; one too early is no harm
+			}
+			var u [1]unit
+			_, err := readFiles(files, at, u[:])
+			return isOpen(u[0]), err
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	if at > first { // what is before was not looked at
+		var before [1]unit
+		if _, err := readFiles(files, at-1, before[:]); err != nil {
+			return 0, 0, err
+		}
+		reached = max(0, before[0].end())
+	}
+	chunk := make([]unit, 64)
+	for begin, last := at, (unit{}); at < behind; {
+		n, err := readFiles(files, at, chunk)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, u := range chunk[:n] {
+			if !u.good() || u.logOffset < reached && !u.filler() {
+				if at > begin && durable > 0 && spansSectors(at-1, q.perFile()) {
+					// A power cut may have left the first half of it. It is dispatched again.
+					return at - 1, last.logOffset, nil
+				}
+				return at, reached, nil
+			}
+			reached = max(reached, u.end())
+			last = u
+			at++
+		}
+		if len(chunk) < 4096 {
+			chunk = make([]unit, 4096)
+		}
+	}
+	return at, reached, nil
+}
+
+// spansSectors says whether a unit lies in two sectors of the disk, of which one may be lost.
+func spansSectors(at, perFile int64) bool {
+	const sector = 512
+	pos := at % perFile * unitSize
+	return pos/sector != (pos+unitSize-1)/sector
+}
+
+// clearFrom makes everything from a position on read as zeros. The file that holds it stays, so that an empty queue still
+// tells its offset.
+func clearFrom(files *logfile.Log, pos int64) error {
+	size := files.FileSize()
+	if err := files.RemoveFrom(max(pos/size*size+1, files.Start()+1)); err != nil {
+		return err
+	}
+	if pos >= files.End() {
+		return nil
+	}
+	return files.Zero(max(pos, files.Start()))
+}
+
+// readFiles reads units from one file into dst, up to the file's end.
+func readFiles(files *logfile.Log, at int64, dst []unit) (int, error) {
+	perFile := files.FileSize() / unitSize
+	n := int(min(int64(len(dst)), perFile-at%perFile))
+	if n == 0 {
+		return 0, nil
+	}
+	// The bytes are read into the end of dst itself and decoded from its front: a unit in memory takes more than one in
+	// the file, so what is decoded never overwrites what is not. It saves a buffer.
+	const inMemory = int(unsafe.Sizeof(unit{}))
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), n*inMemory)[n*(inMemory-unitSize):]
+	if _, err := files.ReadAt(raw, at*unitSize); err != nil {
+		clear(dst[:n])
+		return 0, err
+	}
+	for i := range n {
+		dst[i] = readUnit(raw[i*unitSize:])
+	}
+	return n, nil
+}
+
+// searchFiles returns the first queue offset in [lo, hi) whose unit is found, or hi. From it on all must be.
+func (q *consumeQueue) searchFiles(files *logfile.Log, lo, hi int64, found func(unit) bool) (int64, error) {
+	return search(lo, hi, func(at int64) (bool, error) {
+		var u [1]unit
+		_, err := readFiles(files, at, u[:])
+		return found(u[0]), err
+	})
+}
+
+func search(lo, hi int64, found func(at int64) (bool, error)) (int64, error) {
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		is, err := found(mid)
+		if err != nil {
+			return lo, err
+		}
+		if is {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo, nil
+}
+
+// append adds the unit of the message with that queue offset. A message that is there already is ignored, so the log may
+// be dispatched again. One goroutine at a time appends.
+func (q *consumeQueue) append(queueOffset int64, u unit) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next := q.next.Load()
+	empty := next == q.lowest.Load() && q.reached.Load() == 0
+	if u.end() <= q.reached.Load() || queueOffset < next && !empty {
+		return nil
+	}
+	if queueOffset != next && queueOffset <= offsetMax {
+		if empty {
+			if err := q.beginLocked(queueOffset); err != nil {
+				return err
+			}
+		} else if queueOffset-next <= q.perFile() {
+			// Units were lost with a damaged file: those before the checkpoint are not dispatched again.
+			for ; next < queueOffset; next++ {
+				if err := q.addLocked(unit{logOffset: u.logOffset, size: fillerSize}); err != nil {
+					return err
+				}
+			}
+		}
+		// Further away it is the message's offset that is damaged. It takes the next place, as in Apache.
+	}
+	if err := q.addLocked(u); err != nil {
+		return err
+	}
+	q.reached.Store(u.end())
+	return nil
+}
+
+// addLocked makes u the newest unit. It is visible at once.
+func (q *consumeQueue) addLocked(u unit) error {
+	if len(q.pending) >= pendingMax && len(q.pending)%pendingMax == 0 {
+		if err := q.writeLocked(); err != nil && len(q.pending) >= pendingFull {
+			return err
+		}
+		q.busy = true
+	}
+	if len(q.pending) == cap(q.pending) && len(q.pending) < pendingMax {
+		more := make([]byte, len(q.pending), min(pendingMax, max(pendingMin, 2*cap(q.pending))))
+		copy(more, q.pending)
+		q.pending = more
+	}
+	q.pending = u.appendTo(q.pending)
+	q.next.Add(1)
+	return nil
+}
+
+// beginLocked makes an empty queue begin at an offset.
+func (q *consumeQueue) beginLocked(queueOffset int64) error {
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	// An empty file that is left of older units does not hold the offset.
+	if err := files.RemoveFrom(0); err != nil {
+		return err
+	}
+	first := queueOffset - queueOffset%q.perFile()
+	q.dirty, q.tailed = true, true
+	if err := fill(files, first, queueOffset); err != nil {
+		return fmt.Errorf("cannot write %q: %w", q.dir, err)
+	}
+	q.written = queueOffset
+	q.next.Store(queueOffset)
+	q.lowest.Store(queueOffset)
+	return nil
+}
+
+// fill writes fillers from the start of a file to an offset in it.
+func fill(files *logfile.Log, from, to int64) error {
+	one := unit{size: fillerSize}.appendTo(nil)
+	const chunk = 3276 // units, 64 KiB
+	var b []byte
+	for range min(chunk, to-from) {
+		b = append(b, one...)
+	}
+	for from < to {
+		n := min(chunk, to-from)
+		if _, err := files.WriteAt(b[:n*unitSize], from*unitSize); err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
+}
+
+// writeLocked writes what is pending to the files.
+func (q *consumeQueue) writeLocked() error {
+	if len(q.pending) == 0 {
+		return nil
+	}
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	q.dirty = true
+	if !q.tailed {
+		// A power cut may have left units behind a lost page, and Apache's truncation leaves them. They must not
+		// become the queue's again when it has grown up to them.
+		if err := clearFrom(files, q.written*unitSize); err != nil {
+			return fmt.Errorf("cannot clear %q behind its end: %w", q.dir, err)
+		}
+		q.tailed = true
+	}
+	done := 0
+	for done < len(q.pending) {
+		pos := q.written * unitSize
+		n := min(int64(len(q.pending)-done), q.fileSize-pos%q.fileSize)
+		if _, err := files.WriteAt(q.pending[done:done+int(n)], pos); err != nil {
+			q.pending = append(q.pending[:0], q.pending[done:]...)
+			return fmt.Errorf("cannot write %q: %w", q.dir, err)
+		}
+		done += int(n)
+		q.written += n / unitSize
+	}
+	q.pending = q.pending[:0]
+	if cap(q.pending) > pendingMax {
+		q.pending = nil // it grew while the disk was full
+	}
+	return nil
+}
+
+// read fills dst with units from an offset on, as many as there are up to the end of a file, with at most one read of it.
+// Fillers are units too.
+func (q *consumeQueue) read(queueOffset int64, dst []unit) (int, error) {
+	q.mu.Lock()
+	q.used = true
+	next, written := q.next.Load(), q.written
+	if queueOffset < 0 || queueOffset >= next || len(dst) == 0 {
+		q.mu.Unlock()
+		return 0, nil
+	}
+	n := int(min(int64(len(dst)), next-queueOffset))
+	inFiles := int(min(int64(n), max(0, written-queueOffset)))
+	if left := q.perFile() - queueOffset%q.perFile(); int64(inFiles) > left {
+		inFiles, n = int(left), int(left)
+	}
+	for i := inFiles; i < n; i++ {
+		dst[i] = readUnit(q.pending[(queueOffset+int64(i)-written)*unitSize:])
+	}
+	if inFiles == 0 {
+		q.mu.Unlock()
+		return n, nil
+	}
+	files, err := q.filesLocked()
+	q.mu.Unlock()
+	if err == nil {
+		_, err = readFiles(files, queueOffset, dst[:inFiles])
+	}
+	if err != nil {
+		if queueOffset < q.min() || queueOffset >= q.max() { // deleted meanwhile
+			return 0, nil
+		}
+		return 0, fmt.Errorf("cannot read unit %d of %q: %w", queueOffset, q.dir, err)
+	}
+	return n, nil
+}
+
+// flush writes what is pending, and with sync makes all that is written durable.
+func (q *consumeQueue) flush(sync bool) error {
+	q.mu.Lock()
+	err := q.writeLocked()
+	if err == nil && !q.busy {
+		q.pending = nil
+	}
+	q.busy = false
+	files, dirty := q.files, q.dirty
+	if sync {
+		q.dirty = false
+	}
+	q.mu.Unlock()
+	if err != nil || !sync || !dirty {
+		return err
+	}
+	if err := files.Sync(); err != nil {
+		q.mu.Lock()
+		q.dirty = true
+		q.mu.Unlock()
+		return fmt.Errorf("cannot sync %q: %w", q.dir, err)
+	}
+	return nil
+}
+
+// idle gives back what a queue takes that was not used since the last call.
+func (q *consumeQueue) idle() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.used {
+		q.idleLocked()
+	}
+	q.used = false
+}
+
+// idleLocked forgets the files when they have everything.
+func (q *consumeQueue) idleLocked() {
+	if len(q.pending) > 0 || q.dirty {
+		return
+	}
+	q.pending = nil
+	if q.files != nil {
+		q.files.Close()
+		q.files = nil
+	}
+}
+
+// truncate makes the queue end before the first unit of a message at or behind a log offset.
+func (q *consumeQueue) truncate(logOffset int64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.writeLocked(); err != nil {
+		return err
+	}
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	lowest := q.lowest.Load()
+	end, err := q.searchFiles(files, lowest, q.written, func(u unit) bool { return u.logOffset >= logOffset })
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", q.dir, err)
+	}
+	reached := int64(0)
+	if end > lowest {
+		var last [1]unit
+		if _, err := readFiles(files, end-1, last[:]); err != nil {
+			return fmt.Errorf("cannot read %q: %w", q.dir, err)
+		}
+		reached = last[0].end()
+	}
+	if files.Len() > 0 {
+		q.dirty = true
+		if err := clearFrom(files, end*unitSize); err != nil {
+			return fmt.Errorf("cannot truncate %q: %w", q.dir, err)
+		}
+		q.tailed = true
+		if err := files.Sync(); err != nil {
+			return fmt.Errorf("cannot sync %q: %w", q.dir, err)
+		}
+		q.dirty = false
+	}
+	q.written = end
+	q.next.Store(end)
+	q.reached.Store(reached)
+	return nil
+}
+
+// deleteBefore takes away files that hold only units of messages before a log offset, but never the last file, moves min
+// to the first unit of a message at or behind it, and returns how many files went.
+func (q *consumeQueue) deleteBefore(logOffset int64) (deleted int, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lowest, next := q.lowest.Load(), q.next.Load()
+	if lowest >= next {
+		return 0, nil
+	}
+	if q.reached.Load() <= logOffset { // nothing of it is left; its offset must not be forgotten
+		lowest = next
+	}
+	if was := q.used; !was {
+		defer func() { // this is no use by anyone
+			q.used = was
+			q.idleLocked()
+		}()
+	}
+	files, err := q.filesLocked()
+	if err != nil {
+		return 0, err
+	}
+	if lowest < q.written {
+		var first [1]unit
+		if _, err := readFiles(files, lowest, first[:]); err != nil {
+			return 0, fmt.Errorf("cannot read %q: %w", q.dir, err)
+		}
+		if first[0].logOffset >= logOffset {
+			return 0, nil
+		}
+	}
+	for files.Len() > 1 {
+		var last [1]unit
+		behind := files.Start()/unitSize + q.perFile()
+		if behind > q.written {
+			break
+		}
+		if _, err := readFiles(files, behind-1, last[:]); err != nil {
+			return deleted, fmt.Errorf("cannot read %q: %w", q.dir, err)
+		}
+		if last[0].logOffset >= logOffset {
+			break
+		}
+		if err := files.RemoveFirst(); err != nil {
+			return deleted, err
+		}
+		deleted++
+	}
+	lowest = max(lowest, files.Start()/unitSize)
+	if lowest < next {
+		// Those that are only pending are the newest; when they are all that is left, the search ends at the first.
+		lowest, err = q.searchFiles(files, lowest, max(lowest, q.written), func(u unit) bool { return u.logOffset >= logOffset && !u.filler() })
+		if err != nil {
+			return deleted, fmt.Errorf("cannot read %q: %w", q.dir, err)
+		}
+		for lowest >= q.written && lowest < next && readUnit(q.pending[(lowest-q.written)*unitSize:]).logOffset < logOffset {
+			lowest++
+		}
+	}
+	q.lowest.Store(lowest)
+	return deleted, nil
+}
+
+// destroy takes all files away, for a topic that was deleted. The queue begins at 0 again.
+func (q *consumeQueue) destroy() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	if err := files.RemoveFrom(0); err != nil {
+		return err
+	}
+	q.pending, q.dirty, q.tailed = nil, false, true
+	q.idleLocked()
+	q.written = 0
+	q.next.Store(0)
+	q.lowest.Store(0)
+	q.reached.Store(0)
+	if err := q.fs.RemoveAll(q.dir); err != nil {
+		return fmt.Errorf("cannot remove %q: %w", q.dir, err)
+	}
+	return nil
+}
+
+// close closes the files. What is pending must have been flushed.
+func (q *consumeQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.files != nil {
+		q.files.Close()
+	}
+}

@@ -1,0 +1,24 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// lockDir takes the store for this process. The lock is the one that Apache's broker takes, so neither runs on
+// the other's open store.
+func lockDir(fs logfile.FS, root string) (io.Closer, error) {
+	name := filepath.Join(root, "lock")
+	lock, err := fs.Lock(name)
+	if errors.Is(err, logfile.ErrLocked) {
+		return nil, fmt.Errorf("cannot open store %q: a broker is running on it: %q is %w", root, name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock store with %q: %w", name, err)
+	}
+	return lock, nil
+}

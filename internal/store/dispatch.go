@@ -1,0 +1,139 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+)
+
+// scheduleTopic holds delayed messages until they are due; its queues' tags codes are the times of delivery.
+const scheduleTopic = "SCHEDULE_TOPIC_XXXX"
+
+// Hooks are what the store calls of its owner.
+type Hooks struct {
+	// Arrived is called, without any lock, for each message that became visible in a watched queue. nextOffset is the
+	// offset behind it. It must not block.
+	Arrived func(q *Queue, nextOffset, tagsCode, storeTimestamp int64)
+}
+
+// dispatcher follows the log: it puts each message's place into its queue and the index. It is run by whoever moved the mark
+// that messages become visible by, the writer or flushLoop.
+type dispatcher struct {
+	dispatched atomic.Int64 // all messages before it are in their queues
+
+	mu           sync.Mutex // held while dispatching; protects the fields below
+	newest       int64      // log offset where the newest dispatched message begins
+	newestTime   int64      // its store timestamp
+	checkpointed int64      // the mark dispatched at the last checkpoint
+	dirty        []*Queue   // have units that are not durable
+	record       message.Dispatch
+	arrived      []arrival
+}
+
+type arrival struct {
+	queue      *Queue
+	nextOffset int64
+	tagsCode   int64
+	storeTime  int64
+}
+
+// dispatch makes the messages before to visible.
+func (s *Store) dispatch(to int64) {
+	d := &s.dispatcher
+	d.mu.Lock()
+	for off := d.dispatched.Load(); off < to; off = d.dispatched.Load() {
+		if err := s.dispatchChunk(off, to); err != nil {
+			d.mu.Unlock()
+			s.fail(fmt.Errorf("cannot dispatch message at log offset %d: %w", d.dispatched.Load(), err))
+			return
+		}
+	}
+	if len(d.dirty) > 0 {
+		s.wakeBehind(to - d.checkpointed)
+	}
+	arrived := d.arrived
+	d.arrived = nil
+	d.mu.Unlock()
+
+	for _, a := range arrived {
+		s.hooks.Arrived(a.queue, a.nextOffset, a.tagsCode, a.storeTime)
+	}
+	if arrived != nil {
+		d.mu.Lock()
+		d.arrived = arrived[:0]
+		d.mu.Unlock()
+	}
+}
+
+// dispatchChunk dispatches what one chunk of the tail has of [off, to). The chunk stays: it is not dispatched yet.
+func (s *Store) dispatchChunk(off, to int64) error {
+	d := &s.dispatcher
+	b := s.log.tail.from(off)
+	if b == nil {
+		return errors.New("bug: it is not in memory any more")
+	}
+	for off < to && len(b) > 0 {
+		size, kind := message.Peek(b)
+		if kind == message.Blank {
+			d.dispatched.Store(off + int64(size))
+			return nil
+		}
+		if err := message.ReadDispatch(b, &d.record); err != nil {
+			return err
+		}
+		if err := s.dispatchRecord(&d.record); err != nil {
+			return err
+		}
+		off += int64(size)
+		b = b[size:]
+		d.dispatched.Store(off)
+	}
+	return nil
+}
+
+// dispatchRecord puts one message's place into its queue and the index. It is done again after a crash, so both ignore
+// what they have already. The caller holds d.mu.
+func (s *Store) dispatchRecord(m *message.Dispatch) error {
+	d := &s.dispatcher
+	d.newest, d.newestTime = m.LogOffset, m.StoreTimestamp
+	if message.InConsumeQueue(m.SysFlag) && m.SysFlag&message.FlagInnerBatch == 0 {
+		q := s.queues.findBytes(m.Topic, m.QueueID)
+		if q == nil {
+			q = s.addQueue(string(m.Topic), m.QueueID)
+		}
+		if q.refused != nil || m.LogOffset < q.emptiedAt {
+			return nil
+		}
+		tagsCode := s.tagsCode(m)
+		if err := q.units.append(m.QueueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}); err != nil {
+			return err
+		}
+		if !q.dirty {
+			q.dirty = true
+			d.dirty = append(d.dirty, q)
+		}
+		if q.watchers.Load() > 0 && s.hooks.Arrived != nil {
+			d.arrived = append(d.arrived, arrival{q, m.QueueOffset + 1, tagsCode, m.StoreTimestamp})
+		}
+	}
+	if s.index != nil && m.SysFlag&message.FlagTransaction != message.FlagTransactionRollback {
+		return s.index.append(m)
+	}
+	return nil
+}
+
+// tagsCode is what a queue's unit tells of the message's tags, and for a delayed message when it is due.
+func (s *Store) tagsCode(m *message.Dispatch) int64 {
+	if m.Delay != nil && string(m.Topic) == scheduleTopic {
+		level, err := strconv.Atoi(string(m.Delay))
+		levels := s.cfg.DelayLevels
+		if err == nil && level > 0 && len(levels) > 0 {
+			return m.StoreTimestamp + levels[min(level, len(levels))-1].Milliseconds()
+		}
+	}
+	return message.TagsCode(m.Tags)
+}

@@ -1,0 +1,47 @@
+// Package store keeps messages in a store directory, byte for byte the one of Apache RocketMQ.
+//
+// # The directory
+//
+//	commitlog/<20 digits>                      commitlog.go     the log: every message once, in order of arrival; the only truth
+//	consumequeue/<topic>/<queueId>/<20 digits> consumequeue.go  where the nth message of a queue lies in the log
+//	index/<yyyyMMddHHmmssSSS>                  index.go         where messages of a key lie in the log
+//	checkpoint                                 checkpoint.go    up to where the log and what follows it are durable
+//	abort                                      recover.go       there while the store is open; found at open: it was killed
+//	lock                                       dirlock.go       locked while the store is open
+//	damaged/<name>.<time>                      recover.go       files with good messages behind damage in the log, put aside
+//
+// At open they are read in this order: lock, commitlog, abort, checkpoint, consumequeue, index; then the end of the log is
+// sought from the checkpoint on and what lies behind that is dispatched again (recover.go). Store files are touched through
+// logfile only.
+//
+// # The way of a message
+//
+// put.go checks a batch and takes the append lock; commitlog.go gives each message its place, encodes it into the tail in
+// memory (tail.go) and writes it, with all that others have put meanwhile; marks.go has who waits for which mark, and
+// answers; dispatch.go makes the message visible in its queue and the index; flush.go makes log, queues and index durable;
+// get.go reads it, storetime.go and query.go find it; clean.go deletes it one day.
+//
+// # Locks
+//
+// The append lock, commitLog.mu, is held while a batch is encoded, never while anything is written, synced, dispatched or
+// answered. dispatcher.mu is held while dispatching, and the append lock may be taken under it (topic.go). Done and
+// Hooks.Arrived are called without either. Consume queues and the index have locks of their own, taken last.
+//
+// # Goroutines
+//
+// Open starts them, Close waits for them. None ticks while nothing is written, but cleanLoop.
+//
+//	writeLoop    goes on writing when a Put has done so long enough for others    woken by that Put
+//	flushLoop    fsyncs the log: at once for who waits, else by time              woken by the writer
+//	behindLoop   fsyncs queues and index, then moves the checkpoint               woken by the dispatcher
+//	cleanLoop    looks at the disks, deletes files, lets idle queues rest         every cleanResourceInterval
+//
+// The writer and the dispatcher are no goroutines but roles: whoever puts a batch and finds no writer at work is the writer
+// until all is written, and who moves the mark that makes messages visible dispatches them.
+//
+// # Places left
+//
+// Delayed messages, transactions and replication follow the log or a queue and end in Put; they need nothing new here but
+// another mark for replication (marks.go). A filter that looks into records belongs into getter.take (get.go). Batch
+// consume queues are found and left alone (queue.go).
+package store

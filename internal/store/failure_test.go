@@ -1,0 +1,223 @@
+package store
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// faultyStore is a store in memory whose disk can fail.
+func faultyStore(t *testing.T, change func(*Config)) (*Store, *logfile.Faults) {
+	t.Helper()
+	faults := &logfile.Faults{FS: logfile.NewMemory()}
+	cfg := memoryConfig(t, faults)
+	if change != nil {
+		change(&cfg)
+	}
+	return openTest(t, cfg), faults
+}
+
+func TestPut_NothingIsStoredAfterAFailure(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		sync  bool
+		fault logfile.Fault
+		level Level
+		words []string
+	}{
+		"fsync":         {true, logfile.Fault{Op: logfile.OpSync, Path: "commitlog"}, Flushed, []string{"cannot flush commit log", "sync"}},
+		"fsync, async":  {false, logfile.Fault{Op: logfile.OpSync, Path: "commitlog"}, Flushed, []string{"cannot flush commit log"}},
+		"fsync, folder": {true, logfile.Fault{Op: logfile.OpSyncDir, Path: "commitlog"}, Flushed, []string{"cannot sync folder"}},
+		"write":         {false, logfile.Fault{Op: logfile.OpWrite, Path: "commitlog"}, Written, []string{"cannot write commit log"}},
+		"short write":   {true, logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Short: 50}, Flushed, []string{"cannot write commit log"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, faults := faultyStore(t, func(cfg *Config) { cfg.SyncFlush = c.sync })
+			q := s.Queue("TopicA", 0)
+			var want []string
+			if c.fault.Op != logfile.OpSyncDir { // the folder is synced only when a file is made
+				want = append(want, "before")
+				putWait(t, s, Flushed, testPut(q, "before"))
+				awaitVisible(t, q, 1)
+			}
+			c.fault.Err = syscall.EIO
+			faults.Inject(c.fault)
+			_, err := tryPut(s, c.level, testPut(q, "lost"))
+			if !errors.Is(err, syscall.EIO) {
+				t.Fatalf("got %v", err)
+			}
+			for _, w := range append(c.words, "since") {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q does not tell %q", err, w)
+				}
+			}
+			faults.Heal() // a failure is final all the same
+			if _, err := tryPut(s, Written, testPut(q, "later")); !errors.Is(err, syscall.EIO) {
+				t.Errorf("a later put: got %v", err)
+			}
+			if err := s.Writable(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("writable: got %v", err)
+			}
+			wantBodies(t, bodies(t, s, q, 0)[:len(want)], want)
+			if err := s.Close(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("close: got %v", err)
+			}
+			cfg := s.cfg
+			s = openTest(t, cfg)
+			got := bodies(t, s, s.Queue("TopicA", 0), 0)
+			if len(got) < len(want) {
+				t.Errorf("after another start: %q", got)
+			}
+			putWait(t, s, Flushed, testPut(s.Queue("TopicA", 0), "again"))
+			check(t, s.Close())
+		})
+	}
+}
+
+func TestPut_WaitsForSpaceOnADiskWithout(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, nil)
+	q := s.Queue("TopicA", 0)
+	putWait(t, s, Written, testPut(q, "one"))
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Short: 7, Err: syscall.ENOSPC})
+	for _, body := range []string{"two", "refused"} {
+		if _, err := tryPut(s, Written, testPut(q, body)); !errors.Is(err, ErrDiskFull) {
+			t.Fatalf("%s: got %v", body, err)
+		}
+	}
+	s.retryWrite()
+	if err := s.Writable(); !errors.Is(err, ErrDiskFull) {
+		t.Fatalf("still without space: got %v", err)
+	}
+	wantBodies(t, bodies(t, s, q, 0), []string{"one"})
+	faults.Heal()
+	s.retryWrite()
+	putWait(t, s, Flushed, testPut(q, "three"))
+	awaitVisible(t, q, 3)
+	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three"})
+	cfg := s.cfg
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), []string{"one", "two", "three"})
+	check(t, s.Close())
+}
+
+func TestPut_IsRefusedWhileTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	defer s.Close()
+	q := s.Queue("TopicA", 0)
+	use := func(percent int64) {
+		m.SetUsage(logfile.Usage{Used: percent, Available: 100 - percent})
+		s.checkDisks()
+	}
+	use(90)
+	putWait(t, s, Written, testPut(q, "one"))
+	use(91)
+	_, err := tryPut(s, Written, testPut(q, "two"))
+	if !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), "91 %") {
+		t.Errorf("got %v", err)
+	}
+	wantBodies(t, bodies(t, s, q, 0), []string{"one"})
+	use(50)
+	putWait(t, s, Written, testPut(q, "three"))
+}
+
+func TestPut_TellsAFlushThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, func(c *Config) { c.SyncFlush, c.SyncFlushTimeout = true, 20*time.Millisecond })
+	q := s.Queue("TopicA", 0)
+	putWait(t, s, Flushed, testPut(q, "one"))
+	hold := make(chan struct{})
+	faults.Inject(logfile.Fault{Op: logfile.OpSync, Path: "commitlog", Hold: hold})
+	for _, body := range []string{"two", "three"} {
+		b, err := tryPut(s, Flushed, testPut(q, body))
+		if !errors.Is(err, ErrFlushTimeout) || b.Puts[0].Err != nil {
+			t.Fatalf("got %v", err)
+		}
+	}
+	putWait(t, s, Written, testPut(q, "four")) // does not wait for the flush
+	if got := q.MaxOffset(); got != 1 {
+		t.Errorf("%d messages are visible that are not flushed", got-1)
+	}
+	close(hold)
+	awaitVisible(t, q, 4)
+	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three", "four"})
+	check(t, s.Close())
+}
+
+func TestPut_IsBusyWhenTheDiskDoesNotKeepUp(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.CommitLogFileSize = 256 << 20
+	faults := &logfile.Faults{FS: logfile.Disk{}}
+	cfg.FS = faults
+	s := openTest(t, cfg)
+	q := s.Queue("TopicA", 0)
+	hold := make(chan struct{})
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Hold: hold})
+	body := make([]byte, 4<<20)
+	const n = maxBehind/(4<<20) + 1
+	done := make(chan error, n)
+	put := func() {
+		p := testPut(q, "z")
+		p.Body = body
+		s.Put(&Batch{Puts: []Put{p}, Done: func(_ *Batch, err error) { done <- err }})
+	}
+	first := make(chan struct{})
+	go func() { put(); close(first) }() // is held writing
+	for s.Stats().Appended == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for range n - 1 {
+		put()
+	}
+	err := <-done
+	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "writing") || !strings.Contains(err.Error(), "MiB") {
+		t.Errorf("got %v", err)
+	}
+	close(hold)
+	<-first
+	for range n - 1 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	check(t, s.Close())
+}
+
+func TestPut_RefusesWhatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	s, _ := faultyStore(t, func(c *Config) { c.MaxMessageSize = 1000; c.CommitLogFileSize = 8192 })
+	q := s.Queue("TopicA", 0)
+	large := testPut(q, strings.Repeat("a", 1001))
+	properties := testPut(q, "b")
+	properties.Properties = []byte("A\x01" + strings.Repeat("b", 40000))
+	file := testPut(q, "c")
+	file.Properties = []byte("A\x01" + strings.Repeat("b", 9000))
+	b, err := tryPut(s, Written, testPut(q, "one"), large, properties, file, testPut(q, "two"), Put{Queue: s.Queue("a/../b", 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []error{nil, ErrTooLarge, ErrTooLarge, ErrTooLarge, nil, ErrTopic} {
+		if got := b.Puts[i].Err; !errors.Is(got, want) {
+			t.Errorf("message %d: got %v, want %v", i, got, want)
+		}
+	}
+	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two"})
+	b, err = tryPut(s, Written, large)
+	if err != nil || !errors.Is(b.Puts[0].Err, ErrTooLarge) {
+		t.Errorf("alone: got %v, %v", err, b.Puts[0].Err)
+	}
+	check(t, s.Close())
+	if _, err := tryPut(s, Written, testPut(q, "three")); !errors.Is(err, ErrClosed) {
+		t.Errorf("after close: got %v", err)
+	}
+}

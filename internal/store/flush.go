@@ -1,0 +1,219 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+const (
+	pageSize = 4096
+	// The checkpoint moves at the latest after so much of the log or so much time, which bounds recovery.
+	checkpointBytes    = 256 << 20
+	checkpointInterval = 10 * time.Second
+)
+
+// awaitFlush puts a batch on the list of those that wait for flushed. The caller holds the append lock.
+func (s *Store) awaitFlush(b *Batch) {
+	l := &s.log
+	b.deadline = s.now().Add(s.cfg.SyncFlushTimeout)
+	if l.flushing.first == nil {
+		s.flushTimer.Reset(s.cfg.SyncFlushTimeout)
+	}
+	l.flushing.push(b)
+	s.flushWanted.Store(true)
+}
+
+// expireFlushes answers batches that have waited too long; flushLoop itself may be what they wait for.
+func (s *Store) expireFlushes() {
+	l := &s.log
+	now := s.now()
+	l.mu.Lock()
+	expired := l.flushing.takeWhile(func(b *Batch) bool { return !b.deadline.After(now) })
+	if b := l.flushing.first; b != nil {
+		s.flushTimer.Reset(b.deadline.Sub(now))
+	}
+	l.mu.Unlock()
+	answer(expired, ErrFlushTimeout)
+}
+
+// wakeFlush tells flushLoop that something was written. Without waiters, once is enough until it has flushed.
+func (s *Store) wakeFlush() {
+	if s.cfg.SyncFlush || s.flushWanted.Load() || s.flushArmed.CompareAndSwap(false, true) {
+		wake(s.flushWake)
+	}
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// flushLoop makes the log durable: at once when someone waits for it, else by time. It sleeps while nothing is dirty.
+func (s *Store) flushLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	last := s.now()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.flushWake:
+		case <-timer.C:
+		}
+		if s.cfg.SyncFlush || s.flushWanted.Load() {
+			s.flushLog()
+			last = s.now()
+			continue
+		}
+		flushed, written := s.log.flushed.Load(), s.log.written.Load()
+		pages := written/pageSize - flushed/pageSize
+		if pages >= int64(s.cfg.FlushLeastPages) || s.now().Sub(last) >= s.cfg.FlushThoroughInterval {
+			s.flushLog()
+			last = s.now()
+		}
+		if s.log.flushed.Load() == s.log.written.Load() {
+			s.flushArmed.Store(false)
+			if s.log.flushed.Load() == s.log.written.Load() {
+				continue
+			}
+			s.flushArmed.Store(true)
+		}
+		timer.Reset(s.cfg.FlushInterval)
+	}
+}
+
+// flushLog makes durable what is written now, and answers.
+func (s *Store) flushLog() {
+	l := &s.log
+	s.flushMu.Lock()
+	defer s.flushMu.Unlock()
+	s.flushWanted.Store(false)
+	s.writeForFlush()
+	newest, to := l.writeTime.Load(), l.written.Load()
+	if to > l.flushed.Load() {
+		if s.failed() {
+			return // everyone has been told
+		}
+		if err := l.files.Sync(); err != nil {
+			s.fail(fmt.Errorf("cannot flush commit log: %w", err))
+			return
+		}
+		l.flushTime.Store(newest)
+		l.flushed.Store(to)
+	}
+	l.mu.Lock()
+	done := l.flushing.take(to)
+	if l.flushing.first != nil {
+		s.flushWanted.Store(true)
+		if l.written.Load() > to {
+			wake(s.flushWake) // its writer may have seen no one waiting
+		}
+	}
+	l.mu.Unlock()
+	answer(done, nil)
+	if s.cfg.SyncFlush {
+		s.dispatch(to)
+	}
+}
+
+// writeForFlush writes what is appended, unless another goroutine is at it, which then wakes us when it has: batches that
+// wait for flushed leave the writing to the one who flushes, so that one write and one fsync serve all that came during the
+// fsync before.
+func (s *Store) writeForFlush() {
+	l := &s.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing || l.err != nil || l.written.Load() == l.appended {
+		return
+	}
+	l.writing = true
+	if !s.writeRound() {
+		l.mu.Lock() // for the deferred call
+		return
+	}
+	l.stopWriting()
+}
+
+// wakeBehind tells behindLoop that something was dispatched, so much since the last checkpoint.
+func (s *Store) wakeBehind(bytes int64) {
+	if bytes >= checkpointBytes {
+		wake(s.behindNow)
+	} else if s.behindArmed.CompareAndSwap(false, true) {
+		wake(s.behindWake)
+	}
+}
+
+// behindLoop writes queues, index and checkpoint behind what is dispatched. It sleeps while nothing is dirty.
+func (s *Store) behindLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	interval := min(checkpointInterval, max(s.cfg.ConsumeQueueFlushThoroughInterval, s.cfg.ConsumeQueueFlushInterval))
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.behindWake:
+			timer.Reset(interval)
+			continue
+		case <-s.behindNow:
+		case <-timer.C:
+		}
+		s.behindArmed.Store(false) // before, so that what is dispatched from now on wakes us again
+		s.flushBehind()
+	}
+}
+
+// flushBehind makes durable what is dispatched now, queues and index, and then says so in the checkpoint.
+func (s *Store) flushBehind() {
+	s.behindMu.Lock()
+	defer s.behindMu.Unlock()
+	d := &s.dispatcher
+	d.mu.Lock()
+	dirty := d.dirty
+	d.dirty = nil
+	for _, q := range dirty {
+		q.dirty = false
+	}
+	to, newest, newestTime := d.dispatched.Load(), d.newest, d.newestTime
+	d.checkpointed = to
+	d.mu.Unlock()
+
+	if s.log.flushed.Load() < to {
+		s.flushLog()
+	}
+	var err error
+	for _, q := range dirty {
+		err = errors.Join(err, q.units.flush(true))
+	}
+	if s.index != nil {
+		err = errors.Join(err, s.index.flush(true))
+	}
+	if err == nil && s.log.flushed.Load() >= to {
+		if err = s.writeCheckpoint(newest, newestTime); err == nil {
+			s.checkpointTime.Store(newestTime)
+		}
+	}
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		s.fail(fmt.Errorf("cannot write behind the commit log: %w", err))
+		return
+	}
+	s.logger.Warn("cannot write consume queues, index or checkpoint, trying again", "err", err)
+	d.mu.Lock()
+	for _, q := range dirty {
+		if !q.dirty {
+			q.dirty = true
+			d.dirty = append(d.dirty, q)
+		}
+	}
+	d.mu.Unlock()
+	s.wakeBehind(0)
+}

@@ -1,0 +1,328 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// GetStatus is how a Get went. The names are Apache's GetMessageStatus.
+type GetStatus uint8
+
+// Every Get ends with one of these.
+const (
+	Found GetStatus = iota
+	NoMatchedMessage
+	MessageWasRemoving
+	OffsetFoundNull
+	OffsetOverflowBadly
+	OffsetOverflowOne
+	OffsetTooSmall
+	NoMatchedLogicQueue
+	NoMessageInQueue
+	OffsetReset
+)
+
+var getStatusNames = [...]string{"FOUND", "NO_MATCHED_MESSAGE", "MESSAGE_WAS_REMOVING", "OFFSET_FOUND_NULL",
+	"OFFSET_OVERFLOW_BADLY", "OFFSET_OVERFLOW_ONE", "OFFSET_TOO_SMALL", "NO_MATCHED_LOGIC_QUEUE", "NO_MESSAGE_IN_QUEUE", "OFFSET_RESET"}
+
+func (g GetStatus) String() string { return getStatusNames[g] }
+
+// GetResult is what a Get says beside the records.
+type GetResult struct {
+	Status     GetStatus
+	NextOffset int64 // where the caller goes on
+	MinOffset  int64
+	MaxOffset  int64
+	Count      int // of records
+	Bytes      int
+	// SuggestSlave says that the messages lie so far behind the log's end that a slave had better serve them.
+	SuggestSlave bool
+}
+
+const (
+	maxPullSize     = 128 << 20
+	recordLogOffset = 28 // where a record has its own log offset
+)
+
+func logOffsetOf(rec []byte) int64 { return int64(binary.BigEndian.Uint64(rec[recordLogOffset:])) }
+
+// Get appends to dst the records of a queue from an offset on, at most maxMsgs and about maxBytes, but always one if there
+// is one. match says by its tags code whether the caller wants a message; nil takes all. The limits of messages in memory
+// and on disk apply as in Apache: how far a message lies behind the log's end counts as where it is.
+func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, match func(tagsCode int64) bool, dst []byte) ([]byte, GetResult) {
+	if q == nil {
+		return dst, GetResult{Status: NoMatchedLogicQueue}
+	}
+	r := GetResult{NextOffset: offset, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}
+	switch {
+	case r.MaxOffset == 0:
+		r.Status, r.NextOffset = NoMessageInQueue, 0
+	case offset < r.MinOffset:
+		r.Status, r.NextOffset = OffsetTooSmall, r.MinOffset
+	case offset == r.MaxOffset:
+		r.Status = OffsetOverflowOne
+	case offset > r.MaxOffset:
+		r.Status, r.NextOffset = OffsetOverflowBadly, r.MaxOffset
+	default:
+		g := s.getters.Get().(*getter)
+		*g = getter{s: s, q: q, r: r, offset: offset, match: match, dst: dst, begin: len(dst)}
+		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
+		g.maxScan = max(int64(s.cfg.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
+		g.logEnd = s.log.written.Load()
+		g.tailFrom = s.log.tail.start(g.logEnd)
+		g.run()
+		dst, r = g.dst, g.r
+		g.q, g.match, g.dst = nil, nil, nil
+		s.getters.Put(g)
+	}
+	s.counters.got(&r)
+	return dst, r
+}
+
+// getter is one Get that has something to read. It takes units of the queue that are wanted by their tags code, reads
+// the records of some of them together, and goes on until a limit is met.
+//
+// A filter that looks at the record itself belongs into take, before the record is counted.
+type getter struct {
+	s        *Store
+	q        *Queue
+	r        GetResult
+	offset   int64
+	match    func(tagsCode int64) bool
+	dst      []byte
+	begin    int // of what was appended to dst
+	maxMsgs  int
+	maxBytes int
+	maxScan  int64
+	logEnd   int64
+	tailFrom int64 // log offset from which on records may be in memory
+
+	pulled   int64 // log offset of the last unit looked at
+	skipTo   int64 // units that point before it are passed over, their file is gone
+	units    [32]unit
+	wanted   [32]unit
+	wantedN  int
+	bytes    int // of the records got and wanted
+	messages int
+}
+
+func (g *getter) run() {
+	g.r.Status = NoMatchedMessage
+	for files := 0; g.r.Count == 0 && g.r.NextOffset < g.r.MaxOffset && files < max(1, g.s.cfg.TravelCQFileNumWhenGetMessage); files++ {
+		g.scanFile()
+		g.take()
+	}
+	g.r.Bytes = len(g.dst) - g.begin
+	g.r.SuggestSlave = g.logEnd-g.pulled > g.s.memory
+}
+
+// scanFile looks at the units from NextOffset to the end of their file or to a limit.
+func (g *getter) scanFile() {
+	perFile := g.s.cfg.ConsumeQueueFileSize / unitSize
+	end := min(g.r.MaxOffset, (g.r.NextOffset/perFile+1)*perFile)
+	units := &g.units
+	for first := true; g.r.NextOffset < end && !g.hasEnough(); first = false {
+		at := g.r.NextOffset
+		n, err := g.q.units.read(at, units[:min(int64(len(units)), end-at)])
+		if err != nil || n == 0 {
+			if err != nil {
+				g.s.logger.Error("cannot read consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", at, "err", err)
+			}
+			if first && g.r.Count == 0 {
+				g.r.Status, g.r.NextOffset = OffsetFoundNull, (at/perFile+1)*perFile
+			}
+			return
+		}
+		for i, u := range units[:n] {
+			if u.size <= 0 || !g.scanUnit(at+int64(i), u) {
+				return
+			}
+		}
+	}
+}
+
+// scanUnit looks at one unit and reports whether to go on.
+func (g *getter) scanUnit(at int64, u unit) bool {
+	if u.filler() {
+		g.r.NextOffset = at + 1
+		return (at-g.offset)*unitSize < g.maxScan
+	}
+	if (at-g.offset)*unitSize >= g.maxScan || g.isFull(int(u.size), g.logEnd-u.logOffset <= g.s.memory) {
+		return false
+	}
+	g.pulled = u.logOffset
+	g.r.NextOffset = at + 1
+	if u.logOffset < g.skipTo || g.match != nil && !g.match(u.tagsCode) {
+		return true
+	}
+	g.wanted[g.wantedN] = u
+	g.wantedN++
+	g.bytes += int(u.size)
+	g.messages++
+	if g.wantedN == len(g.wanted) {
+		g.take()
+	}
+	return true
+}
+
+// hasEnough says whether isFull would be true of any message, so that no more units need be read.
+func (g *getter) hasEnough() bool {
+	c := &g.s.cfg
+	most := min(g.maxMsgs, max(c.MaxTransferCountOnMessageInMemory, c.MaxTransferCountOnMessageInDisk))
+	return g.messages > 0 && g.messages >= most
+}
+
+// isFull says whether one more record would be too much.
+func (g *getter) isFull(size int, inMemory bool) bool {
+	if g.messages == 0 {
+		return false
+	}
+	c := &g.s.cfg
+	bytes, count := c.MaxTransferBytesOnMessageInDisk, c.MaxTransferCountOnMessageInDisk
+	if inMemory {
+		bytes, count = c.MaxTransferBytesOnMessageInMemory, c.MaxTransferCountOnMessageInMemory
+	}
+	return g.messages+1 > g.maxMsgs || g.messages+1 > count ||
+		g.bytes+size > g.maxBytes || g.bytes+size > bytes || g.bytes >= g.maxBytes
+}
+
+// take reads the wanted records.
+func (g *getter) take() {
+	wanted := g.wanted[:g.wantedN]
+	g.wantedN = 0
+	for i, u := range wanted {
+		at := len(g.dst)
+		var err error
+		g.dst, err = g.read(u, wanted[i:])
+		switch {
+		case err != nil:
+			g.dst = g.dst[:at]
+			g.unreadable(u.logOffset, err)
+			g.missing(u)
+		case !isRecordOf(g.dst[at:], u):
+			g.dst = g.dst[:at]
+			g.unreadable(u.logOffset, message.ErrDamaged)
+			g.missing(u)
+		default:
+			g.found()
+		}
+	}
+}
+
+// read appends the first of the wanted records to dst: from the log's tail in memory, from the cache, or from the file.
+func (g *getter) read(u unit, wanted []unit) ([]byte, error) {
+	l, c := &g.s.log, &g.s.cache
+	size := int(u.size)
+	if u.logOffset >= g.tailFrom {
+		if dst, ok := l.tail.read(g.dst, u.logOffset, size); ok {
+			return dst, nil
+		}
+	}
+	fileSize := l.files.FileSize()
+	if size > cacheRecord || fileSize%cacheChunk != 0 {
+		return g.s.readLog(g.dst, u.logOffset, size)
+	}
+	if dst, ok := c.copy(g.dst, u.logOffset, size); ok {
+		return dst, nil
+	}
+	stretch, n := u.logOffset/cacheChunk, 0
+	for n < len(wanted) && wanted[n].logOffset/cacheChunk == stretch {
+		n++
+	}
+	if n < cacheWanted {
+		return g.s.readLog(g.dst, u.logOffset, size)
+	}
+	end := min((u.logOffset/fileSize+1)*fileSize, g.logEnd)
+	if err := c.load(u.logOffset, end, l.files.ReadAt); err != nil {
+		return g.dst, err
+	}
+	if dst, ok := c.copy(g.dst, u.logOffset, size); ok {
+		return dst, nil
+	}
+	return g.s.readLog(g.dst, u.logOffset, size) // another reader has the slot already
+}
+
+func (g *getter) found() {
+	g.r.Count++
+	g.r.Status = Found
+	g.skipTo = 0
+}
+
+// missing passes over a record that cannot be read, and over the rest of its file when that is gone.
+func (g *getter) missing(u unit) {
+	g.bytes -= int(u.size)
+	g.messages--
+	if g.r.Count == 0 {
+		g.r.Status = MessageWasRemoving
+	}
+	if fileSize := g.s.cfg.CommitLogFileSize; u.logOffset < g.s.log.files.Start() {
+		g.skipTo = (u.logOffset/fileSize + 1) * fileSize
+	}
+}
+
+func (g *getter) unreadable(logOffset int64, err error) {
+	if logOffset >= g.s.log.files.Start() { // else it was deleted, which is no news
+		g.s.logger.Error("cannot read message", "topic", g.q.topic, "queue_id", g.q.id, "log_offset", logOffset, "err", err)
+	}
+}
+
+// isRecordOf says whether b begins with the record that a unit points to.
+func isRecordOf(b []byte, u unit) bool {
+	size, kind := message.Peek(b)
+	return kind == message.Record && size == int(u.size) && len(b) >= size && logOffsetOf(b) == u.logOffset
+}
+
+// ErrNoMessage says that there is no message at a log offset.
+var ErrNoMessage = errors.New("no message there")
+
+// MessageAt returns the record at a log offset, which may be any number: unless a visible message begins exactly there,
+// the answer is ErrNoMessage.
+func (s *Store) MessageAt(logOffset int64) ([]byte, error) {
+	l := &s.log
+	end := s.dispatcher.dispatched.Load()
+	if logOffset < l.files.Start() || logOffset >= end {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	end = min(end, logOffset+l.files.FileSize()-logOffset%l.files.FileSize())
+	if logOffset+message.MinRecordSize > end {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	head, err := s.readLog(nil, logOffset, message.MinRecordSize)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
+	}
+	size, kind := message.Peek(head)
+	if kind != message.Record || logOffsetOf(head) != logOffset || logOffset+int64(size) > end {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	rec, err := s.readLog(head[:0], logOffset, size)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
+	}
+	var m message.Dispatch
+	if err := message.ReadDispatch(rec, &m); err != nil || m.CheckBody() != nil {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	return rec, nil
+}
+
+// readLog appends n bytes of the log, which lie in one file before the written mark, from memory or the file.
+func (s *Store) readLog(dst []byte, logOffset int64, n int) ([]byte, error) {
+	if int64(n) > s.log.files.FileSize() { // a damaged queue must not make us take memory for it
+		return dst, logfile.ErrOutside
+	}
+	if dst, ok := s.log.tail.read(dst, logOffset, n); ok {
+		return dst, nil
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, n)
+	if _, err := s.log.files.ReadAt(dst[at:at+n], logOffset); err != nil {
+		return dst, err
+	}
+	return dst[:at+n], nil
+}

@@ -1,0 +1,702 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// index finds messages by key. It is a row of files, of which the newest is written to; indexfile.go has their format.
+//
+// For each message it takes, in this order, the keys topic#unique key, topic#key for each of its keys, and topic#T#tags. It
+// knows only their hashes, so whoever asks must look at the messages.
+type index struct {
+	fs     logfile.FS
+	dir    string
+	shape  indexShape
+	logger *slog.Logger
+	now    func() time.Time
+
+	flushing sync.Mutex // one flush, truncate or close at a time; taken before mu
+
+	mu       sync.Mutex   // protects the fields below; held for memory work and small writes only
+	files    []*indexFile // oldest first
+	newNames bool         // in dir, not durable
+	used     bool         // written to since the last idle
+}
+
+// indexTrust is what may be believed of index files at open.
+type indexTrust struct {
+	clean bool  // all: the store was closed
+	ours  bool  // what headers say, for we write them last
+	until int64 // else full files that end before this time, as the checkpoint says
+}
+
+// indexChainMax bounds the entries that one query looks at: a damaged file or a very common key must not hold it for ever.
+const indexChainMax = 1 << 20
+
+// openIndex sets s.index when messageIndexEnable is on. clean: the store was closed by its last user.
+func (s *Store) openIndex(clean bool) error {
+	if !s.cfg.MessageIndexEnable {
+		return nil
+	}
+	if s.cfg.MaxHashSlotNum < 1 || s.cfg.MaxHashSlotNum > math.MaxInt32 || s.cfg.MaxIndexNum < 2 || s.cfg.MaxIndexNum > math.MaxInt32 {
+		return fmt.Errorf("cannot open index: maxHashSlotNum %d, maxIndexNum %d", s.cfg.MaxHashSlotNum, s.cfg.MaxIndexNum)
+	}
+	x := &index{
+		fs: s.cfg.FS, dir: filepath.Join(s.cfg.RootDir, "index"), logger: s.logger, now: s.now,
+		shape: indexShape{slots: int32(s.cfg.MaxHashSlotNum), entries: int32(s.cfg.MaxIndexNum)},
+	}
+	if err := x.load(indexTrust{clean: clean, ours: s.checkpoint.ours, until: s.checkpoint.indexTime}); err != nil {
+		return err
+	}
+	s.index = x
+	return nil
+}
+
+// load finds the files. One that cannot be believed is removed, and unless the store was closed all behind it too: the
+// log has what was in them.
+func (x *index) load(trust indexTrust) error {
+	entries, err := x.fs.List(x.dir)
+	if err != nil {
+		return fmt.Errorf("cannot list index %q: %w", x.dir, err)
+	}
+	var doubt error
+	for _, e := range entries {
+		if e.Dir || !isIndexName(e.Name) {
+			continue
+		}
+		f := &indexFile{path: filepath.Join(x.dir, e.Name), shape: x.shape}
+		switch {
+		case e.Size == 0:
+			doubt = errors.New("it is empty")
+		case e.Size != x.shape.size():
+			return fmt.Errorf("cannot load %q: %w by maxHashSlotNum and maxIndexNum: it is %d bytes long, configured are %d",
+				f.path, logfile.ErrFileSize, e.Size, x.shape.size())
+		case doubt == nil || trust.clean:
+			if doubt, err = x.loadFile(f, trust); err != nil {
+				return err
+			}
+		}
+		if doubt == nil {
+			x.files = append(x.files, f)
+			continue
+		}
+		x.logger.Warn("index file is removed", "file", f.path, "err", doubt)
+		if err := x.fs.Remove(f.path); err != nil {
+			return fmt.Errorf("cannot remove index %q: %w", f.path, err)
+		}
+		x.newNames = true
+	}
+	return nil
+}
+
+func isIndexName(name string) bool {
+	for _, c := range name {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(name) == 17
+}
+
+// loadFile reads a header and brings the slots back to it. doubt says why the file cannot be used.
+func (x *index) loadFile(f *indexFile, trust indexTrust) (doubt, err error) {
+	file, err := x.fs.Open(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open index %q: %w", f.path, err)
+	}
+	f.file = file
+	defer func() {
+		file.Close()
+		f.file = nil
+	}()
+	var b [indexHeaderSize]byte
+	if err := readFull(file, b[:], 0); err != nil {
+		return nil, fmt.Errorf("cannot read index %q: %w", f.path, err)
+	}
+	f.head = readIndexHeader(b[:])
+	f.saved = f.head
+	h := &f.head
+	switch {
+	case !h.fits(x.shape):
+		return errors.New("its header is damaged"), nil
+	case trust.clean:
+		return nil, nil
+	case h.next == 1:
+		return errors.New("nothing of it is durable"), nil
+	case !trust.ours && (h.endTime > trust.until || !f.full()):
+		return errors.New("it may lack entries since the store was not closed"), nil
+	case trust.ours && len(x.files) > 0 && !x.files[len(x.files)-1].full():
+		return errors.New("the file before it is not full"), nil
+	}
+	last, err := f.fileEntry(h.next - 1)
+	if err != nil {
+		return nil, err
+	}
+	if last.logOffset != h.endOffset {
+		return fmt.Errorf("its last entry is of log offset %d and not %d", last.logOffset, h.endOffset), nil
+	}
+	if f.full() {
+		return nil, nil
+	}
+	err = f.cutAt(h.next)
+	if errors.Is(err, errIndexUnsound) {
+		return err, nil
+	}
+	return nil, err
+}
+
+// append takes the keys of a message, in the order of the log. What is there already is ignored.
+func (x *index) append(m *message.Dispatch) error {
+	if m.SysFlag&message.FlagTransaction == message.FlagTransactionRollback {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	again := false
+	if n := len(x.files); n > 0 && x.files[n-1].head.next > 1 {
+		end := x.files[n-1].head.endOffset
+		if m.LogOffset < end {
+			return nil
+		}
+		// Its keys may have come to lie in two files, of which the second was lost.
+		again = m.LogOffset == end
+	} else if n > 1 && m.LogOffset <= x.files[n-2].head.endOffset {
+		if m.LogOffset < x.files[n-2].head.endOffset {
+			return nil
+		}
+		again = true
+	}
+	topic := message.JavaHash(0, m.Topic)*31 + '#'
+	if m.UniqKey != nil {
+		if err := x.put(message.JavaHash(topic, m.UniqKey), m, again); err != nil {
+			return err
+		}
+	}
+	for keys := m.Keys; len(keys) > 0; {
+		key := keys
+		if i := bytes.IndexByte(keys, ' '); i >= 0 {
+			key, keys = keys[:i], keys[i+1:]
+		} else {
+			keys = nil
+		}
+		if len(key) > 0 {
+			if err := x.put(message.JavaHash(topic, key), m, again); err != nil {
+				return err
+			}
+		}
+	}
+	if len(m.Tags) > 0 {
+		return x.put(message.JavaHash((topic*31+'T')*31+'#', m.Tags), m, again)
+	}
+	return nil
+}
+
+// indexHash is what a file keeps of a hash.
+func indexHash(h int32) int32 {
+	if h == math.MinInt32 {
+		return 0
+	}
+	return max(h, -h)
+}
+
+func (x *index) put(javaHash int32, m *message.Dispatch, again bool) error {
+	hash := indexHash(javaHash)
+	if again {
+		if there, err := x.has(hash, m.LogOffset); there || err != nil {
+			return err
+		}
+	}
+	f, err := x.writable()
+	if err != nil {
+		return err
+	}
+	x.used = true
+	return f.put(hash, m.LogOffset, m.StoreTimestamp)
+}
+
+// has says whether the newest message has that hash already.
+func (x *index) has(hash int32, logOffset int64) (bool, error) {
+	for i := len(x.files) - 1; i >= max(0, len(x.files)-2); i-- {
+		f := x.files[i]
+		if err := x.acquire(f); err != nil {
+			return false, err
+		}
+		there, err := f.has(hash, logOffset)
+		x.release(f)
+		if there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+func (f *indexFile) has(hash int32, logOffset int64) (bool, error) {
+	n, err := f.slot(hash % f.shape.slots)
+	for next := f.head.next; err == nil && n > 0 && n < next; {
+		var e indexEntry
+		if e, err = f.entry(n); err != nil || e.logOffset < logOffset {
+			break
+		}
+		if e.hash == hash && e.logOffset == logOffset {
+			return true, nil
+		}
+		next, n = n, e.prev
+	}
+	return false, err
+}
+
+// writable returns the file to write to, a new one when the newest is full.
+func (x *index) writable() (*indexFile, error) {
+	if n := len(x.files); n > 0 && !x.files[n-1].full() {
+		f := x.files[n-1]
+		if f.mem == nil {
+			if err := x.acquire(f); err != nil {
+				return nil, err
+			}
+			f.users--
+			f.remember(false)
+		}
+		return f, nil
+	}
+	f, err := x.create()
+	if err != nil {
+		return nil, err
+	}
+	if n := len(x.files); n > 0 {
+		before := &x.files[n-1].head
+		f.head.beginTime, f.head.endTime = before.endTime, before.endTime
+		f.head.beginOffset, f.head.endOffset = before.endOffset, before.endOffset
+	}
+	f.remember(true)
+	x.files = append(x.files, f)
+	return f, nil
+}
+
+// create makes a file, named by the time and behind all others.
+func (x *index) create() (*indexFile, error) {
+	if err := x.fs.MkdirAll(x.dir); err != nil {
+		return nil, fmt.Errorf("cannot make folder %q: %w", x.dir, err)
+	}
+	name := indexName(x.now())
+	if n := len(x.files); n > 0 {
+		// The clock may have gone back. Names are sorted, not read as times.
+		if last := filepath.Base(x.files[n-1].path); name <= last {
+			name = nextIndexName(last)
+		}
+	}
+	for {
+		f := &indexFile{path: filepath.Join(x.dir, name), shape: x.shape, head: indexHeader{next: 1}}
+		file, err := x.fs.Create(f.path)
+		if errors.Is(err, fs.ErrExist) {
+			name = nextIndexName(name)
+			continue
+		}
+		if err == nil {
+			if err = file.Truncate(x.shape.size()); err != nil {
+				file.Close()
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot create index %q: %w", f.path, err)
+		}
+		f.file = file
+		x.newNames = true
+		return f, nil
+	}
+}
+
+func indexName(t time.Time) string {
+	b := t.Local().AppendFormat(nil, "20060102150405.000")
+	return string(append(b[:14], b[15:]...))
+}
+
+func nextIndexName(name string) string {
+	n, _ := strconv.ParseInt(name, 10, 64)
+	return fmt.Sprintf("%017d", n+1)
+}
+
+// acquire opens a file for a reader, release closes it when nobody needs it. The caller holds mu.
+func (x *index) acquire(f *indexFile) error {
+	if f.file == nil {
+		file, err := x.fs.Open(f.path)
+		if err != nil {
+			return fmt.Errorf("cannot open index %q: %w", f.path, err)
+		}
+		f.file = file
+	}
+	f.users++
+	return nil
+}
+
+func (x *index) release(f *indexFile) {
+	f.users--
+	x.closeUnused(f)
+}
+
+func (x *index) closeUnused(f *indexFile) {
+	if f.users == 0 && f.mem == nil && f.file != nil {
+		f.file.Close()
+		f.file = nil
+	}
+}
+
+// query calls yield for messages that may have the key, newest first, until it returns false. Times are exact to the
+// second only. No lock is held meanwhile.
+func (x *index) query(q KeyQuery, yield func(logOffset int64) bool) error {
+	hash := message.JavaHash(0, q.Topic)*31 + '#'
+	if q.Kind == TagKey {
+		hash = (hash*31+'T')*31 + '#'
+	}
+	c := indexQuery{x: x, hash: indexHash(message.JavaHash(hash, q.Key)), begin: q.Begin, end: q.End, left: indexChainMax, last: -1, yield: yield}
+	x.mu.Lock()
+	files := append([]*indexFile(nil), x.files...)
+	x.mu.Unlock()
+	for i := len(files) - 1; i >= 0; i-- {
+		if more, err := c.file(files[i]); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+type indexQuery struct {
+	x          *index
+	hash       int32
+	begin, end int64
+	left       int   // entries that may still be looked at
+	last       int64 // log offset of the last one yielded
+	yield      func(logOffset int64) bool
+}
+
+// file follows the key's chain in one file and says whether to go on with older ones.
+func (c *indexQuery) file(f *indexFile) (more bool, err error) {
+	x := c.x
+	x.mu.Lock()
+	head := f.head
+	if head.next == 1 || head.beginTime > c.end {
+		x.mu.Unlock()
+		return true, nil
+	}
+	if head.endTime < c.begin {
+		x.mu.Unlock()
+		return false, nil
+	}
+	if err := x.acquire(f); err != nil {
+		x.mu.Unlock()
+		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile, and so are all older ones
+			return false, nil
+		}
+		return false, err
+	}
+	n, err := f.slot(c.hash % f.shape.slots)
+	x.mu.Unlock()
+	defer func() {
+		x.mu.Lock()
+		x.release(f)
+		x.mu.Unlock()
+	}()
+	// Numbers must fall, whatever a damaged file says, so this ends.
+	for next := head.next; err == nil && n > 0 && n < next; {
+		if c.left--; c.left < 0 {
+			return false, nil
+		}
+		x.mu.Lock()
+		e, pending := f.pendingEntry(n)
+		x.mu.Unlock()
+		if !pending {
+			if e, err = f.fileEntry(n); err != nil {
+				break
+			}
+		}
+		if e.seconds < 0 {
+			break
+		}
+		from := head.beginTime + int64(e.seconds)*1000
+		if n == 1 { // its seconds are counted from the file before
+			from = head.beginTime
+		}
+		if from+999 < c.begin {
+			return false, nil
+		}
+		if e.hash == c.hash && from <= c.end && e.logOffset != c.last {
+			c.last = e.logOffset
+			if !c.yield(e.logOffset) {
+				return false, nil
+			}
+		}
+		next, n = n, e.prev
+	}
+	return head.beginTime >= c.begin, err
+}
+
+// newest tells the store time and log offset of the newest entry.
+func (x *index) newest() (storeTime, logOffset int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.files) == 0 {
+		return 0, 0
+	}
+	h := &x.files[len(x.files)-1].head
+	return h.endTime, h.endOffset
+}
+
+// fullUntil is the end time of the newest full file that is durable, which is what Apache believes after a crash.
+func (x *index) fullUntil() int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := len(x.files) - 1; i >= 0; i-- {
+		if h := x.files[i].saved; h.next >= x.shape.entries {
+			return h.endTime
+		}
+	}
+	return 0
+}
+
+// flush makes durable what is in memory. Without sync it only writes what can be written in any order.
+func (x *index) flush(sync bool) error {
+	x.flushing.Lock()
+	defer x.flushing.Unlock()
+	x.mu.Lock()
+	var files []*indexFile
+	for _, f := range x.files {
+		if f.mem != nil && !f.isClean() {
+			files = append(files, f)
+		}
+	}
+	newNames := x.newNames && sync
+	if newNames {
+		x.newNames = false
+	}
+	x.mu.Unlock()
+	// Names first: a file that counts must not be there without the one before it.
+	if newNames {
+		if err := x.fs.SyncDir(x.dir); err != nil {
+			x.mu.Lock()
+			x.newNames = true
+			x.mu.Unlock()
+			return fmt.Errorf("cannot sync folder %q: %w", x.dir, err)
+		}
+	}
+	for _, f := range files { // in order, for the same reason
+		if err := x.flushFile(f, sync); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *index) flushFile(f *indexFile, sync bool) error {
+	step := func() error {
+		if err := f.file.Sync(); err != nil {
+			return fmt.Errorf("cannot sync index %q: %w", f.path, err)
+		}
+		return nil
+	}
+	x.mu.Lock()
+	err := f.writePending()
+	head := f.head
+	x.mu.Unlock()
+	if !sync {
+		return err
+	}
+	if err == nil {
+		err = step()
+	}
+	buf := make([]byte, 0, indexPageRun*indexPage)
+	for page := 0; err == nil && page < f.shape.pages(); {
+		var run []byte
+		var at int64
+		first := page
+		x.mu.Lock()
+		run, at, page, err = f.dirtyRun(page, head.next, buf)
+		x.mu.Unlock()
+		if err != nil || len(run) == 0 {
+			continue
+		}
+		if _, err = f.file.WriteAt(run, at); err != nil {
+			err = fmt.Errorf("cannot write index %q: %w", f.path, err)
+			x.mu.Lock()
+			for n := max(first, int(at/indexPage)); n < page; n++ {
+				f.mem.dirty[n/64] |= 1 << (n % 64)
+			}
+			x.mu.Unlock()
+		}
+	}
+	if err == nil {
+		err = step()
+	}
+	if err == nil {
+		if _, err = f.file.WriteAt(head.appendTo(make([]byte, 0, indexHeaderSize)), 0); err != nil {
+			err = fmt.Errorf("cannot write index %q: %w", f.path, err)
+		}
+	}
+	if err == nil {
+		err = step()
+	}
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f.saved = head
+	if f.full() && f.isClean() { // nobody writes to it any more
+		f.mem = nil
+		x.closeUnused(f)
+	}
+	return nil
+}
+
+// idle gives back what the index takes when it was not written to since the last call: 20 MB at the default size.
+func (x *index) idle() {
+	x.flushing.Lock()
+	defer x.flushing.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.files {
+		if !x.used && f.mem != nil && f.isClean() {
+			f.mem = nil
+			x.closeUnused(f)
+		}
+	}
+	x.used = false
+}
+
+// truncate takes away the entries of messages at or behind a log offset.
+func (x *index) truncate(logOffset int64) error {
+	x.flushing.Lock()
+	defer x.flushing.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for n := len(x.files); n > 0; n = len(x.files) {
+		f := x.files[n-1]
+		if f.head.next > 1 && f.head.endOffset < logOffset {
+			return nil
+		}
+		next, err := x.firstAt(f, logOffset)
+		if err != nil {
+			return err
+		}
+		if next > 1 {
+			err := x.cut(f, next)
+			if !errors.Is(err, errIndexUnsound) {
+				return err
+			}
+			x.logger.Warn("index file is removed", "file", f.path, "err", err)
+		}
+		f.mem = nil
+		x.closeUnused(f)
+		if err := x.fs.Remove(f.path); err != nil {
+			return fmt.Errorf("cannot remove index %q: %w", f.path, err)
+		}
+		x.files = x.files[:n-1]
+		x.newNames = true
+	}
+	return nil
+}
+
+// firstAt returns the first entry of a message at or behind a log offset.
+func (x *index) firstAt(f *indexFile, logOffset int64) (int32, error) {
+	if err := x.acquire(f); err != nil {
+		return 0, err
+	}
+	defer x.release(f)
+	n, err := search(1, int64(f.head.next), func(at int64) (bool, error) {
+		e, err := f.entry(int32(at))
+		return e.logOffset >= logOffset, err
+	})
+	return int32(n), err
+}
+
+// cut makes next the next entry of f. It is done in the file, so all that is in memory is written before.
+func (x *index) cut(f *indexFile, next int32) error {
+	if err := x.acquire(f); err != nil {
+		return err
+	}
+	defer x.release(f)
+	if m := f.mem; m != nil {
+		if err := f.writePending(); err != nil {
+			return err
+		}
+		if err := f.file.Sync(); err != nil {
+			return fmt.Errorf("cannot sync index %q: %w", f.path, err)
+		}
+		for n, p := range m.pages {
+			if p == nil {
+				continue
+			}
+			from, to := f.pageBounds(n)
+			at := int64(n) * indexPage
+			if _, err := f.file.WriteAt(p[from-at:to-at], from); err != nil {
+				return fmt.Errorf("cannot write index %q: %w", f.path, err)
+			}
+		}
+		f.mem = nil
+	}
+	if err := f.cutAt(next); err != nil {
+		return err
+	}
+	last, err := f.fileEntry(next - 1)
+	if err != nil {
+		return err
+	}
+	f.head.endOffset = last.logOffset
+	f.head.endTime = f.head.beginTime + int64(max(0, last.seconds))*1000
+	if next == 2 {
+		f.head.endTime = f.head.beginTime
+	}
+	if _, err := f.file.WriteAt(f.head.appendTo(nil), 0); err != nil {
+		return fmt.Errorf("cannot write index %q: %w", f.path, err)
+	}
+	if err := f.file.Sync(); err != nil {
+		return fmt.Errorf("cannot sync index %q: %w", f.path, err)
+	}
+	f.saved = f.head
+	return nil
+}
+
+// deleteBefore takes away files that know only messages before a log offset, but never the newest file.
+func (x *index) deleteBefore(logOffset int64) error {
+	x.flushing.Lock()
+	defer x.flushing.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for len(x.files) > 1 && x.files[0].head.endOffset < logOffset {
+		f := x.files[0]
+		if err := x.fs.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove index %q: %w", f.path, err)
+		}
+		x.files = x.files[1:]
+		f.mem = nil
+		x.closeUnused(f)
+	}
+	return nil
+}
+
+// close makes everything durable and closes the files. Queries must have ended.
+func (x *index) close() error {
+	err := x.flush(true)
+	x.flushing.Lock()
+	defer x.flushing.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.files {
+		if f.file != nil {
+			f.file.Close()
+			f.file = nil
+		}
+	}
+	x.files = nil
+	return err
+}

@@ -1,0 +1,72 @@
+package store
+
+import "sync/atomic"
+
+// Info is a look at the store.
+type Info struct {
+	LogStart   int64 // log offset of the oldest byte
+	Appended   int64
+	Written    int64
+	Flushed    int64
+	Dispatched int64
+
+	FlushTime      int64 // store time of the newest flushed message, ms
+	CheckpointTime int64 // the same of queues and index
+	OpenFiles      int
+
+	LogDiskRatio   float64 // part in use of the log's partition, the emptiest if there are several; -1 unknown
+	QueueDiskRatio float64 // of the consume queues' partition
+
+	PutMessages int64 // since the store was opened
+	PutBytes    int64
+	GetMessages int64
+	GetBytes    int64
+	GetFound    int64 // Gets that found something
+	GetMissed   int64 // Gets that found nothing
+}
+
+// BehindBytes is how much is stored and not visible to consumers yet.
+func (i Info) BehindBytes() int64 { return i.Appended - i.Dispatched }
+
+// counters count what is read; what is put is counted under the append lock.
+type counters struct {
+	getMessages atomic.Int64
+	getBytes    atomic.Int64
+	getFound    atomic.Int64
+	getMissed   atomic.Int64
+}
+
+func (c *counters) got(r *GetResult) {
+	if r.Status != Found {
+		c.getMissed.Add(1)
+		return
+	}
+	c.getFound.Add(1)
+	c.getMessages.Add(int64(r.Count))
+	c.getBytes.Add(int64(r.Bytes))
+}
+
+// Stats looks at the store.
+func (s *Store) Stats() Info {
+	l := &s.log
+	log, queues := s.diskRatios()
+	info := Info{
+		LogStart:       l.files.Start(),
+		Written:        l.written.Load(),
+		Flushed:        l.flushed.Load(),
+		Dispatched:     s.dispatcher.dispatched.Load(),
+		FlushTime:      l.flushTime.Load(),
+		OpenFiles:      s.handles.Open() + s.logHandles.Open(),
+		LogDiskRatio:   log.ratio,
+		QueueDiskRatio: queues,
+		GetMessages:    s.counters.getMessages.Load(),
+		GetBytes:       s.counters.getBytes.Load(),
+		GetFound:       s.counters.getFound.Load(),
+		GetMissed:      s.counters.getMissed.Load(),
+	}
+	info.CheckpointTime = s.checkpointTime.Load()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	info.Appended, info.PutMessages, info.PutBytes = l.appended, l.putMessages, l.putBytes
+	return info
+}

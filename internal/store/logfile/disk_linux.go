@@ -1,0 +1,106 @@
+package logfile
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+const (
+	fallocKeepSize  = 0x1
+	fallocPunchHole = 0x2
+	seekData        = 3
+	setLockOFD      = 37 // F_OFD_SETLK: a lock of this open file, so a second open in one process meets it too
+)
+
+// Sync makes the bytes and the length durable; times may be lost.
+func (f diskFile) Sync() error {
+	return f.onFd("fdatasync", syscall.Fdatasync)
+}
+
+// Zero makes a hole.
+func (f diskFile) Zero(off, n int64) error {
+	err := f.onFd("fallocate", func(fd int) error {
+		return syscall.Fallocate(fd, fallocKeepSize|fallocPunchHole, off, n)
+	})
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
+		return writeZeros(f.f, off, n)
+	}
+	return err
+}
+
+// NextData asks for the next part of the file that is not a hole.
+func (f diskFile) NextData(off, end int64) (int64, error) {
+	next := off
+	err := f.onFd("lseek", func(fd int) (err error) {
+		next, err = syscall.Seek(fd, off, seekData)
+		return err
+	})
+	switch {
+	case errors.Is(err, syscall.ENXIO):
+		return end, nil
+	case errors.Is(err, syscall.EINVAL):
+		return off, nil
+	}
+	return min(next, end), err
+}
+
+func (f diskFile) onFd(op string, do func(fd int) error) error {
+	conn, err := f.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var opErr error
+	err = conn.Control(func(fd uintptr) {
+		for {
+			opErr = do(int(fd))
+			if opErr != syscall.EINTR {
+				return
+			}
+		}
+	})
+	if err == nil && opErr != nil {
+		err = &os.PathError{Op: op, Path: f.f.Name(), Err: opErr}
+	}
+	return err
+}
+
+// SyncDir makes the names in dir durable.
+func (Disk) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	d.Close()
+	return err
+}
+
+// Usage asks the partition.
+func (Disk) Usage(dir string) (Usage, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return Usage{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	unit := int64(st.Bsize)
+	return Usage{Used: int64(st.Blocks-st.Bfree) * unit, Available: int64(st.Bavail) * unit}, nil
+}
+
+// lockFile takes the lock that Java's FileChannel.tryLock(0, 1) takes, so each server respects the other's.
+func lockFile(f *os.File) error {
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: 0, Start: 0, Len: 1}
+	err := syscall.FcntlFlock(f.Fd(), setLockOFD, &lock)
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return ErrLocked
+	}
+	return err
+}
+
+// PhysicalMemory is the memory of the machine in bytes, 0 when unknown.
+func PhysicalMemory() int64 {
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}

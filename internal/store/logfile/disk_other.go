@@ -1,0 +1,26 @@
+//go:build !unix
+
+package logfile
+
+import "os"
+
+// Sync makes the bytes and the length durable.
+func (f diskFile) Sync() error { return f.f.Sync() }
+
+// Zero writes zeros.
+func (f diskFile) Zero(off, n int64) error { return writeZeros(f.f, off, n) }
+
+// NextData knows no holes here.
+func (f diskFile) NextData(off, _ int64) (int64, error) { return off, nil }
+
+// SyncDir does nothing: a folder cannot be synced here.
+func (Disk) SyncDir(dir string) error { return nil }
+
+// lockFile locks nothing here.
+func lockFile(f *os.File) error { return nil }
+
+// Usage is not known here.
+func (Disk) Usage(dir string) (Usage, error) { return Usage{}, nil }
+
+// PhysicalMemory is not known here.
+func PhysicalMemory() int64 { return 0 }

@@ -1,0 +1,398 @@
+package logfile
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	// ErrOutside says that a position is in no file of the log.
+	ErrOutside = errors.New("no file of the log holds this position")
+	// ErrFileSize says that a file's length is not the one configured.
+	ErrFileSize = errors.New("length differs from the configured file size")
+)
+
+// Log is an address space of files of one size. One goroutine writes at a time; reads, syncs and removals may run beside.
+type Log struct {
+	fs       FS
+	handles  *Handles
+	dirs     []string // new files rotate over them by file number
+	fileSize int64
+
+	mu       sync.RWMutex // protects the fields below
+	segments []*segment   // ascending, without gap
+	newNames []string     // folders with names that are not durable yet
+	avoided  []string     // folders that get no new file as long as there are others
+}
+
+// segment is one file. Its open handle belongs to Handles.
+type segment struct {
+	fs    FS
+	path  string
+	start int64
+	dirty atomic.Bool // written since the last sync
+
+	// The fields below are protected by Handles.mu.
+	file       File
+	users      int
+	removed    bool
+	failed     error    // of a sync that Handles did; nothing written to it before can be trusted
+	prev, next *segment // in the list of open files, newest use first
+}
+
+// FileInfo describes one file of a log.
+type FileInfo struct {
+	Start   int64
+	Path    string
+	ModTime time.Time
+}
+
+// NewLog returns the log in dirs without touching any file; Load finds the files.
+func NewLog(fs FS, handles *Handles, fileSize int64, dirs ...string) *Log {
+	return &Log{fs: fs, handles: handles, dirs: dirs, fileSize: fileSize}
+}
+
+// FileName is the name of the file that starts at a position.
+func FileName(start int64) string { return fmt.Sprintf("%020d", start) }
+
+// Load finds the files. A last file of length 0 is what a crash left of making it, and is removed; any other length than
+// the configured one is an error, and so is a gap.
+func (l *Log) Load() error {
+	var segments []*segment
+	var sizes []int64
+	for _, dir := range l.dirs {
+		entries, err := l.fs.List(dir)
+		if err != nil {
+			return fmt.Errorf("cannot list %q: %w", dir, err)
+		}
+		for _, e := range entries {
+			start, err := strconv.ParseInt(e.Name, 10, 64)
+			if e.Dir || err != nil || len(e.Name) != 20 || start < 0 {
+				continue
+			}
+			segments = append(segments, &segment{fs: l.fs, path: filepath.Join(dir, e.Name), start: start})
+			sizes = append(sizes, e.Size)
+		}
+	}
+	order := make([]int, len(segments))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(min(1, max(-1, segments[a].start-segments[b].start))) })
+
+	var sorted []*segment
+	for n, i := range order {
+		s, size := segments[i], sizes[i]
+		if size == 0 && n == len(order)-1 {
+			if err := l.fs.Remove(s.path); err != nil {
+				return fmt.Errorf("cannot remove empty file %q: %w", s.path, err)
+			}
+			break
+		}
+		if size != l.fileSize {
+			return fmt.Errorf("cannot load %q: %w: it is %d bytes long, configured are %d", s.path, ErrFileSize, size, l.fileSize)
+		}
+		if len(sorted) > 0 && s.start != sorted[len(sorted)-1].start+l.fileSize {
+			return fmt.Errorf("cannot load %q: the file before it is %q, so one between them is missing or both are one",
+				s.path, sorted[len(sorted)-1].path)
+		}
+		sorted = append(sorted, s)
+	}
+	l.mu.Lock()
+	l.segments = sorted
+	l.mu.Unlock()
+	return nil
+}
+
+// Start is the position of the first byte, 0 when there is no file.
+func (l *Log) Start() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.segments) == 0 {
+		return 0
+	}
+	return l.segments[0].start
+}
+
+// End is the position behind the last file, 0 when there is none.
+func (l *Log) End() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.endLocked()
+}
+
+func (l *Log) endLocked() int64 {
+	if len(l.segments) == 0 {
+		return 0
+	}
+	return l.segments[len(l.segments)-1].start + l.fileSize
+}
+
+// Len is the number of files.
+func (l *Log) Len() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.segments)
+}
+
+// FileSize is the size of each file.
+func (l *Log) FileSize() int64 { return l.fileSize }
+
+// Dirs are the folders of the log.
+func (l *Log) Dirs() []string { return l.dirs }
+
+// Files describes the files, ascending. It asks the disk for their times.
+func (l *Log) Files() ([]FileInfo, error) {
+	times := map[string]time.Time{}
+	for _, dir := range l.dirs {
+		entries, err := l.fs.List(dir)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list %q: %w", dir, err)
+		}
+		for _, e := range entries {
+			times[filepath.Join(dir, e.Name)] = e.ModTime
+		}
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	infos := make([]FileInfo, len(l.segments))
+	for i, s := range l.segments {
+		infos[i] = FileInfo{Start: s.start, Path: s.path, ModTime: times[s.path]}
+	}
+	return infos, nil
+}
+
+func (l *Log) find(off int64) *segment {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.findLocked(off)
+}
+
+func (l *Log) findLocked(off int64) *segment {
+	if len(l.segments) == 0 || off < l.segments[0].start {
+		return nil
+	}
+	i := (off - l.segments[0].start) / l.fileSize
+	if i >= int64(len(l.segments)) {
+		return nil
+	}
+	return l.segments[i]
+}
+
+// ReadAt fills p from the position off. It does not cross the end of a file: what would is an error.
+func (l *Log) ReadAt(p []byte, off int64) (int, error) {
+	s := l.find(off)
+	if s == nil || off+int64(len(p)) > s.start+l.fileSize {
+		return 0, ErrOutside
+	}
+	f, err := l.handles.acquire(s)
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.ReadAt(p, off-s.start)
+	l.handles.release(s)
+	if n == len(p) {
+		err = nil
+	}
+	return n, err
+}
+
+// WriteAt writes p at the position off within one file, which is made when it is the next one.
+func (l *Log) WriteAt(p []byte, off int64) (int, error) {
+	s := l.find(off)
+	if s == nil {
+		if err := l.Extend(off); err != nil {
+			return 0, err
+		}
+		s = l.find(off)
+	}
+	if s == nil || off+int64(len(p)) > s.start+l.fileSize {
+		return 0, ErrOutside
+	}
+	f, err := l.handles.acquire(s)
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.WriteAt(p, off-s.start)
+	s.dirty.Store(true) // after the write: a sync that clears it before would not cover these bytes
+	l.handles.release(s)
+	return n, err
+}
+
+// Extend makes the file that holds off when it is the next one; an empty log may start anywhere.
+func (l *Log) Extend(off int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	start := off - off%l.fileSize
+	if l.findLocked(off) != nil {
+		return nil
+	}
+	if len(l.segments) > 0 && start != l.endLocked() {
+		return ErrOutside
+	}
+	dirs := slices.DeleteFunc(slices.Clone(l.dirs), func(dir string) bool { return slices.Contains(l.avoided, dir) })
+	if len(dirs) == 0 {
+		dirs = l.dirs
+	}
+	dir := dirs[(start/l.fileSize)%int64(len(dirs))]
+	s := &segment{fs: l.fs, path: filepath.Join(dir, FileName(start)), start: start}
+	if err := l.fs.MkdirAll(dir); err != nil {
+		return fmt.Errorf("cannot make folder %q: %w", dir, err)
+	}
+	f, err := l.fs.Create(s.path)
+	if err != nil {
+		return fmt.Errorf("cannot create %q: %w", s.path, err)
+	}
+	if err := f.Truncate(l.fileSize); err != nil {
+		f.Close()
+		_ = l.fs.Remove(s.path)
+		return fmt.Errorf("cannot give %q its length: %w", s.path, err)
+	}
+	s.dirty.Store(true)
+	if !slices.Contains(l.newNames, dir) {
+		l.newNames = append(l.newNames, dir)
+	}
+	l.segments = append(l.segments, s)
+	l.handles.adopt(s, f)
+	return nil
+}
+
+// Avoid says which folders get no new file as long as there are others.
+func (l *Log) Avoid(dirs []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.avoided = dirs
+}
+
+// Zero makes everything from off to the end of its file read as zeros.
+func (l *Log) Zero(off int64) error {
+	return l.onFile(off, func(s *segment, f File) error {
+		s.dirty.Store(true)
+		return f.Zero(off-s.start, s.start+l.fileSize-off)
+	})
+}
+
+// NextData is the first place at or behind off, in the same file, that something may have been written to; the file's end when
+// there is none.
+func (l *Log) NextData(off int64) (next int64, err error) {
+	err = l.onFile(off, func(s *segment, f File) error {
+		next, err = f.NextData(off-s.start, l.fileSize)
+		next += s.start
+		return err
+	})
+	return next, err
+}
+
+func (l *Log) onFile(off int64, do func(*segment, File) error) error {
+	s := l.find(off)
+	if s == nil {
+		return ErrOutside
+	}
+	f, err := l.handles.acquire(s)
+	if err != nil {
+		return err
+	}
+	defer l.handles.release(s)
+	return do(s, f)
+}
+
+// Sync makes durable what was written before the call, and the names of new files.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	var dirty []*segment
+	for _, s := range l.segments {
+		if s.dirty.Load() {
+			dirty = append(dirty, s)
+		}
+	}
+	newNames := l.newNames
+	l.newNames = nil
+	l.mu.Unlock()
+
+	for _, s := range dirty {
+		if err := l.syncSegment(s); err != nil {
+			return err
+		}
+	}
+	for _, dir := range newNames {
+		if err := l.fs.SyncDir(dir); err != nil {
+			return fmt.Errorf("cannot sync folder %q: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func (l *Log) syncSegment(s *segment) error {
+	f, err := l.handles.acquire(s)
+	if err != nil {
+		return err
+	}
+	defer l.handles.release(s)
+	s.dirty.Store(false)
+	err = l.handles.failed(s)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot sync %q: %w", s.path, err)
+	}
+	return nil
+}
+
+// RemoveFirst removes the first file.
+func (l *Log) RemoveFirst() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segments) == 0 {
+		return nil
+	}
+	return l.removeLocked(0, l.fs.Remove)
+}
+
+// RemoveFrom removes the files that start at or behind off.
+func (l *Log) RemoveFrom(off int64) error {
+	return l.DropFrom(off, l.fs.Remove)
+}
+
+// DropFrom is RemoveFrom with the caller's way to make a file go.
+func (l *Log) DropFrom(off int64, remove func(path string) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.segments) > 0 && l.segments[len(l.segments)-1].start >= off {
+		if err := l.removeLocked(len(l.segments)-1, remove); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeLocked takes the file's name away at once; readers that have it open finish with it.
+func (l *Log) removeLocked(i int, remove func(path string) error) error {
+	s := l.segments[i]
+	if err := remove(s.path); err != nil {
+		return fmt.Errorf("cannot remove %q: %w", s.path, err)
+	}
+	l.segments = slices.Delete(l.segments, i, i+1)
+	if dir := filepath.Dir(s.path); !slices.Contains(l.newNames, dir) {
+		l.newNames = append(l.newNames, dir)
+	}
+	l.handles.forget(s)
+	return nil
+}
+
+// Close closes what is open, and syncs it before that if it must be. The log may be used again; it opens then.
+func (l *Log) Close() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var err error
+	for _, s := range l.segments {
+		err = errors.Join(err, l.handles.close(s))
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package store
+
+// waiters are batches that wait for one mark, in the order of the log offset that they wait for.
+type waiters struct {
+	first, last *Batch
+}
+
+func (w *waiters) push(b *Batch) {
+	if w.last == nil {
+		w.first = b
+	} else {
+		w.last.next = b
+	}
+	w.last = b
+}
+
+// take removes the batches that a mark has passed and returns the first; the others hang on it.
+func (w *waiters) take(mark int64) *Batch {
+	return w.takeWhile(func(b *Batch) bool { return b.end <= mark })
+}
+
+// takeWhile removes batches from the front as long as ok holds.
+func (w *waiters) takeWhile(ok func(*Batch) bool) *Batch {
+	var last *Batch
+	for b := w.first; b != nil && ok(b); b = b.next {
+		last = b
+	}
+	if last == nil {
+		return nil
+	}
+	first := w.first
+	w.first, last.next = last.next, nil
+	if w.first == nil {
+		w.last = nil
+	}
+	return first
+}
+
+// takeBehind removes the batches that a mark has not passed.
+func (w *waiters) takeBehind(mark int64) *Batch {
+	passed := w.take(mark)
+	behind := w.all()
+	for passed != nil {
+		next := passed.next
+		passed.next = nil
+		w.push(passed)
+		passed = next
+	}
+	return behind
+}
+
+// all removes every batch.
+func (w *waiters) all() *Batch {
+	first := w.first
+	w.first, w.last = nil, nil
+	return first
+}
+
+// answer tells each batch of a list that it is done. It is called without any lock.
+func answer(b *Batch, err error) {
+	for b != nil {
+		next := b.next // Done may put the batch again
+		b.next = nil
+		b.Done(b, err)
+		b = next
+	}
+}

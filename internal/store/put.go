@@ -1,0 +1,175 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+)
+
+var (
+	// ErrTooLarge says that a message is larger than the store takes.
+	ErrTooLarge = errors.New("message is too large")
+	// ErrFlushTimeout says that a batch was stored but not made durable within SyncFlushTimeout.
+	ErrFlushTimeout = errors.New("not flushed in time")
+	// ErrBusy says that the disk does not keep up: too much is waiting for it already.
+	ErrBusy = errors.New("store is busy")
+	// ErrClosed says that the store is being closed.
+	ErrClosed = errors.New("store is shutting down")
+	// ErrTopic says that a topic cannot be stored: its name cannot be a folder's, or its queues are of a kind we lack.
+	ErrTopic = errors.New("topic cannot be stored")
+)
+
+// Level says what a batch waits for before it is done.
+type Level uint8
+
+// A message is visible to other processes' reads, and survives SIGKILL, once Written. It survives a power cut once Flushed.
+const (
+	Written Level = iota
+	Flushed
+)
+
+// Put is one message to store. Queue and the message's fields down to Properties are given by the caller and must stay as
+// they are until its batch is done, but Topic and QueueID, which are the queue's. The rest of the message is the answer.
+type Put struct {
+	message.Message
+	Queue *Queue
+
+	// Err says why this message alone was not stored; others of its batch may be.
+	Err error
+}
+
+// Batch is some messages that are stored in their order, next to each other, with one answer. It may be used again once
+// it is done.
+type Batch struct {
+	Puts []Put
+	Wait Level
+
+	// Done is called once, on whichever goroutine moved the mark that the batch waited for, perhaps before Put
+	// returns. It must not block. A non-nil error goes for every message without one of its own: ErrFlushTimeout
+	// means stored, any other not stored as far as is known.
+	Done func(*Batch, error)
+
+	end      int64     // log offset behind the last message
+	deadline time.Time // of Flushed
+	next     *Batch    // in a list of waiters
+}
+
+// Put stores a batch and returns without waiting for the disk, but for its own turn at writing: who finds no other
+// goroutine at it writes what is there, for others too. Batches put one after the other by one goroutine are
+// stored in that order.
+func (s *Store) Put(b *Batch) {
+	for i := range b.Puts {
+		s.prepare(&b.Puts[i])
+	}
+	l := &s.log
+	b.next = nil
+
+	l.mu.Lock()
+	if err := s.refusal(); err != nil {
+		l.mu.Unlock()
+		b.Done(b, err)
+		return
+	}
+	before := l.appended
+	now := s.now()
+	for i := range b.Puts {
+		if p := &b.Puts[i]; p.Err == nil {
+			s.append(p, now.UnixMilli())
+		}
+	}
+	if l.appended == before {
+		l.mu.Unlock()
+		b.Done(b, nil)
+		return
+	}
+	b.end = l.appended
+	busy := now.Sub(l.lastPut) < sharedWrite
+	l.lastPut = now
+	if b.Wait == Flushed {
+		s.awaitFlush(b) // it is written by who flushes it
+		l.mu.Unlock()
+		wake(s.flushWake)
+		return
+	}
+	l.waiting.push(b)
+	if l.writing {
+		l.mu.Unlock()
+		return
+	}
+	l.writing = true
+	if busy {
+		// Others are putting too: those whose requests are there already shall share this write.
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+	}
+	s.write(writeRounds)
+}
+
+// prepare checks what can be checked outside the append lock.
+func (s *Store) prepare(p *Put) {
+	m := &p.Message
+	m.Topic, m.QueueID = p.Queue.topic, p.Queue.id
+	m.StoreHost = s.cfg.StoreHost
+	p.Err = p.Queue.refused
+	if p.Err != nil {
+		return
+	}
+	if n := len(m.Body); n > s.cfg.MaxMessageSize {
+		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, s.cfg.MaxMessageSize)
+		return
+	}
+	if err := m.Check(s.cfg.AppendPropCRC); err != nil {
+		p.Err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+		return
+	}
+	size := m.RecordSize(s.cfg.AppendPropCRC)
+	if limit := s.cfg.MaxMessageSize + 64<<10; size > limit {
+		p.Err = fmt.Errorf("%w: record of %d bytes, possible are %d", ErrTooLarge, size, limit)
+	} else if int64(size)+message.BlankSize > s.cfg.CommitLogFileSize {
+		p.Err = fmt.Errorf("%w: record of %d bytes, a file of the log has %d", ErrTooLarge, size, s.cfg.CommitLogFileSize)
+	}
+	m.Size = int32(size)
+}
+
+// refusal says why nothing can be stored now. The caller holds the append lock.
+func (s *Store) refusal() error {
+	l := &s.log
+	switch {
+	case l.closing:
+		return ErrClosed
+	case l.err != nil:
+		return l.err
+	case l.stuck != nil:
+		return l.stuck
+	}
+	if err := s.full.Load(); err != nil {
+		return *err
+	}
+	if behind := l.appended - s.dispatcher.dispatched.Load(); behind > maxBehind {
+		return s.busy(behind)
+	}
+	return nil
+}
+
+// busy names what is slow.
+func (s *Store) busy(behind int64) error {
+	what := "dispatching to consume queues"
+	switch written := s.log.written.Load(); {
+	case s.log.appended-written > behind/2:
+		what = "writing to " + s.cfg.CommitLogDirs[0]
+	case s.cfg.SyncFlush && written-s.log.flushed.Load() > behind/2:
+		what = "fsync of " + s.cfg.CommitLogDirs[0]
+	}
+	return fmt.Errorf("%w: %s is %d MiB behind", ErrBusy, what, behind>>20)
+}
+
+// Writable says why Put would refuse a batch now: the disk is full or failed, the store is closing. Nil if it would not.
+func (s *Store) Writable() error {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.refusal()
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Queue is the handle of one queue of one topic. It stays the same as long as the store is open, also when the topic is
+// deleted, so it may be kept. A queue that no message was stored in takes nothing on disk.
+type Queue struct {
+	topic   string
+	id      int32
+	units   *consumeQueue
+	refused error // why nothing can be stored in it
+
+	watchers atomic.Int32
+	next     int64 // offset of the next message to be stored; protected by the append lock
+
+	// Protected by dispatcher.mu.
+	dirty     bool  // in dispatcher.dirty
+	emptiedAt int64 // messages before this log offset were deleted with their topic
+}
+
+// Topic is the topic's name.
+func (q *Queue) Topic() string { return q.topic }
+
+// ID is the queue's number in its topic.
+func (q *Queue) ID() int32 { return q.id }
+
+// MinOffset is the offset of the oldest message that is still there.
+func (q *Queue) MinOffset() int64 { return q.units.min() }
+
+// MaxOffset is the offset behind the newest message that consumers may see.
+func (q *Queue) MaxOffset() int64 { return q.units.max() }
+
+// Watch adds to the number of those who want Hooks.Arrived to be called for the queue. Who adds one looks at MaxOffset
+// afterwards: what arrives later than that look is told.
+func (q *Queue) Watch(delta int32) { q.watchers.Add(delta) }
+
+// queueTable holds all queues by topic and number.
+type queueTable struct {
+	mu     sync.RWMutex
+	topics map[string]map[int32]*Queue
+	batch  map[string]bool // topics whose queues are under batchconsumequeue, which we leave alone; never changes
+}
+
+// Queue returns the queue's handle, made when it is asked for the first time.
+func (s *Store) Queue(topic string, id int32) *Queue {
+	if q := s.queues.find(topic, id); q != nil {
+		return q
+	}
+	return s.addQueue(topic, id)
+}
+
+// FindQueue returns the queue's handle if it has been asked for or stored in before, else nil.
+func (s *Store) FindQueue(topic string, id int32) *Queue { return s.queues.find(topic, id) }
+
+func (t *queueTable) find(topic string, id int32) *Queue {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.topics[topic][id]
+}
+
+// findBytes is find without an allocation.
+func (t *queueTable) findBytes(topic []byte, id int32) *Queue {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.topics[string(topic)][id]
+}
+
+func (s *Store) addQueue(topic string, id int32) *Queue {
+	t := &s.queues
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if q := t.topics[topic][id]; q != nil {
+		return q
+	}
+	if t.topics[topic] == nil {
+		if t.topics == nil {
+			t.topics = map[string]map[int32]*Queue{}
+		}
+		t.topics[topic] = map[int32]*Queue{}
+	}
+	dir := filepath.Join(s.consumeQueueDir(), topic, strconv.Itoa(int(id)))
+	q := &Queue{topic: topic, id: id, units: newConsumeQueue(s.cfg.FS, s.handles, dir, s.cfg.ConsumeQueueFileSize)}
+	switch {
+	case !isFolderName(topic):
+		q.refused = fmt.Errorf("%w: %q", ErrTopic, topic)
+	case t.batch[topic]:
+		q.refused = fmt.Errorf("%w: %q has batch consume queues", ErrTopic, topic)
+	}
+	t.topics[topic][id] = q
+	return q
+}
+
+// isFolderName says whether a topic's queues can lie under its name, whoever made it up: not outside the store.
+func isFolderName(topic string) bool {
+	return topic != "" && topic != "." && topic != ".." && len(topic) <= 255 && !strings.ContainsAny(topic, "/\\\x00")
+}
+
+// all returns every queue, in no order.
+func (t *queueTable) all() []*Queue {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var queues []*Queue
+	for _, topic := range t.topics {
+		for _, q := range topic {
+			queues = append(queues, q)
+		}
+	}
+	return queues
+}

@@ -1,0 +1,473 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// load reads the directory and recovers it: it finds the end of the log, dispatches again what may not be durable in
+// queues and index, and takes away what lies behind the end.
+func (s *Store) load(ctx context.Context) error {
+	l := &s.log
+	for _, dir := range append([]string{s.consumeQueueDir()}, s.cfg.CommitLogDirs...) {
+		if err := s.cfg.FS.MkdirAll(dir); err != nil {
+			return fmt.Errorf("cannot make folder %q: %w", dir, err)
+		}
+	}
+	if err := l.files.Load(); err != nil {
+		if errors.Is(err, logfile.ErrFileSize) {
+			err = fmt.Errorf("%w by mappedFileSizeCommitLog", err)
+		}
+		return fmt.Errorf("cannot open commit log: %w", err)
+	}
+	clean, err := s.wasClean()
+	if err != nil {
+		return err
+	}
+	if s.checkpoint, err = readCheckpoint(s.cfg.FS, s.checkpointPath()); err != nil {
+		s.logger.Warn("checkpoint is not used, recovery takes longer", "err", err)
+		s.checkpoint = checkpoint{}
+	}
+	durable := int64(0) // queues are, up to messages before it
+	switch {
+	case clean:
+		durable = math.MaxInt64
+	case s.checkpoint.ours:
+		durable = s.checkpoint.logicsOffset
+	}
+	if err := s.loadQueues(durable); err != nil {
+		return err
+	}
+	if err := s.openIndex(clean); err != nil {
+		return err
+	}
+	if err := s.makeAbort(); err != nil {
+		return err
+	}
+	return s.recover(ctx, clean)
+}
+
+// loadQueues finds the queues that have files.
+func (s *Store) loadQueues(durable int64) error {
+	batch, err := s.cfg.FS.List(filepath.Join(s.cfg.RootDir, "batchconsumequeue"))
+	if err != nil {
+		return fmt.Errorf("cannot list batch consume queues: %w", err)
+	}
+	s.queues.batch = map[string]bool{}
+	for _, topic := range batch {
+		s.queues.batch[topic.Name] = true
+	}
+	topics, err := s.cfg.FS.List(s.consumeQueueDir())
+	if err != nil {
+		return fmt.Errorf("cannot list consume queues: %w", err)
+	}
+	for _, topic := range topics {
+		if !topic.Dir {
+			continue
+		}
+		ids, err := s.cfg.FS.List(filepath.Join(s.consumeQueueDir(), topic.Name))
+		if err != nil {
+			return fmt.Errorf("cannot list queues of topic %q: %w", topic.Name, err)
+		}
+		for _, entry := range ids {
+			id, err := strconv.ParseInt(entry.Name, 10, 32)
+			if err != nil || !entry.Dir || id < 0 {
+				continue
+			}
+			if err := s.addQueue(topic.Name, int32(id)).units.load(durable); err != nil {
+				if errors.Is(err, logfile.ErrFileSize) {
+					err = fmt.Errorf("%w by mappedFileSizeConsumeQueue", err)
+				}
+				return fmt.Errorf("cannot open consume queue: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// recover finds the end of the log and makes everything end there.
+func (s *Store) recover(ctx context.Context, clean bool) error {
+	l, d := &s.log, &s.dispatcher
+	began := s.now()
+	if l.files.Len() == 0 {
+		for _, q := range s.queues.all() { // of a log that was deleted
+			if err := q.units.destroy(); err != nil {
+				return fmt.Errorf("cannot remove queue %s-%d of a deleted commit log: %w", q.topic, q.id, err)
+			}
+		}
+	}
+	from, dispatched := s.recoverFrom(clean)
+	scan := scanner{store: s, clean: clean, off: from}
+	told := began
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for scan.next() {
+		if dispatched { // the first one, of the checkpoint; once more would bring back a topic deleted since
+			dispatched = false
+			d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
+			continue
+		}
+		if err := s.dispatchRecord(&scan.record); err != nil {
+			return fmt.Errorf("cannot dispatch message at log offset %d again: %w", scan.record.LogOffset, err)
+		}
+		if scan.messages%1024 != 0 {
+			continue
+		}
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("cannot finish recovery: %w", err)
+		}
+		if now := s.now(); now.Sub(told) >= time.Second {
+			told = now
+			s.logger.Info("recovering", "log_offset", scan.off, "of", l.files.End(),
+				"messages", scan.messages, "seconds", int(now.Sub(began).Seconds()))
+		}
+	}
+	if scan.failed != nil {
+		return fmt.Errorf("cannot read commit log at %d: %w", scan.off, scan.failed)
+	}
+	end := scan.off
+	if err := s.truncate(end, clean, scan.why); err != nil {
+		return err
+	}
+	l.appended, l.appendTime = end, d.newestTime
+	l.written.Store(end)
+	l.flushed.Store(end)
+	l.writeTime.Store(d.newestTime)
+	l.flushTime.Store(d.newestTime)
+	d.dispatched.Store(end)
+	d.checkpointed = from
+	for _, q := range s.queues.all() {
+		q.next = q.units.max()
+		if l.files.Start() > 0 {
+			if _, err := q.units.deleteBefore(l.files.Start()); err != nil {
+				return fmt.Errorf("cannot find the begin of queue %s-%d: %w", q.topic, q.id, err)
+			}
+		}
+	}
+	if len(d.dirty) > 0 {
+		s.wakeBehind(0)
+	}
+	s.logger.Info("store opened", "root", s.cfg.RootDir, "clean", clean, "log_start", l.files.Start(), "log_end", end,
+		"recovered_from", from, "messages_recovered", scan.messages, "took", s.now().Sub(began).Round(time.Millisecond))
+	return nil
+}
+
+// recoverFiles is how many files of the log are read again for the index's sake, commitLogRecoverMaxNum in Apache.
+const recoverFiles = 10
+
+// recoverFrom chooses where in the log to begin: before the first message that may not be durable in queues and index. It
+// says whether the message there is known to be.
+func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool) {
+	l := &s.log
+	start, end := l.files.Start(), l.files.End()
+	at := s.checkpoint.logicsOffset
+	if clean || s.checkpoint.ours {
+		// Everything before is durable, in the log too, so the message there proves that log and checkpoint belong together.
+		scan := scanner{store: s, clean: true, off: at}
+		if at > 0 && at >= start && at < end && scan.next() {
+			return at, true
+		}
+	}
+	reached := int64(0) // by a queue
+	for _, q := range s.queues.all() {
+		reached = max(reached, q.units.end())
+	}
+	// Index files that Apache did not close are removed when the index is opened. Their messages are indexed again as
+	// far as it takes few files.
+	indexed := end
+	if s.index != nil && !clean && !s.checkpoint.ours {
+		_, indexed = s.index.newest()
+	}
+	for first := end - l.files.FileSize(); first > start; first -= l.files.FileSize() {
+		if first > indexed && end-first < recoverFiles*l.files.FileSize() {
+			continue
+		}
+		scan := scanner{store: s, clean: true, off: first}
+		if !scan.next() || scan.record.StoreTimestamp == 0 {
+			continue
+		}
+		switch {
+		case clean && first <= reached,
+			!clean && at > 0 && first <= at,
+			!clean && at <= 0 && scan.record.StoreTimestamp <= s.checkpoint.logicsTime:
+			return first, false
+		}
+	}
+	return start, false
+}
+
+// truncate makes log, queues and index end at a log offset. What lay behind it in the same file becomes zeros, so that
+// no later recovery, by us or by Apache, takes old bytes behind a new end for messages.
+func (s *Store) truncate(end int64, clean bool, why error) error {
+	l := &s.log
+	fileSize := l.files.FileSize()
+	if end%fileSize != 0 {
+		dirt, err := s.dirtBehind(end)
+		if err != nil {
+			return err
+		}
+		if dirt {
+			s.logger.Warn("bytes behind the last good message of the commit log are discarded", "log_offset", end, "err", why)
+			if err := l.files.Zero(end); err != nil {
+				return fmt.Errorf("cannot clear commit log behind %d: %w", end, err)
+			}
+		}
+	}
+	if err := s.dropFiles((end + fileSize - 1) / fileSize * fileSize); err != nil {
+		return err
+	}
+	if err := l.files.Sync(); err != nil {
+		return fmt.Errorf("cannot flush commit log: %w", err)
+	}
+	for _, q := range s.queues.all() {
+		if q.units.end() > end {
+			if err := q.units.truncate(end); err != nil {
+				return fmt.Errorf("cannot truncate queue %s-%d: %w", q.topic, q.id, err)
+			}
+		}
+	}
+	if s.index != nil {
+		return s.index.truncate(end)
+	}
+	return nil
+}
+
+// dirtBehind says whether anything but zeros follows an offset in its file. It looks only at what was ever written: most of the
+// newest file is a hole.
+func (s *Store) dirtBehind(off int64) (bool, error) {
+	files := s.log.files
+	end := (off/files.FileSize() + 1) * files.FileSize()
+	buf := make([]byte, 1<<20)
+	for off < end {
+		next, err := files.NextData(off)
+		if err != nil {
+			return false, fmt.Errorf("cannot look for data in commit log behind %d: %w", off, err)
+		}
+		if off = next; off >= end {
+			break
+		}
+		b := buf[:min(end-off, int64(len(buf)))]
+		if _, err := files.ReadAt(b, off); err != nil {
+			return false, fmt.Errorf("cannot read commit log at %d: %w", off, err)
+		}
+		if !allZero(b) {
+			return true, nil
+		}
+		off += int64(len(b))
+	}
+	return false, nil
+}
+
+// dropFiles removes the log's files from an offset on. One that begins with a good message is no torn tail but the rest
+// of a log that was damaged before it: it is put aside, where someone may find it.
+func (s *Store) dropFiles(from int64) error {
+	files := s.log.files
+	for start := files.End() - files.FileSize(); start >= max(from, files.Start()) && files.Len() > 0; start -= files.FileSize() {
+		remove := s.cfg.FS.Remove
+		if scan := (scanner{store: s, clean: true, off: start}); scan.next() {
+			remove = s.putAside
+		}
+		if err := files.DropFrom(start, remove); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) putAside(path string) error {
+	dir := filepath.Join(s.cfg.RootDir, "damaged")
+	aside := filepath.Join(dir, filepath.Base(path)+"."+s.now().Format("20060102150405"))
+	s.logger.Error("commit log is damaged before a file with good messages, it is put aside", "file", path, "to", aside)
+	if err := s.cfg.FS.MkdirAll(dir); err != nil {
+		return err
+	}
+	return s.cfg.FS.Rename(path, aside)
+}
+
+// scanner reads the log record by record and believes nothing.
+type scanner struct {
+	store *Store
+	clean bool
+	off   int64 // of the next record
+
+	record   message.Dispatch
+	messages int
+	why      error // the log ends at off
+	failed   error // the log cannot be read at off
+
+	buf   []byte // holds the log from bufAt on
+	bufAt int64
+}
+
+var errNothingHere = errors.New("nothing was written here")
+
+// next reads the record at off, passing over a file's end, and reports whether there is a good one.
+func (c *scanner) next() bool {
+	files := c.store.log.files
+	fileSize := files.FileSize()
+	for {
+		left := fileSize - c.off%fileSize
+		if c.off >= files.End() || c.off < files.Start() {
+			c.why = errNothingHere
+			return false
+		}
+		if left < message.BlankSize {
+			c.why = fmt.Errorf("%d bytes left in the file", left)
+			return false
+		}
+		head := c.bytes(message.BlankSize)
+		if head == nil {
+			return false
+		}
+		size, kind := message.Peek(head)
+		if kind == message.Blank && int64(size) == left {
+			c.off += left
+			continue
+		}
+		if kind != message.Record || int64(size) > left {
+			c.why = errNothingHere
+			return false
+		}
+		// Before memory is taken for a size that may be garbage, the record's own offset must be right.
+		head = c.bytes(message.MinRecordSize)
+		if head == nil {
+			return false
+		}
+		if at := logOffsetOf(head); at != c.off {
+			c.why = fmt.Errorf("record says that it lies at %d", at)
+			return false
+		}
+		rec := c.bytes(size)
+		if rec == nil {
+			return false
+		}
+		if c.why = c.check(rec); c.why != nil {
+			return false
+		}
+		c.off += int64(size)
+		c.messages++
+		return true
+	}
+}
+
+// check decodes a whole record and compares its CRC.
+func (c *scanner) check(rec []byte) error {
+	if err := message.ReadDispatch(rec, &c.record); err != nil {
+		return err
+	}
+	cfg := &c.store.cfg
+	switch {
+	case cfg.CheckCRCOnRecover && cfg.ForceVerifyPropCRC:
+		if err := message.CheckRecord(rec); err != nil {
+			return err
+		}
+	case cfg.CheckCRCOnRecover:
+		if err := c.record.CheckBody(); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(c.record.Topic, 0) {
+		return fmt.Errorf("topic %q", c.record.Topic)
+	}
+	if c.record.QueueOffset < 0 || c.record.QueueID < 0 {
+		return fmt.Errorf("queue %d, offset %d", c.record.QueueID, c.record.QueueOffset)
+	}
+	if !c.clean && lostPage(rec, c.record.LogOffset, len(rec)-len(c.record.Properties)) {
+		return errors.New("a page of its properties was never written")
+	}
+	return nil
+}
+
+// lostPage says whether a page that reached the disk only as zeros lies in the part of a record that no CRC covers:
+// topic and properties, which hold no zeros of their own. A power cut leaves such pages.
+func lostPage(rec []byte, off int64, props int) bool {
+	for at := props; at < len(rec); {
+		pageEnd := at + int(pageSize-(off+int64(at))%pageSize)
+		end := min(pageEnd, len(rec))
+		if allZero(rec[at:end]) {
+			return true
+		}
+		at = end
+	}
+	return false
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// bytes returns n bytes at off, which lie in one file.
+func (c *scanner) bytes(n int) []byte {
+	if at := c.off - c.bufAt; at >= 0 && at+int64(n) <= int64(len(c.buf)) {
+		return c.buf[at : at+int64(n)]
+	}
+	files := c.store.log.files
+	left := files.FileSize() - c.off%files.FileSize()
+	if int64(n) > left {
+		c.why = fmt.Errorf("record of %d bytes, the file has %d left", n, left)
+		return nil
+	}
+	want := int(min(left, int64(max(n, 1<<20))))
+	c.buf = slices.Grow(c.buf[:0], want)[:want]
+	c.bufAt = c.off
+	if _, err := files.ReadAt(c.buf, c.off); err != nil {
+		c.buf = c.buf[:0]
+		c.failed = err
+		return nil
+	}
+	return c.buf[:n]
+}
+
+func (s *Store) abortPath() string { return filepath.Join(s.cfg.RootDir, "abort") }
+
+// wasClean says whether the store was closed by its last user: abort is gone then.
+func (s *Store) wasClean() (bool, error) {
+	entries, err := s.cfg.FS.List(s.cfg.RootDir)
+	if err != nil {
+		return false, fmt.Errorf("cannot list store %q: %w", s.cfg.RootDir, err)
+	}
+	return !slices.ContainsFunc(entries, func(e logfile.Entry) bool { return e.Name == "abort" }), nil
+}
+
+// makeAbort says that the store is open, and by which process.
+func (s *Store) makeAbort() error {
+	if clean, err := s.wasClean(); err != nil || !clean {
+		return err
+	}
+	f, err := s.cfg.FS.Create(s.abortPath())
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+		err = errors.Join(err, f.Sync(), f.Close(), s.cfg.FS.SyncDir(s.cfg.RootDir))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make %q: %w", s.abortPath(), err)
+	}
+	return nil
+}
+
+func (s *Store) removeAbort() error {
+	if err := s.cfg.FS.Remove(s.abortPath()); err != nil {
+		return fmt.Errorf("cannot remove %q: %w", s.abortPath(), err)
+	}
+	if err := s.cfg.FS.SyncDir(s.cfg.RootDir); err != nil {
+		return fmt.Errorf("cannot sync store folder: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) checkpointPath() string { return filepath.Join(s.cfg.RootDir, "checkpoint") }

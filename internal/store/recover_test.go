@@ -1,0 +1,345 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// memoryConfig is a store in memory.
+func memoryConfig(t testing.TB, fs logfile.FS) Config {
+	t.Helper()
+	cfg := testConfig(t)
+	cfg.RootDir = "/store"
+	cfg.FS = fs
+	return cfg
+}
+
+func wantBodies(t testing.TB, got, want []string) {
+	t.Helper()
+	if slices.Equal(got, want) {
+		return
+	}
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Fatalf("message %d is %.60q, want %.60q", i, got[i], want[i])
+		}
+	}
+	t.Fatalf("got %d messages, want %d", len(got), len(want))
+}
+
+// putMany stores n messages one by one in two queues and returns their bodies by queue.
+func putMany(t testing.TB, s *Store, n int) [2][]string {
+	t.Helper()
+	var want [2][]string
+	for i := range n {
+		body := fmt.Sprintf("message %d %s", i, strings.Repeat("x", i%300))
+		want[i%2] = append(want[i%2], body)
+		putWait(t, s, Written, testPut(s.Queue("TopicA", int32(i%2)), body))
+	}
+	return want
+}
+
+func TestRecover_AfterKill(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	want := putMany(t, s, 1000) // several files of the log
+	for range 3 {               // and kills of what has just recovered
+		cfg.FS = m.Kill()
+		killed := openTest(t, cfg)
+		for id := range 2 {
+			wantBodies(t, bodies(t, killed, killed.Queue("TopicA", int32(id)), 0), want[id])
+		}
+		m = cfg.FS.(*logfile.Memory)
+		t.Cleanup(func() { killed.Close() })
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tearer damages the log behind the offset end of a good message, in the file that holds it.
+type tearer func(t *testing.T, f logfile.File, at int64)
+
+func TestRecover_CutsATornTail(t *testing.T) {
+	t.Parallel()
+	write := func(b []byte) tearer {
+		return func(t *testing.T, f logfile.File, at int64) {
+			if _, err := f.WriteAt(b, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	record := func(at int64) []byte {
+		m := testPut(&Queue{topic: "TopicA"}, "never acknowledged").Message
+		m.Topic, m.StoreHost, m.StoreTimestamp, m.LogOffset, m.QueueOffset = "TopicA", bornHost, 1, at, 50
+		return m.AppendRecord(nil, false)
+	}
+	cut := func(n int) tearer { // a record of which only the first bytes came through
+		return func(t *testing.T, f logfile.File, at int64) { write(record(at)[:n])(t, f, at) }
+	}
+	change := func(i int, b byte) tearer {
+		return func(t *testing.T, f logfile.File, at int64) {
+			rec := record(at)
+			rec[i] ^= b
+			write(append(rec, 1, 2, 3))(t, f, at)
+		}
+	}
+	tears := map[string]tearer{
+		"nothing":                func(*testing.T, logfile.File, int64) {},
+		"one byte":               write([]byte{1}),
+		"garbage":                write(slices.Repeat([]byte{0xDA, 0xA3, 0x20, 0xA7}, 100)),
+		"only the size":          cut(4),
+		"only the head":          cut(8),
+		"half a record":          cut(100),
+		"all but the last byte":  cut(len(record(0)) - 1),
+		"wrong magic":            change(4, 0xFF),
+		"body changed":           change(90, 1),
+		"negative size":          change(0, 0x80),
+		"size beyond the file":   change(1, 0xFF),
+		"another's log offset":   change(35, 1),
+		"negative queue":         change(12, 0x80),
+		"blank of a wrong size":  write(message.AppendBlank(nil, 77)),
+		"record of another file": func(t *testing.T, f logfile.File, at int64) { write(record(at+64<<10))(t, f, at) },
+		"garbage far behind": func(t *testing.T, f logfile.File, at int64) {
+			write(record(at+5000))(t, f, at+5000)
+		},
+	}
+	for name, tear := range tears {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := logfile.NewMemory()
+			cfg := memoryConfig(t, m)
+			s := openTest(t, cfg)
+			want := putMany(t, s, 300)
+			end := s.Stats().Written
+			cfg.FS = m.Kill()
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f, err := cfg.FS.Open(filepath.Join("/store/commitlog", logfile.FileName(end-end%cfg.CommitLogFileSize)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tear(t, f, end%cfg.CommitLogFileSize)
+
+			s = openTest(t, cfg)
+			if got := s.Stats().Appended; got != end {
+				t.Fatalf("log ends at %d, want %d", got, end)
+			}
+			rest := make([]byte, cfg.CommitLogFileSize-end%cfg.CommitLogFileSize)
+			if _, err := f.ReadAt(rest, end%cfg.CommitLogFileSize); err != nil || !allZero(rest) {
+				t.Errorf("bytes are left behind the end: %v", err)
+			}
+			for id := range 2 {
+				q := s.Queue("TopicA", int32(id))
+				want[id] = append(want[id], "after")
+				put := putWait(t, s, Flushed, testPut(q, "after"))
+				if put[0].QueueOffset != int64(len(want[id])-1) {
+					t.Errorf("next message of queue %d has offset %d, want %d", id, put[0].QueueOffset, len(want[id])-1)
+				}
+				wantBodies(t, bodies(t, s, q, 0), want[id])
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestRecover_PutsAsideFilesBehindDamage(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	putMany(t, s, 1000)
+	m = m.Kill()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Without its checkpoint the whole log is read again.
+	if err := m.RemoveAll("/store/checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := m.Open("/store/commitlog/" + logfile.FileName(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, 100), 1000); err != nil {
+		t.Fatal(err)
+	}
+	cfg.FS = m
+	s = openTest(t, cfg)
+	defer s.Close()
+	aside, err := m.List("/store/damaged")
+	if err != nil || len(aside) == 0 || !strings.HasPrefix(aside[0].Name, logfile.FileName(64<<10)) {
+		t.Errorf("put aside: %v, %v", aside, err)
+	}
+}
+
+// Whatever was acknowledged as flushed is there after a power cut, at any moment, whatever else is.
+func TestRecover_KeepsFlushedMessagesAfterPowerCut(t *testing.T) {
+	t.Parallel()
+	for _, sync := range []bool{true, false} {
+		t.Run(fmt.Sprintf("sync=%v", sync), func(t *testing.T) {
+			t.Parallel()
+			m := logfile.NewMemory()
+			cfg := memoryConfig(t, m)
+			cfg.SyncFlush = sync
+			cfg.MaxHashSlotNum, cfg.MaxIndexNum = 100, 200
+			type cut struct {
+				left  *logfile.Memory
+				acked [2]int
+			}
+			var cuts []cut
+			var acked [2]int
+			r := rand.New(rand.NewPCG(1, 0))
+			m.BeforeSync = func() { // runs on the flushing goroutine while the putting one waits
+				if len(cuts) < 160 && r.IntN(2) == 0 {
+					cuts = append(cuts, cut{m.Crash(nil), acked}, cut{m.Crash(r), acked})
+				}
+			}
+			s := openTest(t, cfg)
+			var want [2][]string
+			for i := range 80 {
+				id := i % 2
+				body := fmt.Sprintf("message %d %s", i, strings.Repeat("y", r.IntN(4000)))
+				want[id] = append(want[id], body)
+				putWait(t, s, Flushed, testPut(s.Queue("TopicA", int32(id)), body))
+				s.behindMu.Lock() // so that no checkpoint is being written while acked changes
+				acked[id]++
+				s.behindMu.Unlock()
+				if i%30 == 29 {
+					s.flushBehind()
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for i, cut := range cuts {
+				cfg.FS = cut.left
+				s, err := Open(context.Background(), cfg, Hooks{})
+				if err != nil {
+					t.Fatalf("cut %d: %v", i, err)
+				}
+				for id := range 2 {
+					got := bodies(t, s, s.Queue("TopicA", int32(id)), 0)
+					if len(got) < cut.acked[id] || len(got) > len(want[id]) {
+						t.Fatalf("cut %d: %d messages in queue %d, %d were acknowledged", i, len(got), id, cut.acked[id])
+					}
+					wantBodies(t, got, want[id][:len(got)])
+				}
+				if i%8 == 0 { // it goes on, and the power is cut again
+					q := s.Queue("TopicA", 0)
+					again := append(bodies(t, s, q, 0), "again")
+					putWait(t, s, Flushed, testPut(q, "again"))
+					left := cut.left.Crash(r)
+					check(t, s.Close())
+					cfg.FS = left
+					s = openTest(t, cfg)
+					wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), again)
+				}
+				check(t, s.Close())
+			}
+		})
+	}
+}
+
+func TestOpen_NamesAWrongFileSize(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	s := openTest(t, cfg)
+	putMany(t, s, 10)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check := func(change func(*Config), words ...string) {
+		t.Helper()
+		cfg := cfg
+		change(&cfg)
+		_, err := Open(context.Background(), cfg, Hooks{})
+		if err == nil {
+			t.Fatal("no error")
+		}
+		for _, w := range words {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("error %q does not tell %q", err, w)
+			}
+		}
+	}
+	check(func(c *Config) { c.CommitLogFileSize *= 2 }, "mappedFileSizeCommitLog", "65536", "131072", "00000000000000000000")
+	check(func(c *Config) { c.ConsumeQueueFileSize *= 2 }, "mappedFileSizeConsumeQueue", "2000", "4000")
+	s = openTest(t, cfg)
+	_, err := Open(context.Background(), cfg, Hooks{})
+	if !errors.Is(err, logfile.ErrLocked) {
+		t.Errorf("second open: got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLostPage_LooksAtWhatNoCRCCovers(t *testing.T) {
+	t.Parallel()
+	rec := make([]byte, 3*pageSize)
+	for i := range rec {
+		rec[i] = 'x'
+	}
+	props := pageSize / 2
+	tell := func(off int64, from, to int, want bool) {
+		t.Helper()
+		damaged := slices.Clone(rec)
+		clear(damaged[from:to])
+		if got := lostPage(damaged, off, props); got != want {
+			t.Errorf("zeros from %d to %d of a record at %d: got %v, want %v", from, to, off, got, want)
+		}
+	}
+	tell(0, 0, 0, false)
+	tell(0, pageSize, 2*pageSize, true)
+	tell(0, 2*pageSize, 3*pageSize, true)
+	tell(0, pageSize+1, 2*pageSize, false)
+	tell(0, 0, props, false) // the body has a CRC
+	tell(0, props, pageSize, true)
+	tell(100, pageSize-100, 2*pageSize-100, true)
+	tell(100, pageSize, 2*pageSize, false)
+	tell(pageSize-1, 2*pageSize+1, 3*pageSize, true) // the last page has the end of the record only
+	if lostPage(nil, 5, 0) {
+		t.Error("an empty part is lost")
+	}
+}
+
+// A store in which nothing happens leaves its timers alone.
+func TestOpen_IsQuietWithoutWork(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	var syncs atomic.Int64
+	m.BeforeSync = func() { syncs.Add(1) }
+	cfg := memoryConfig(t, m)
+	cfg.FlushInterval, cfg.FlushThoroughInterval = time.Millisecond, time.Millisecond
+	s := openTest(t, cfg)
+	putWait(t, s, Written, testPut(s.Queue("TopicA", 0), "one"))
+	for s.flushArmed.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	if got := s.Stats(); got.Flushed != got.Written {
+		t.Errorf("flushed %d of %d", got.Flushed, got.Written)
+	}
+	before := syncs.Load()
+	time.Sleep(20 * time.Millisecond)
+	if n := syncs.Load() - before; n != 0 {
+		t.Errorf("%d syncs without work", n)
+	}
+	check(t, s.Close())
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// openFiles is how many files of the store may be open at once.
+const openFiles = 1024
+
+// Store is an open store directory.
+type Store struct {
+	cfg    Config
+	hooks  Hooks
+	logger *slog.Logger
+	now    func() time.Time
+	lock   io.Closer
+
+	handles    *logfile.Handles // of queues; those of the log are apart, so that they never wait for one
+	logHandles *logfile.Handles
+	log        commitLog
+	queues     queueTable
+	index      *index // nil when messageIndexEnable is off
+	checkpoint checkpoint
+	dispatcher dispatcher
+	cache      readCache
+	memory     int64 // bytes of the log's end that are taken to be in memory
+
+	full atomic.Pointer[error] // why the disk takes no more, for now
+
+	flushMu     sync.Mutex  // one flush of the log at a time
+	flushWanted atomic.Bool // a batch waits for flushed
+	flushArmed  atomic.Bool // flushLoop knows that something is dirty
+	flushTimer  *time.Timer // calls expireFlushes
+	behindMu    sync.Mutex  // one flushBehind at a time
+	behindArmed atomic.Bool // behindLoop knows that something is dirty
+
+	checkpointTime atomic.Int64 // store time of the newest message that queues and index keep durably
+	counters       counters
+	getters        sync.Pool // of *getter
+
+	cleanMu      sync.Mutex   // one clean at a time; protects the field below
+	cleanedTo    int64        // queues and index have nothing before this log offset
+	manualRounds atomic.Int32 // of cleaning that DeleteExpired has asked for
+
+	writeWake  chan struct{}
+	flushWake  chan struct{}
+	behindWake chan struct{}
+	behindNow  chan struct{}
+	stop       chan struct{}
+	loops      sync.WaitGroup
+}
+
+// Open takes the store directory, makes it when it is not there, recovers it and starts what runs beside. ctx ends only
+// the opening.
+func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	if err := cfg.FS.MkdirAll(cfg.RootDir); err != nil {
+		return nil, fmt.Errorf("cannot make store folder %q: %w", cfg.RootDir, err)
+	}
+	lock, err := lockDir(cfg.FS, cfg.RootDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg: cfg, hooks: hooks, logger: cfg.Logger, now: cfg.now, lock: lock,
+		handles:    logfile.NewHandles(openFiles),
+		logHandles: logfile.NewHandles(openFiles),
+		memory:     inMemory(cfg.AccessMessageInMemoryMaxRatio),
+		writeWake:  make(chan struct{}, 1),
+		flushWake:  make(chan struct{}, 1),
+		behindWake: make(chan struct{}, 1),
+		behindNow:  make(chan struct{}, 1),
+		stop:       make(chan struct{}),
+	}
+	s.log.files = logfile.NewLog(cfg.FS, s.logHandles, cfg.CommitLogFileSize, cfg.CommitLogDirs...)
+	s.log.idle.L = &s.log.mu
+	s.getters.New = func() any { return new(getter) }
+	s.flushTimer = time.AfterFunc(time.Hour, s.expireFlushes)
+	if err := s.load(ctx); err != nil {
+		s.flushTimer.Stop()
+		s.release()
+		return nil, err
+	}
+	s.checkDisks()
+	s.loops.Go(s.writeLoop)
+	s.loops.Go(s.flushLoop)
+	s.loops.Go(s.behindLoop)
+	s.loops.Go(s.cleanLoop)
+	return s, nil
+}
+
+// Close refuses new batches, finishes those that were put, makes everything durable and leaves the directory as after a
+// clean stop. Handles of the store must not be used afterwards.
+func (s *Store) Close() error {
+	l := &s.log
+	l.mu.Lock()
+	l.closing = true
+	for l.writing {
+		l.idle.Wait()
+	}
+	l.mu.Unlock()
+	s.retryWrite()
+	s.flushLog()
+	close(s.stop)
+	s.loops.Wait()
+	s.flushTimer.Stop()
+
+	s.flushBehind()
+	l.mu.Lock()
+	err := l.err
+	left := l.flushing.all()
+	l.mu.Unlock()
+	answer(left, ErrClosed)
+
+	if err == nil {
+		err = s.leaveClean()
+	}
+	if s.index != nil {
+		err = errors.Join(err, s.index.close())
+	}
+	return errors.Join(err, s.release())
+}
+
+// leaveClean removes what says that the store is open.
+func (s *Store) leaveClean() error {
+	l := &s.log
+	if err := l.files.DropFrom(l.written.Load(), s.cfg.FS.Remove); err != nil { // made ahead, not used
+		return err
+	}
+	if err := l.files.Sync(); err != nil {
+		return err
+	}
+	return s.removeAbort()
+}
+
+// release closes files and gives the directory back.
+func (s *Store) release() error {
+	err := s.log.files.Close()
+	for _, q := range s.queues.all() {
+		q.units.close()
+	}
+	return errors.Join(err, s.lock.Close())
+}
+
+func (s *Store) consumeQueueDir() string { return filepath.Join(s.cfg.RootDir, "consumequeue") }
+
+// inMemory is how much of the log's end is taken to be in memory. Where the machine does not tell its memory, 24 GiB are
+// taken, as Apache does.
+func inMemory(ratio int) int64 {
+	total := logfile.PhysicalMemory()
+	if total <= 0 {
+		total = 24 << 30
+	}
+	return int64(float64(total) * float64(ratio) / 100)
+}

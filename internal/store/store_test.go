@@ -1,0 +1,144 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+)
+
+// testConfig is small files in a folder of the test.
+func testConfig(t testing.TB) Config {
+	t.Helper()
+	cfg := DefaultConfig(t.TempDir())
+	cfg.CommitLogFileSize = 64 << 10
+	cfg.ConsumeQueueFileSize = 100 * unitSize
+	cfg.MaxHashSlotNum, cfg.MaxIndexNum = 1000, 4000
+	cfg.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
+	return cfg
+}
+
+// testLog is a test's log as a writer.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Logf("%s", bytes.TrimRight(p, "\n"))
+	return len(p), nil
+}
+
+func openTest(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), cfg, Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var bornHost = netip.MustParseAddrPort("10.1.2.3:4567")
+
+// testPut is a message whose body can be told from others.
+func testPut(q *Queue, body string) Put {
+	return Put{Queue: q, Message: message.Message{
+		BornTimestamp: 1700000000000,
+		BornHost:      bornHost,
+		Body:          []byte(body),
+		Properties:    message.AppendProperty(message.AppendProperty(nil, message.PropTags, "T"), message.PropUniqKey, "U-"+body),
+	}}
+}
+
+// putWait stores one batch and waits until it is done.
+func putWait(t testing.TB, s *Store, level Level, puts ...Put) []Put {
+	t.Helper()
+	b, err := tryPut(s, level, puts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b.Puts {
+		if err := b.Puts[i].Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Puts
+}
+
+func tryPut(s *Store, level Level, puts ...Put) (*Batch, error) {
+	done := make(chan error, 1)
+	b := &Batch{Puts: puts, Wait: level, Done: func(_ *Batch, err error) { done <- err }}
+	s.Put(b)
+	return b, <-done
+}
+
+// bodies reads a queue from an offset on until nothing more is there.
+func bodies(t testing.TB, s *Store, q *Queue, from int64) []string {
+	t.Helper()
+	var out []string
+	for {
+		data, r := s.Get(q, from, 32, 1<<20, nil, nil)
+		if r.Status != Found {
+			return out
+		}
+		for n := 0; len(data) > 0; n++ {
+			var m message.Message
+			if err := message.Decode(data, &m); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.CheckBody(); err != nil {
+				t.Fatal(err)
+			}
+			if m.Topic != q.Topic() || m.QueueID != q.ID() || m.QueueOffset != from+int64(n) {
+				t.Fatalf("got message %d of %s-%d at offset %d of %s-%d", m.QueueOffset, m.Topic, m.QueueID, from+int64(n), q.Topic(), q.ID())
+			}
+			out = append(out, string(m.Body))
+			data = data[m.Size:]
+		}
+		from = r.NextOffset
+	}
+}
+
+// awaitVisible waits until a queue has so many messages.
+func awaitVisible(t testing.TB, q *Queue, n int64) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); q.MaxOffset() < n; {
+		if time.Now().After(deadline) {
+			t.Fatalf("queue %s-%d has %d messages, want %d", q.Topic(), q.ID(), q.MaxOffset(), n)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestStore_KeepsMessagesOverReopen(t *testing.T) {
+	t.Parallel()
+	for _, sync := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sync=%v", sync), func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(t)
+			cfg.SyncFlush = sync
+			var want []string
+			for round := range 3 {
+				s := openTest(t, cfg)
+				q := s.Queue("TopicA", 3)
+				if got := q.MaxOffset(); got != int64(len(want)) {
+					t.Fatalf("round %d: %d messages, want %d", round, got, len(want))
+				}
+				for i := range 500 {
+					body := fmt.Sprintf("message %d of round %d", i, round)
+					want = append(want, body)
+					putWait(t, s, Flushed, testPut(q, body))
+				}
+				awaitVisible(t, q, int64(len(want)))
+				if got := bodies(t, s, q, 0); fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Fatalf("round %d: got %d messages, want %d", round, len(got), len(want))
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// Topics returns the names of the topics that have had messages, sorted.
+func (s *Store) Topics() []string {
+	s.queues.mu.RLock()
+	defer s.queues.mu.RUnlock()
+	var topics []string
+	for topic, queues := range s.queues.topics {
+		for _, q := range queues {
+			if q.MaxOffset() > 0 {
+				topics = append(topics, topic)
+				break
+			}
+		}
+	}
+	slices.Sort(topics)
+	return topics
+}
+
+// Queues returns the queues of a topic that have been asked for or stored in, in the order of their numbers.
+func (s *Store) Queues(topic string) []*Queue {
+	s.queues.mu.RLock()
+	defer s.queues.mu.RUnlock()
+	var queues []*Queue
+	for _, q := range s.queues.topics[topic] {
+		queues = append(queues, q)
+	}
+	slices.SortFunc(queues, func(a, b *Queue) int { return int(a.id) - int(b.id) })
+	return queues
+}
+
+// DeleteTopic empties the queues of a topic: their files go, and a message put later has offset 0 again. The messages stay
+// in the log until its files expire, and cannot be found any more but by log offset or key. When it
+// returns without an error, a crash does not bring them back.
+func (s *Store) DeleteTopic(topic string) error {
+	queues := s.Queues(topic)
+	if len(queues) == 0 {
+		return nil
+	}
+	if err := s.emptyQueues(queues); err != nil {
+		return fmt.Errorf("cannot delete topic %q: %w", topic, err)
+	}
+	if isFolderName(topic) {
+		if err := s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), topic)); err != nil {
+			return fmt.Errorf("cannot delete topic %q: %w", topic, err)
+		}
+	}
+	s.flushBehind() // recovery begins behind the deleted messages from now on
+	return nil
+}
+
+func (s *Store) emptyQueues(queues []*Queue) error {
+	d, l := &s.dispatcher, &s.log
+	d.mu.Lock() // nothing is dispatched between the new offsets and the empty files
+	defer d.mu.Unlock()
+	l.mu.Lock()
+	for _, q := range queues {
+		q.next = 0
+		q.emptiedAt = l.appended
+	}
+	l.mu.Unlock()
+	for _, q := range queues {
+		if err := q.units.destroy(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
