@@ -1,0 +1,178 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	remote "github.com/liftoffmq/liftoff/internal/client"
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+)
+
+// QUERY_ASSIGNMENT 400.
+//
+// Behaviour: a consumer that lets brokers share out the queues is told which are its own, on all brokers of the topic; all are pulled. No
+// assignment at all is the answer while the topic's queues or the group's consumers are not known, and for a strategy other than AVG
+// and AVG_BY_CIRCLE; the consumer then keeps what it has.
+
+func (b *Broker) queryAssignment(r *remoting.Request) (*remoting.Answer, error) {
+	var body protocol.QueryAssignmentBody
+	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
+		return nil, err
+	}
+	var answer protocol.QueryAssignmentResponse
+	queues, known := b.shareOf(&body)
+	if known {
+		answer.MessageQueueAssignments = []protocol.MessageQueueAssignment{}
+	}
+	for _, q := range queues {
+		answer.MessageQueueAssignments = append(answer.MessageQueueAssignments, protocol.MessageQueueAssignment{MessageQueue: q, Mode: "PULL"})
+	}
+	return jsonAnswer(answer)
+}
+
+// shareOf returns the queues that a consumer shall have, and whether that is known.
+func (b *Broker) shareOf(body *protocol.QueryAssignmentBody) (queues []protocol.MessageQueue, known bool) {
+	all := b.readableQueues(body.Topic)
+	if len(all) == 0 {
+		return nil, false
+	}
+	if body.MessageModel == protocol.Broadcasting {
+		return all, true
+	}
+	consumers := b.clients.consumerIDs(body.ConsumerGroup)
+	if len(consumers) == 0 || body.ClientID == "" {
+		return nil, false
+	}
+	consumers = slices.Compact(consumers)
+	at := slices.Index(consumers, body.ClientID)
+	switch body.StrategyName {
+	case "AVG":
+		return averageShare(all, at, len(consumers)), true
+	case "AVG_BY_CIRCLE":
+		return circleShare(all, at, len(consumers)), true
+	}
+	return nil, false
+}
+
+// averageShare gives each of n consumers a run of neighbours, the first ones one more if it does not come out even. The one at -1 gets
+// none.
+func averageShare(all []protocol.MessageQueue, at, n int) []protocol.MessageQueue {
+	if at < 0 {
+		return nil
+	}
+	size, rest := len(all)/n, len(all)%n
+	begin := at*size + min(at, rest)
+	if at < rest {
+		size++
+	}
+	return all[begin : begin+size]
+}
+
+// circleShare deals the queues out one by one.
+func circleShare(all []protocol.MessageQueue, at, n int) (share []protocol.MessageQueue) {
+	for i := max(at, 0); at >= 0 && i < len(all); i += n {
+		share = append(share, all[i])
+	}
+	return share
+}
+
+// routes remembers for a while which queues a topic has on all brokers.
+type routes struct {
+	mu      sync.Mutex
+	byTopic map[string]route
+}
+
+type route struct {
+	queues []protocol.MessageQueue
+	until  time.Time // when it is asked for again
+}
+
+const (
+	routeFresh   = 30 * time.Second
+	routeRetry   = 5 * time.Second // when no NameServer has answered
+	routeTimeout = 3 * time.Second
+	routesMax    = 10_000
+)
+
+// readableQueues returns a topic's queues on all brokers, as the NameServers know them or knew them last; this broker's own when they
+// know none.
+func (b *Broker) readableQueues(topic string) []protocol.MessageQueue {
+	b.routes.mu.Lock()
+	known := b.routes.byTopic[topic]
+	b.routes.mu.Unlock()
+	if now := time.Now(); now.After(known.until) {
+		if queues, ok := b.askRoute(topic); ok {
+			known = route{queues, now.Add(routeFresh)}
+		} else {
+			known.until = now.Add(routeRetry)
+		}
+		b.routes.keep(topic, known)
+	}
+	if len(known.queues) == 0 {
+		return b.ownQueues(topic)
+	}
+	return known.queues
+}
+
+func (r *routes) keep(topic string, known route) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byTopic == nil || len(r.byTopic) >= routesMax {
+		r.byTopic = map[string]route{}
+	}
+	r.byTopic[topic] = known
+}
+
+// askRoute asks the NameServers; ok is false when none answers.
+func (b *Broker) askRoute(topic string) ([]protocol.MessageQueue, bool) {
+	list := b.settings.Load().NamesrvAddr
+	if list == "" {
+		return nil, false
+	}
+	servers, err := remote.NewNameServers(b.registrar.pool, list)
+	if err != nil {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), routeTimeout)
+	defer cancel()
+	found, err := servers.RouteByTopic(ctx, topic)
+	var refused *protocol.Error
+	if errors.As(err, &refused) {
+		return nil, true // there is no such topic
+	}
+	if err != nil {
+		return nil, false
+	}
+	var queues []protocol.MessageQueue
+	for _, d := range found.QueueDatas {
+		if d.Perm&permRead != 0 {
+			queues = appendQueues(queues, topic, d.BrokerName, d.ReadQueueNums)
+		}
+	}
+	slices.SortFunc(queues, func(a, b protocol.MessageQueue) int {
+		return cmp.Or(strings.Compare(a.BrokerName, b.BrokerName), cmp.Compare(a.QueueID, b.QueueID))
+	})
+	return queues, true
+}
+
+func (b *Broker) ownQueues(topic string) []protocol.MessageQueue {
+	t := b.topics.find(topic)
+	if t == nil || t.Perm&permRead == 0 {
+		return nil
+	}
+	return appendQueues(nil, topic, b.settings.Load().Name, t.ReadQueueNums)
+}
+
+func appendQueues(queues []protocol.MessageQueue, topic, broker string, n int32) []protocol.MessageQueue {
+	for id := range min(max(n, 0), queuesMax) {
+		queues = append(queues, protocol.MessageQueue{Topic: topic, BrokerName: broker, QueueID: id})
+	}
+	return queues
+}

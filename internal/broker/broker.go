@@ -1,0 +1,258 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// Permission bits of topics and brokers. Part of the format; do not change.
+const (
+	permInherit = 1 << 0
+	permWrite   = 1 << 1
+	permRead    = 1 << 2
+)
+
+// Broker is a running broker: a store directory, what is known of topics, groups, offsets and clients, and two ports.
+type Broker struct {
+	log      *slog.Logger
+	settings atomic.Pointer[settings]
+	started  time.Time
+	table    map[int32]*handler
+
+	store    *store.Store
+	topics   *topics
+	groups   *groups
+	offsets  *offsets
+	clients  *clients
+	locks    *queueLocks
+	holds    holds
+	uniqKeys *message.UniqKeys
+	counters counters
+	rates    rates
+	routes   routes
+	live     liveConfig
+
+	slow   chan struct{} // one for each slow request being served
+	beside sync.WaitGroup
+
+	main, fast *remoting.Server
+	registrar  *registrar
+}
+
+// counters are what the broker has done since it started.
+type counters struct {
+	putMessages, putBytes, putFailures atomic.Int64
+	getMessages, getBytes              atomic.Int64
+}
+
+// Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
+// Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
+func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
+	b := &Broker{log: log, started: time.Now(), slow: make(chan struct{}, slowMax)}
+	b.table = make(map[int32]*handler, len(handlers))
+	for i := range handlers {
+		b.table[int32(handlers[i].code)] = &handlers[i]
+	}
+	if err := b.open(ctx, cfg); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
+	tlsConfig, err := cfg.TLS.ServerConfig()
+	if err != nil {
+		return err
+	}
+	// The port goes into every record, and one that is taken should not cost a recovery first.
+	if cfg.ListenPort, err = checkPorts(cfg.BindAddress, cfg.ListenPort); err != nil {
+		return err
+	}
+	host, err := resolveHost(ctx, cfg.BrokerIP1, cfg.ListenPort)
+	if err != nil {
+		return err
+	}
+	b.settings.Store(newSettings(cfg, host))
+	b.uniqKeys = message.NewUniqKeys(host.Addr(), uint16(os.Getpid()), uint32(b.started.UnixNano()))
+	b.holds.open()
+
+	b.store, err = store.Open(ctx, storeConfig(cfg, host, b.log), store.Hooks{
+		Arrived: func(q *store.Queue, nextOffset, tagsCode, _ int64) { b.holds.arrived(q, nextOffset, tagsCode) },
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.openState(cfg); err != nil {
+		return err
+	}
+	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax}
+	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {
+		return err
+	}
+	if cfg.ListenPort > fastPortBelow {
+		b.fast, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort-fastPortBelow), port{b, true}, opt)
+	}
+	return err
+}
+
+// fastPortBelow is how far the second port, which old clients send to and slaves read from, lies below the first.
+const fastPortBelow = 2
+
+func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// checkPorts says whether the broker's two ports can be listened on. Of port 0 it makes one that can.
+func checkPorts(host string, port int) (int, error) {
+	for try := 0; ; try++ {
+		main, err := net.Listen("tcp", hostPort(host, port))
+		if err != nil {
+			return 0, fmt.Errorf("cannot listen: %w (set listenPort to another port, or end who has it)", err)
+		}
+		chosen := main.Addr().(*net.TCPAddr).Port
+		_ = main.Close()
+		if chosen <= fastPortBelow {
+			return chosen, nil
+		}
+		fast, err := net.Listen("tcp", hostPort(host, chosen-fastPortBelow))
+		if err == nil {
+			return chosen, fast.Close()
+		}
+		if port != 0 || try == 20 {
+			return 0, fmt.Errorf("cannot listen on the broker's second port, listenPort - 2: %w (set listenPort to another port, or end who has it)", err)
+		}
+	}
+}
+
+// openState reads what the broker keeps in config/ of its store directory.
+func (b *Broker) openState(cfg config.Broker) (err error) {
+	dir := filepath.Join(cfg.RootDir, "config")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot make folder %q: %w", dir, err)
+	}
+	if b.registrar, err = newRegistrar(b); err != nil {
+		return err
+	}
+	if b.topics, err = openTopics(filepath.Join(dir, "topics.json"), b); err != nil {
+		return err
+	}
+	b.topics.changed = func([]*protocol.TopicConfig) { b.registrar.changed() }
+	if b.groups, err = openGroups(filepath.Join(dir, "subscriptionGroup.json"), b); err != nil {
+		return err
+	}
+	if b.offsets, err = openOffsets(filepath.Join(dir, "consumerOffset.json"), b); err != nil {
+		return err
+	}
+	b.clients = newClients(b)
+	b.locks = newQueueLocks()
+	return nil
+}
+
+// resolveHost makes the address that goes into records and message ids of what brokerIP1 says, a name or an address.
+func resolveHost(ctx context.Context, host string, port int) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return netip.AddrPortFrom(a.Unmap().WithZone(""), uint16(port)), nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addrs) == 0 {
+		return netip.AddrPort{}, fmt.Errorf("cannot resolve brokerIP1=%s: %w", host, err)
+	}
+	for _, a := range addrs {
+		if a.Unmap().Is4() {
+			return netip.AddrPortFrom(a.Unmap(), uint16(port)), nil
+		}
+	}
+	return netip.AddrPortFrom(addrs[0].WithZone(""), uint16(port)), nil
+}
+
+// storeConfig is the store's part of the configuration.
+func storeConfig(cfg config.Broker, host netip.AddrPort, log *slog.Logger) store.Config {
+	sc := store.DefaultConfig(cfg.RootDir)
+	sc.CommitLogDirs = cfg.CommitLogDirs()
+	sc.StoreHost, sc.Logger = host, log
+	sc.CommitLogFileSize = int64(cfg.CommitLogFileSize)
+	sc.ConsumeQueueFileSize = int64(cfg.ConsumeQueueFileSize)
+	sc.SyncFlush, sc.SyncFlushTimeout = cfg.FlushDiskType == config.SyncFlush, cfg.SyncFlushTimeout
+	sc.FlushInterval, sc.FlushLeastPages = cfg.FlushCommitLogInterval, cfg.FlushCommitLogLeastPages
+	sc.FlushThoroughInterval = cfg.FlushCommitLogThorough
+	sc.ConsumeQueueFlushInterval, sc.ConsumeQueueFlushThoroughInterval = cfg.FlushConsumeQueueInterval, cfg.FlushConsumeQueueThorough
+	sc.MaxMessageSize = cfg.MaxMessageSize
+	sc.MaxTransferBytesOnMessageInMemory, sc.MaxTransferCountOnMessageInMemory = cfg.MaxTransferBytesInMemory, cfg.MaxTransferCountInMemory
+	sc.MaxTransferBytesOnMessageInDisk, sc.MaxTransferCountOnMessageInDisk = cfg.MaxTransferBytesOnDisk, cfg.MaxTransferCountOnDisk
+	sc.AccessMessageInMemoryMaxRatio = cfg.InMemoryMaxRatio
+	sc.MaxFilterMessageSize, sc.TravelCQFileNumWhenGetMessage = cfg.MaxFilterBytes, cfg.PullQueueFilesMax
+	sc.FileReservedTime, sc.DeleteWhen = cfg.FileReserved, cfg.DeleteWhen
+	sc.DiskMaxUsedSpaceRatio, sc.DiskSpaceCleanForciblyRatio, sc.DiskSpaceWarningLevelRatio = cfg.DiskMaxUsedRatio, cfg.DiskCleanForciblyRatio, cfg.DiskWarningRatio
+	sc.CleanFileForcibly, sc.CleanInterval = cfg.CleanFileForcibly, cfg.CleanInterval
+	sc.DeleteCommitLogFilesInterval, sc.DeleteFileBatchMax = cfg.DeleteCommitLogPause, cfg.DeleteFileBatchMax
+	sc.DeleteConsumeQueueFilesInterval = cfg.DeleteConsumeQueuePause
+	sc.CheckCRCOnRecover, sc.AppendPropCRC, sc.ForceVerifyPropCRC = cfg.CheckCRCOnRecover, cfg.AppendPropCRC, cfg.VerifyPropCRC
+	if levels, err := cfg.DelayDurations(); err == nil { // a wrong one was refused when the configuration was read
+		sc.DelayLevels = levels
+	}
+	sc.MessageIndexEnable, sc.MaxHashSlotNum, sc.MaxIndexNum = cfg.Index, cfg.IndexSlots, cfg.IndexEntries
+	return sc
+}
+
+// Addr is where the broker listens.
+func (b *Broker) Addr() *net.TCPAddr { return b.main.Addr().(*net.TCPAddr) }
+
+// Config is the configuration of the moment.
+func (b *Broker) Config() config.Broker { return b.settings.Load().Broker }
+
+// Run tells the NameServers of the broker and serves until ctx ends. When it returns everything that the broker started has
+// ended, its state is on disk and its store is closed cleanly.
+func (b *Broker) Run(ctx context.Context) error {
+	b.registrar.run(ctx) // until ctx ends; it unregisters then
+	return b.Close()
+}
+
+// Close ends a broker that was opened. Run does it by itself.
+func (b *Broker) Close() error {
+	var errs []error
+	if b.main != nil {
+		b.main.StopAccepting()
+	}
+	b.holds.close()
+	for _, s := range []*remoting.Server{b.fast, b.main} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	b.beside.Wait()
+	if b.registrar != nil {
+		_ = b.registrar.pool.Close()
+	}
+	if b.main != nil { // its state was opened as a whole
+		b.clients.close()
+		errs = append(errs, b.offsets.close(), b.groups.close(), b.topics.close())
+	}
+	if b.store != nil {
+		errs = append(errs, b.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// WaitRegistered waits until every NameServer has answered the first registration, or could not be reached.
+func (b *Broker) WaitRegistered(ctx context.Context) {
+	select {
+	case <-b.registrar.tried:
+	case <-ctx.Done():
+	}
+}

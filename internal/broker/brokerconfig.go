@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/statefile"
+)
+
+// UPDATE_BROKER_CONFIG 25, GET_BROKER_CONFIG 26.
+//
+// Behaviour: changed keys count at once, those that are read at the start only at the next one. The properties file that the broker was
+// started with is changed too: its other lines and comments stay as they are. All keys are changed or none.
+// Differs from Apache: an unknown key or a value that is not allowed is refused with the reason, and Apache writes every
+// key into the file.
+
+// liveConfig counts the changes of the configuration.
+type liveConfig struct {
+	mu      sync.Mutex // one change at a time
+	changes int64
+	changed time.Time // zero: when the broker was started
+}
+
+func (b *Broker) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
+	props, err := config.ParseProperties(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("string2Properties error: %w", err)
+	}
+	changes := make(map[string]string, len(props))
+	for _, p := range props {
+		changes[p.Key] = p.Value
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	b.live.mu.Lock()
+	defer b.live.mu.Unlock()
+	old := b.settings.Load()
+	next, notes, err := old.Broker.With(changes)
+	if err != nil {
+		return nil, configError(err)
+	}
+	for _, n := range notes {
+		b.log.Log(context.Background(), n.Level, "configuration: "+n.String(), "addr", r.Conn.RemoteAddr())
+	}
+	if err := keepConfig(next.File, changes); err != nil {
+		return nil, err
+	}
+	b.settings.Store(newSettings(next, old.storeHost))
+	b.live.changes++
+	b.live.changed = time.Now()
+	b.log.Info("configuration changed", "keys", slices.Sorted(maps.Keys(changes)), "addr", r.Conn.RemoteAddr())
+	if next.Permission != old.Permission {
+		b.topics.bumpVersion()
+		b.registrar.changed()
+	}
+	return nil, nil
+}
+
+// configError gives the reason why a configuration was not changed its code.
+func configError(err error) error {
+	var forbidden config.ForbiddenKey
+	if errors.As(err, &forbidden) {
+		return protocol.Errorf(protocol.CodeNoPermission, "Can not update config in black list. (%v)", err)
+	}
+	return protocol.Errorf(protocol.CodeInvalidParameter, "%v", err)
+}
+
+// keepConfig changes keys in a properties file; "" is none.
+func keepConfig(path string, changes map[string]string) error {
+	if path == "" {
+		return nil
+	}
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot change configuration: %w", err)
+	}
+	text, err := config.WriteProperties(old, changes)
+	if err != nil {
+		return fmt.Errorf("cannot change configuration %q: %w", path, err)
+	}
+	return statefile.Write(path, text)
+}
+
+func (b *Broker) getConfig(*remoting.Request) (*remoting.Answer, error) {
+	b.live.mu.Lock()
+	version := protocol.DataVersion{Timestamp: b.started.UnixMilli(), Counter: b.live.changes}
+	if !b.live.changed.IsZero() {
+		version.Timestamp = b.live.changed.UnixMilli()
+	}
+	b.live.mu.Unlock()
+	v, err := fastjson.Marshal(version)
+	if err != nil {
+		return nil, err
+	}
+	cfg := b.settings.Load().Broker
+	return &remoting.Answer{Header: protocol.GetBrokerConfigResponseHeader{Version: string(v)}, Body: []byte(cfg.Text())}, nil
+}

@@ -1,0 +1,154 @@
+package broker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+)
+
+// A handler is how one request code is served.
+type handler struct {
+	code int
+	// hot handlers read the header in place and answer themselves. The others get a decoded header.
+	hot func(*Broker, *session, *remoting.Request)
+	do  func(*Broker, *remoting.Request) (*remoting.Answer, error)
+	// slow handlers may wait for a disk or another client, and so run beside their connection.
+	slow bool
+	// notFast codes are not served on the second port (listenPort - 2), as in Apache.
+	notFast bool
+}
+
+// typed makes a handler's do of a method that wants its header decoded into an H.
+func typed[H any](do func(*Broker, *remoting.Request, *H) (*remoting.Answer, error)) func(*Broker, *remoting.Request) (*remoting.Answer, error) {
+	return func(b *Broker, r *remoting.Request) (*remoting.Answer, error) {
+		h := new(H)
+		if err := r.DecodeFields(h); err != nil {
+			return nil, err
+		}
+		return do(b, r, h)
+	}
+}
+
+// handlers is the whole of what a broker answers, sorted by code. Any other code is answered with
+// REQUEST_CODE_NOT_SUPPORTED.
+var handlers = []handler{
+	{code: protocol.ReqSendMessage, hot: (*Broker).sendMessage},
+	{code: protocol.ReqPullMessage, hot: (*Broker).pullMessage, notFast: true},
+	{code: protocol.ReqQueryMessage, do: typed((*Broker).queryMessage), slow: true},
+	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset)},
+	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset)},
+	{code: protocol.ReqUpdateAndCreateTopic, do: typed((*Broker).updateTopic), slow: true},
+	{code: protocol.ReqUpdateAndCreateTopicList, do: (*Broker).updateTopicList, slow: true},
+	{code: protocol.ReqGetAllTopicConfig, do: typed((*Broker).getAllTopicConfig), slow: true},
+	{code: protocol.ReqUpdateBrokerConfig, do: (*Broker).updateConfig, slow: true},
+	{code: protocol.ReqGetBrokerConfig, do: (*Broker).getConfig},
+	{code: protocol.ReqGetBrokerRuntimeInfo, do: (*Broker).getRuntimeInfo, slow: true},
+	{code: protocol.ReqSearchOffsetByTimestamp, do: typed((*Broker).searchOffset), slow: true},
+	{code: protocol.ReqGetMaxOffset, do: typed((*Broker).getMaxOffset)},
+	{code: protocol.ReqGetMinOffset, do: typed((*Broker).getMinOffset)},
+	{code: protocol.ReqGetEarliestMsgStoreTime, do: typed((*Broker).getEarliestStoreTime), slow: true},
+	{code: protocol.ReqViewMessageByID, do: typed((*Broker).viewMessage), slow: true},
+	{code: protocol.ReqHeartBeat, do: (*Broker).heartBeat},
+	{code: protocol.ReqUnregisterClient, do: typed((*Broker).unregisterClient)},
+	{code: protocol.ReqGetConsumerListByGroup, do: typed((*Broker).getConsumerList)},
+	{code: protocol.ReqLockBatchMQ, do: (*Broker).lockBatchMQ},
+	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ},
+	{code: protocol.ReqGetAllConsumerOffset, do: (*Broker).getAllConsumerOffset, slow: true},
+	{code: protocol.ReqCheckClientConfig, do: (*Broker).checkClientConfig},
+	{code: protocol.ReqUpdateAndCreateSubscriptionGroup, do: (*Broker).updateGroup, slow: true},
+	{code: protocol.ReqGetAllSubscriptionGroupConfig, do: typed((*Broker).getAllGroups), slow: true},
+	{code: protocol.ReqGetTopicStatsInfo, do: typed((*Broker).getTopicStats), slow: true},
+	{code: protocol.ReqGetConsumerConnectionList, do: typed((*Broker).getConsumerConnections)},
+	{code: protocol.ReqGetProducerConnectionList, do: typed((*Broker).getProducerConnections)},
+	{code: protocol.ReqDeleteSubscriptionGroup, do: typed((*Broker).deleteGroup), slow: true},
+	{code: protocol.ReqGetConsumeStats, do: typed((*Broker).getConsumeStats), slow: true},
+	{code: protocol.ReqDeleteTopicInBroker, do: typed((*Broker).deleteTopic), slow: true},
+	{code: protocol.ReqInvokeBrokerToResetOffset, do: typed((*Broker).resetOffset), slow: true},
+	{code: protocol.ReqUpdateAndCreateSubscriptionGroupList, do: (*Broker).updateGroupList, slow: true},
+	{code: protocol.ReqQueryTopicConsumeByWho, do: typed((*Broker).queryTopicConsumeByWho), slow: true},
+	{code: protocol.ReqGetSystemTopicListFromBroker, do: (*Broker).getSystemTopics},
+	{code: protocol.ReqSendMessageV2, hot: (*Broker).sendMessage},
+	{code: protocol.ReqSendBatchMessage, hot: (*Broker).sendMessage},
+	{code: protocol.ReqQueryConsumeQueue, do: typed((*Broker).queryConsumeQueue), slow: true},
+	{code: protocol.ReqGetAllProducerInfo, do: (*Broker).getAllProducers},
+	{code: protocol.ReqQueryTopicsByConsumer, do: typed((*Broker).queryTopicsByConsumer)},
+	{code: protocol.ReqQuerySubscriptionByConsumer, do: typed((*Broker).querySubscription)},
+	{code: protocol.ReqGetTopicConfig, do: typed((*Broker).getTopicConfig)},
+	{code: protocol.ReqGetSubscriptionGroupConfig, do: typed((*Broker).getGroup)},
+	{code: protocol.ReqUpdateAndGetGroupForbidden, do: typed((*Broker).updateGroupForbidden), slow: true},
+	{code: protocol.ReqLitePullMessage, hot: (*Broker).pullMessage, notFast: true},
+	{code: protocol.ReqQueryAssignment, do: (*Broker).queryAssignment, slow: true},
+}
+
+// session is what the broker keeps of a connection. It is used in the connection's goroutine only.
+type session struct {
+	peer  netip.AddrPort
+	sends *sendBatch // collected in this read; nil when there are none
+}
+
+func sessionOf(c *remoting.Conn) *session {
+	if ss, ok := c.State.(*session); ok {
+		return ss
+	}
+	ss := &session{}
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		ap := a.AddrPort()
+		ss.peer = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	}
+	c.State = ss
+	return ss
+}
+
+// port is one of the two ports of a broker.
+type port struct {
+	b    *Broker
+	fast bool
+}
+
+// Serve finds the request's row and lets it answer.
+func (p port) Serve(r *remoting.Request) {
+	b := p.b
+	h := b.table[r.Code]
+	switch {
+	case h == nil || h.notFast && p.fast:
+		r.Conn.Reply(r, &remoting.Answer{Code: protocol.CodeRequestCodeNotSupported, Remark: fmt.Sprintf(" request type %d not supported", r.Code)})
+	case h.hot != nil:
+		h.hot(b, sessionOf(r.Conn), r)
+	case h.slow:
+		b.serveBeside(h, r.Detach())
+	default:
+		remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })
+	}
+}
+
+// slowMax is how many slow requests are served at once; more are refused as busy.
+const slowMax = 64
+
+func (b *Broker) serveBeside(h *handler, r *remoting.Request) {
+	select {
+	case b.slow <- struct{}{}:
+	default:
+		r.Conn.Reply(r, &remoting.Answer{Code: protocol.CodeSystemBusy, Remark: fmt.Sprintf("[OVERLOAD]system busy, start flow control for a while: %d long requests are being served already", slowMax)})
+		return
+	}
+	b.beside.Go(func() {
+		defer func() { <-b.slow }()
+		remoting.Guard(r, func() {
+			remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })
+		})
+		r.Conn.Flush()
+	})
+}
+
+// Flush stores what the requests of one read have sent.
+func (p port) Flush(c *remoting.Conn) {
+	if ss, ok := c.State.(*session); ok && ss.sends != nil {
+		ss.put(p.b)
+	}
+}
+
+// Closed lets go of the clients behind a connection.
+func (p port) Closed(c *remoting.Conn) { p.b.clients.closed(c) }

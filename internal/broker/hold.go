@@ -1,0 +1,205 @@
+package broker
+
+import (
+	"container/heap"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// holdMax is the longest time that a pull is held, whatever its client asks for.
+const holdMax = 10 * time.Minute
+
+// holds keeps pulls that found no message: by queue, for the dispatcher to wake, and by deadline. A waiting pull is a
+// record in two lists, not a goroutine. One timer stands at the earliest deadline, or earlier: it is not moved when that pull
+// is answered before, but looks again when it fires.
+type holds struct {
+	mu         sync.Mutex // protects the fields below
+	byQueue    map[*store.Queue][]*pull
+	byDeadline holdHeap
+	timer      *time.Timer
+	fires      time.Time // when the timer does; zero when it is off
+	closed     bool
+	expiring   sync.WaitGroup
+}
+
+func (h *holds) open() {
+	h.byQueue = make(map[*store.Queue][]*pull)
+	h.timer = time.AfterFunc(time.Hour, h.expire)
+	h.timer.Stop()
+}
+
+// hold keeps p until a message that it wants is in q or the time is over; then it is served again.
+func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Duration) {
+	p.keep()
+	p.queue, p.sub, p.deadline = q, sub, time.Now().Add(wait)
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		p.resume()
+		return
+	}
+	h.byQueue[q] = append(h.byQueue[q], p)
+	heap.Push(&h.byDeadline, p)
+	if h.fires.IsZero() || p.deadline.Before(h.fires) {
+		h.fires = p.deadline
+		h.timer.Reset(wait)
+	}
+	q.Watch(1)
+	missed := q.MaxOffset() > p.offset // came between the look and Watch
+	if missed {
+		h.removeLocked(p)
+	}
+	h.mu.Unlock()
+	if missed {
+		p.resume()
+	}
+}
+
+// keep gives the pull bytes of its own, for those it has lie in its connection's read buffer.
+func (p *pull) keep() {
+	b := append(p.buf[:0], p.group...)
+	b = append(b, p.topic...)
+	b = append(b, p.expression...)
+	b = append(b, p.expressionType...)
+	p.buf = b
+	cut := func(n int) []byte {
+		v := b[:n:n]
+		b = b[n:]
+		return v
+	}
+	p.group, p.topic = cut(len(p.group)), cut(len(p.topic))
+	p.expression, p.expressionType = cut(len(p.expression)), cut(len(p.expressionType))
+}
+
+// resume serves a pull that was held, and sends the answer. It runs on a goroutine of others, whom a panic must not reach.
+func (p *pull) resume() {
+	conn, log := p.conn, p.b.log
+	defer func() {
+		if e := recover(); e != nil {
+			log.Error("panic while answering a held pull", "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
+		}
+	}()
+	p.serve(false)
+	conn.Flush()
+}
+
+// arrived serves the pulls that wait for a message in q, which the store has just made visible.
+func (h *holds) arrived(q *store.Queue, nextOffset, tagsCode int64) {
+	var room [8]*pull
+	ready := room[:0]
+	h.mu.Lock()
+	for _, p := range h.byQueue[q] {
+		if p.offset < nextOffset && p.sub.wants(tagsCode) {
+			ready = append(ready, p)
+		}
+	}
+	for _, p := range ready {
+		h.removeLocked(p)
+	}
+	h.mu.Unlock()
+	for _, p := range ready {
+		p.resume()
+	}
+}
+
+// removeLocked takes p out of both lists.
+func (h *holds) removeLocked(p *pull) {
+	heap.Remove(&h.byDeadline, p.heapAt)
+	list := h.byQueue[p.queue]
+	for i := range list {
+		if list[i] == p {
+			list[i] = list[len(list)-1]
+			list[len(list)-1] = nil
+			list = list[:len(list)-1]
+			break
+		}
+	}
+	h.byQueue[p.queue] = list
+	if len(list) == 0 && cap(list) > 64 {
+		delete(h.byQueue, p.queue)
+	}
+	p.queue.Watch(-1)
+}
+
+// expire serves the pulls whose time is over, and sets the timer to the next.
+func (h *holds) expire() {
+	now := time.Now()
+	var over []*pull
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return
+	}
+	h.expiring.Add(1)
+	defer h.expiring.Done()
+	for len(h.byDeadline) > 0 && !h.byDeadline[0].deadline.After(now) {
+		p := h.byDeadline[0]
+		h.removeLocked(p)
+		over = append(over, p)
+	}
+	h.fires = time.Time{}
+	if len(h.byDeadline) > 0 {
+		h.fires = h.byDeadline[0].deadline
+		h.timer.Reset(h.fires.Sub(now))
+	}
+	h.mu.Unlock()
+	for _, p := range over {
+		p.resume()
+	}
+}
+
+// waiting is the number of held pulls.
+func (h *holds) waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.byDeadline)
+}
+
+// close answers all held pulls, as if their time were over: a client that hears nothing would wait for its own timeout
+// before it looks for another broker. Nothing is held any more.
+func (h *holds) close() {
+	h.mu.Lock()
+	h.closed = true
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	left := slices.Clone(h.byDeadline)
+	for _, p := range left {
+		h.removeLocked(p)
+	}
+	h.mu.Unlock()
+	for _, p := range left {
+		p.resume()
+	}
+	h.expiring.Wait()
+}
+
+// holdHeap is container/heap's interface over pulls, the earliest deadline first.
+type holdHeap []*pull
+
+func (h holdHeap) Len() int           { return len(h) }
+func (h holdHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
+func (h holdHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heapAt, h[j].heapAt = i, j
+}
+
+// Push is heap.Interface.
+func (h *holdHeap) Push(p any) {
+	p.(*pull).heapAt = len(*h)
+	*h = append(*h, p.(*pull))
+}
+
+// Pop is heap.Interface.
+func (h *holdHeap) Pop() any {
+	old := *h
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return p
+}

@@ -1,0 +1,450 @@
+package broker
+
+import (
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/statefile"
+)
+
+// offsets are how far groups have consumed, kept in config/consumerOffset.json.
+//
+// The file is written flushConsumerOffsetInterval after the first commit that changed something since it was last written, and at
+// close: a kill costs no more than that, and an idle broker writes nothing. When it is opened no offset is left ahead of its
+// queue: a power cut may take messages whose consumption the file knows of.
+//
+// A commit may set an offset back, as in Apache, for so tools and some clients rewind; who did it, from where and to where is
+// logged. Nothing else ever sets one back.
+type offsets struct {
+	path     string
+	interval time.Duration
+	settings *atomic.Pointer[settings]
+	log      *slog.Logger
+	endOf    func(topic string, queue int32) (end int64, known bool)
+
+	mu      sync.RWMutex // protects the table; each groupOffsets has a lock of its own
+	byGroup map[string]map[string]*groupOffsets
+	version protocol.DataVersion
+	commits atomic.Int64 // as Apache, the version counts every 500th
+
+	dirty   atomic.Bool // the timer is set, or write is about to look
+	timerMu sync.Mutex  // protects the fields below
+	timer   *time.Timer
+	closed  bool
+	writeMu sync.Mutex // one write at a time
+	writes  sync.WaitGroup
+}
+
+// groupOffsets is how far one group is in one topic.
+type groupOffsets struct {
+	mu       sync.Mutex
+	consumed map[int32]int64
+	pulled   map[int32]int64 // the last offset given out; not read back from the file, as in Apache
+	reset    map[int32]int64 // where the next pull shall begin; never in the file
+	warned   time.Time       // when an offset that went back was last logged
+	unsaid   int             // how often it was not since
+}
+
+// A committer is who commits an offset: a connection.
+type committer interface{ RemoteAddr() net.Addr }
+
+const (
+	offsetsPerVersion = 500
+	warnBackEvery     = 10 * time.Second
+)
+
+// consumerOffsets is the content of consumerOffset.json, and the answer to GET_ALL_CONSUMER_OFFSET 43. Keys are topic@group.
+type consumerOffsets struct {
+	DataVersion     protocol.DataVersion       `json:"dataVersion"`
+	GroupTopicMap   map[string][]string        `json:"groupTopicMap"`
+	OffsetTable     map[string]map[int32]int64 `json:"offsetTable"`
+	PullOffsetTable map[string]map[int32]int64 `json:"pullOffsetTable"`
+}
+
+// openOffsets reads consumerOffset.json.
+func openOffsets(path string, b *Broker) (*offsets, error) {
+	o := newOffsets(path, b)
+	if err := o.open(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func newOffsets(path string, b *Broker) *offsets {
+	return &offsets{path: path, interval: b.settings.Load().FlushConsumerOffsetInterval, settings: &b.settings, log: b.log,
+		endOf: b.endOf, byGroup: map[string]map[string]*groupOffsets{}}
+}
+
+func (o *offsets) open() error {
+	o.version.Timestamp = time.Now().UnixMilli()
+	c, err := statefile.Read(o.path, o.load)
+	if err != nil {
+		return err
+	}
+	if c.Why != nil {
+		o.log.Warn("state file could not be used as it is", "file", o.path, "used", c.Path, "err", c.Why)
+	}
+	o.stayBehindQueues()
+	return nil
+}
+
+func (o *offsets) load(data []byte) error {
+	var file consumerOffsets
+	if err := fastjson.Unmarshal(data, &file); err != nil {
+		return err
+	}
+	for key, queues := range file.OffsetTable {
+		topic, group, ok := splitTopicAtGroup(key)
+		if !ok {
+			o.log.Warn("entry of the offset file is not topic@group and is dropped", "file", o.path, "key", key)
+			continue
+		}
+		of := o.make(group, topic)
+		of.consumed = queues
+	}
+	o.version = file.DataVersion
+	return nil
+}
+
+// splitTopicAtGroup takes a key of the file apart. Neither name may contain an @.
+func splitTopicAtGroup(key string) (topic, group string, ok bool) {
+	topic, group, ok = strings.Cut(key, "@")
+	return topic, group, ok && !strings.Contains(group, "@")
+}
+
+// stayBehindQueues sets offsets back that are ahead of their queues.
+func (o *offsets) stayBehindQueues() {
+	for group, topics := range o.byGroup {
+		for topic, of := range topics {
+			for queue, offset := range of.consumed {
+				if end, known := o.endOf(topic, queue); known && offset > end {
+					o.log.Warn("consumer offset was ahead of its queue and is set back to its end", "group", group, "topic", topic,
+						"queue_id", queue, "from", offset, "to", end)
+					of.consumed[queue] = end
+					o.touch()
+				}
+			}
+		}
+	}
+}
+
+// endOf returns the offset behind a queue's newest message. It is not known for queues that hold batches, which the store does not
+// read.
+func (b *Broker) endOf(topic string, queue int32) (end int64, known bool) {
+	if q := b.store.FindQueue(topic, queue); q != nil {
+		return q.MaxOffset(), true
+	}
+	t := b.topics.find(topic)
+	return 0, t == nil || !t.batchQueue
+}
+
+// find returns a group's offsets in a topic, nil when there are none.
+func (o *offsets) find(group, topic string) *groupOffsets {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.byGroup[group][topic]
+}
+
+// findBytes is find without an allocation.
+func (o *offsets) findBytes(group, topic []byte) *groupOffsets {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.byGroup[string(group)][string(topic)]
+}
+
+// make returns a group's offsets in a topic, made when there are none.
+func (o *offsets) make(group, topic string) *groupOffsets {
+	if of := o.find(group, topic); of != nil {
+		return of
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	topics := o.byGroup[group]
+	if topics == nil {
+		topics = map[string]*groupOffsets{}
+		o.byGroup[group] = topics
+	}
+	if topics[topic] == nil {
+		topics[topic] = &groupOffsets{consumed: map[int32]int64{}}
+	}
+	return topics[topic]
+}
+
+// commit sets how far a group has consumed.
+func (o *offsets) commit(group, topic []byte, queue int32, offset int64, from committer) {
+	of := o.findBytes(group, topic)
+	if of == nil {
+		of = o.make(string(group), string(topic))
+	}
+	of.mu.Lock()
+	old, known := of.consumed[queue]
+	if !known || old != offset {
+		of.consumed[queue] = offset
+	}
+	unsaid, warn := 0, false
+	if known && offset < old {
+		unsaid, warn = of.warn()
+	}
+	of.mu.Unlock()
+	if warn {
+		o.log.Warn("consumer offset was set back by a commit", "group", string(group), "topic", string(topic), "queue_id", queue,
+			"from", old, "to", offset, "addr", from.RemoteAddr(), "others_since", unsaid)
+	}
+	if o.commits.Add(1)%offsetsPerVersion == 0 {
+		o.bumpVersion()
+	}
+	if !known || old != offset {
+		o.touch()
+	}
+}
+
+// warn says whether an offset that goes back shall be logged now, and how many were not since. mu is held.
+func (of *groupOffsets) warn() (unsaid int, now bool) {
+	if time.Since(of.warned) < warnBackEvery {
+		of.unsaid++
+		return 0, false
+	}
+	unsaid, of.unsaid, of.warned = of.unsaid, 0, time.Now()
+	return unsaid, true
+}
+
+func (o *offsets) bumpVersion() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.version = o.version.Next(time.Now().UnixMilli())
+}
+
+// setPulled remembers the offset behind the last message that a pull was given. It costs no write of the file.
+func (o *offsets) setPulled(group, topic []byte, queue int32, offset int64) {
+	of := o.findBytes(group, topic)
+	if of == nil {
+		of = o.make(string(group), string(topic))
+	}
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if of.pulled == nil {
+		of.pulled = map[int32]int64{}
+	}
+	if of.pulled[queue] != offset {
+		of.pulled[queue] = offset
+	}
+}
+
+// query returns how far a group has consumed, or where a reset wants it to be; -1 when nobody knows.
+func (o *offsets) query(group, topic string, queue int32) int64 {
+	of := o.find(group, topic)
+	if of == nil {
+		return -1
+	}
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if to, ok := of.reset[queue]; ok && o.settings.Load().ServerSideResetOffset {
+		return to
+	}
+	if offset, ok := of.consumed[queue]; ok {
+		return offset
+	}
+	return -1
+}
+
+// queryPulled returns the offset behind the last message that a pull was given, or else how far the group has consumed.
+func (o *offsets) queryPulled(group, topic string, queue int32) int64 {
+	if of := o.find(group, topic); of != nil {
+		of.mu.Lock()
+		offset, ok := of.pulled[queue]
+		of.mu.Unlock()
+		if ok {
+			return offset
+		}
+	}
+	return o.query(group, topic, queue)
+}
+
+// reset sets how far a group has consumed, and makes its next pull begin there.
+func (o *offsets) reset(group, topic string, queue int32, offset int64) {
+	of := o.make(group, topic)
+	of.mu.Lock()
+	old, known := of.consumed[queue]
+	if of.reset == nil {
+		of.reset = map[int32]int64{}
+	}
+	of.reset[queue], of.consumed[queue] = offset, offset
+	of.mu.Unlock()
+	if !known {
+		old = -1
+	}
+	o.log.Info("consumer offset was reset", "group", group, "topic", topic, "queue_id", queue, "from", old, "to", offset)
+	o.touch()
+}
+
+// hasReset says whether a reset waits for the queue's next pull.
+func (o *offsets) hasReset(group, topic string, queue int32) bool {
+	of := o.find(group, topic)
+	if of == nil {
+		return false
+	}
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	_, ok := of.reset[queue]
+	return ok
+}
+
+// takeReset returns where a reset wants the next pull to begin, once.
+func (o *offsets) takeReset(topic, group []byte, queue int32) (int64, bool) {
+	of := o.findBytes(group, topic)
+	if of == nil {
+		return 0, false
+	}
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	to, ok := of.reset[queue]
+	delete(of.reset, queue)
+	return to, ok
+}
+
+// topicsOf returns the topics that a group has offsets in.
+func (o *offsets) topicsOf(group string) []string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	var names []string
+	for topic, of := range o.byGroup[group] {
+		if of.isConsumed() {
+			names = append(names, topic)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// groupsOf returns the groups that have offsets in a topic.
+func (o *offsets) groupsOf(topic string) []string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	var names []string
+	for group, topics := range o.byGroup {
+		if of := topics[topic]; of != nil && of.isConsumed() {
+			names = append(names, group)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (of *groupOffsets) isConsumed() bool {
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	return len(of.consumed) > 0
+}
+
+// removeTopic forgets all offsets in a topic, because it was deleted.
+func (o *offsets) removeTopic(topic string) {
+	var gone []string
+	o.mu.Lock()
+	for group, topics := range o.byGroup {
+		if topics[topic] != nil {
+			delete(topics, topic)
+			gone = append(gone, group)
+		}
+		if len(topics) == 0 {
+			delete(o.byGroup, group)
+		}
+	}
+	o.mu.Unlock()
+	if len(gone) > 0 {
+		o.log.Info("consumer offsets were removed with their topic", "topic", topic, "groups", gone)
+		o.touch()
+	}
+}
+
+// removeGroup forgets all offsets of a group, because it was deleted.
+func (o *offsets) removeGroup(group string) {
+	o.mu.Lock()
+	topics := o.byGroup[group]
+	delete(o.byGroup, group)
+	o.mu.Unlock()
+	if len(topics) > 0 {
+		o.log.Info("consumer offsets were removed with their group", "group", group, "topics", slices.Sorted(maps.Keys(topics)))
+		o.touch()
+	}
+}
+
+// all returns the whole table as the file has it.
+func (o *offsets) all() consumerOffsets {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	all := consumerOffsets{DataVersion: o.version, GroupTopicMap: map[string][]string{}, OffsetTable: map[string]map[int32]int64{},
+		PullOffsetTable: map[string]map[int32]int64{}}
+	for group, topics := range o.byGroup {
+		for topic, of := range topics {
+			key := topic + "@" + group
+			of.mu.Lock()
+			if len(of.consumed) > 0 {
+				all.OffsetTable[key] = maps.Clone(of.consumed)
+				all.GroupTopicMap[group] = append(all.GroupTopicMap[group], topic)
+			}
+			if len(of.pulled) > 0 {
+				all.PullOffsetTable[key] = maps.Clone(of.pulled)
+			}
+			of.mu.Unlock()
+		}
+		slices.Sort(all.GroupTopicMap[group])
+	}
+	return all
+}
+
+// touch makes the file be written within the interval.
+func (o *offsets) touch() {
+	if o.dirty.Load() || !o.dirty.CompareAndSwap(false, true) {
+		return
+	}
+	o.timerMu.Lock()
+	defer o.timerMu.Unlock()
+	if o.closed {
+		return
+	}
+	o.writes.Add(1)
+	o.timer = time.AfterFunc(o.interval, o.writeBehind)
+}
+
+func (o *offsets) writeBehind() {
+	defer o.writes.Done()
+	if err := o.write(); err != nil {
+		o.log.Error("cannot write consumer offsets", "file", o.path, "err", err)
+		o.touch()
+	}
+}
+
+// write writes the file. What is committed from its first line on may be in it or not, and makes touch set the timer again.
+func (o *offsets) write() error {
+	o.writeMu.Lock()
+	defer o.writeMu.Unlock()
+	o.dirty.Store(false)
+	data, err := fastjson.MarshalIndent(o.all())
+	if err != nil {
+		return err
+	}
+	return statefile.Write(o.path, data)
+}
+
+// close writes the file a last time if something has changed.
+func (o *offsets) close() error {
+	o.timerMu.Lock()
+	o.closed = true
+	if o.timer != nil && o.timer.Stop() {
+		o.writes.Done()
+	}
+	o.timerMu.Unlock()
+	o.writes.Wait()
+	if !o.dirty.Load() {
+		return nil
+	}
+	return o.write()
+}

@@ -1,0 +1,276 @@
+package broker
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+)
+
+type anAddr struct{}
+
+func (anAddr) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1000} }
+
+func bytesOf(s string) []byte { return []byte(s) }
+
+// testOffsets opens the offsets of a folder without a broker; ends are the queues' ends by topic/queue.
+func testOffsets(t testing.TB, root string, log *slog.Logger, ends map[string]int64) *offsets {
+	t.Helper()
+	cfg := testConfig(t)
+	cfg.RootDir = root
+	b := &Broker{log: log}
+	b.settings.Store(newSettings(cfg, netip.AddrPort{}))
+	o := newOffsets(filepath.Join(root, "consumerOffset.json"), b)
+	o.endOf = func(topic string, queue int32) (int64, bool) {
+		end, ok := ends[topic+"/"+strconv.Itoa(int(queue))]
+		return end, ok
+	}
+	if err := o.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := o.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return o
+}
+
+func TestOffsets_AreWrittenOnceAnIntervalAndOnlyWhenChanged(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	o := testOffsets(t, root, slog.New(slog.DiscardHandler), nil)
+	o.interval = 10 * time.Millisecond
+	o.commit(bytesOf("G"), bytesOf("T"), 3, 7, anAddr{})
+	path := filepath.Join(root, "consumerOffset.json")
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not written")
+		}
+	}
+	o.writes.Wait()
+	if o.dirty.Load() {
+		t.Error("wants to be written again")
+	}
+	o.commit(bytesOf("G"), bytesOf("T"), 3, 7, anAddr{})
+	o.setPulled(bytesOf("G"), bytesOf("T"), 3, 9)
+	if o.dirty.Load() {
+		t.Error("the same offset, or a pull, makes it be written")
+	}
+	again := testOffsets(t, filepath.Dir(copyDir(t, path)), slog.New(slog.DiscardHandler), nil)
+	if got := again.query("G", "T", 3); got != 7 {
+		t.Errorf("after a kill: %d", got)
+	}
+	if got := again.query("G", "T", 0); got != -1 {
+		t.Errorf("of a queue nobody consumed: %d", got)
+	}
+}
+
+func TestOffsets_AreNeverLeftAheadOfTheirQueue(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	file := `{"offsetTable":{"T@G":{0:5,1:10,2:3},"Batch@G":{0:7},"NoGroup":{0:1},"A@B@C":{0:1}}}`
+	if err := os.WriteFile(filepath.Join(root, "consumerOffset.json"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var text syncBuffer
+	o := testOffsets(t, root, slog.New(slog.NewTextHandler(&text, nil)), map[string]int64{"T/0": 5, "T/1": 4, "T/2": 0})
+	check := func(topic string, queue int32, want int64) {
+		t.Helper()
+		if got := o.query("G", topic, queue); got != want {
+			t.Errorf("%s %d: %d, want %d", topic, queue, got, want)
+		}
+	}
+	check("T", 0, 5)
+	check("T", 1, 4)
+	check("T", 2, 0)
+	check("Batch", 0, 7) // of a kind whose end is not known
+	if got := text.String(); !strings.Contains(got, "queue_id=1 from=10 to=4") || !strings.Contains(got, "queue_id=2 from=3 to=0") || !strings.Contains(got, "key=NoGroup") {
+		t.Errorf("log: %s", got)
+	}
+}
+
+func TestOffsets_GoingBackIsTakenAndNamed(t *testing.T) {
+	t.Parallel()
+	var text syncBuffer
+	o := testOffsets(t, t.TempDir(), slog.New(slog.NewTextHandler(&text, nil)), nil)
+	for _, offset := range []int64{5, 9, 3, 8, 2} {
+		o.commit(bytesOf("G"), bytesOf("T"), 0, offset, anAddr{})
+	}
+	if got := o.query("G", "T", 0); got != 2 {
+		t.Errorf("offset %d", got)
+	}
+	if got := text.String(); strings.Count(got, "set back") != 1 || !strings.Contains(got, "from=9 to=3 addr=192.0.2.1:1000") {
+		t.Errorf("log: %s", got)
+	}
+}
+
+func TestOffsets_ResetIsForTheNextPull(t *testing.T) {
+	t.Parallel()
+	o := testOffsets(t, t.TempDir(), slog.New(slog.DiscardHandler), nil)
+	o.commit(bytesOf("G"), bytesOf("T"), 0, 9, anAddr{})
+	o.reset("G", "T", 0, 4)
+	o.commit(bytesOf("G"), bytesOf("T"), 0, 10, anAddr{}) // of a client that does not know yet
+	if got := o.query("G", "T", 0); got != 4 {
+		t.Errorf("query: %d", got)
+	}
+	if to, ok := o.takeReset(bytesOf("T"), bytesOf("G"), 0); !ok || to != 4 {
+		t.Errorf("reset: %d, %t", to, ok)
+	}
+	if _, ok := o.takeReset(bytesOf("T"), bytesOf("G"), 0); ok {
+		t.Error("the reset is there twice")
+	}
+	if o.hasReset("G", "T", 0) {
+		t.Error("the reset is still there")
+	}
+}
+
+func TestOffsets_GoWithTheirTopicOrGroup(t *testing.T) {
+	t.Parallel()
+	o := testOffsets(t, t.TempDir(), slog.New(slog.DiscardHandler), nil)
+	for _, tg := range [][2]string{{"T1", "G1"}, {"T1", "G2"}, {"T2", "G1"}, {"T2", "G2"}} {
+		o.commit(bytesOf(tg[1]), bytesOf(tg[0]), 0, 5, anAddr{})
+	}
+	o.removeTopic("T1")
+	if got := o.groupsOf("T1"); got != nil {
+		t.Errorf("groups of the topic: %q", got)
+	}
+	o.removeGroup("G2")
+	if got := o.groupsOf("T2"); len(got) != 1 || got[0] != "G1" {
+		t.Errorf("groups of the other topic: %q", got)
+	}
+	if got := o.topicsOf("G1"); len(got) != 1 || got[0] != "T2" {
+		t.Errorf("topics of the other group: %q", got)
+	}
+}
+
+func TestOffsets_CommittingAllocatesNothing(t *testing.T) {
+	o := testOffsets(t, t.TempDir(), slog.New(slog.DiscardHandler), nil)
+	group, topic, offset := bytesOf("Group"), bytesOf("Topic"), int64(0)
+	from := anAddr{}
+	var who committer = from
+	o.commit(group, topic, 1, 0, who)
+	o.setPulled(group, topic, 1, 0)
+	if n := testing.AllocsPerRun(1000, func() {
+		offset++
+		o.commit(group, topic, 1, offset, who)
+		o.setPulled(group, topic, 1, offset)
+		o.takeReset(topic, group, 1)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestOffsets_ManyCommitAndWriteAtOnce(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	o := testOffsets(t, root, slog.New(slog.DiscardHandler), nil)
+	o.interval = time.Millisecond
+	var wg sync.WaitGroup
+	for queue := range int32(8) {
+		wg.Go(func() {
+			for offset := range int64(500) {
+				o.commit(bytesOf("G"+strconv.Itoa(int(queue%3))), bytesOf("T"), queue, offset, anAddr{})
+			}
+		})
+	}
+	wg.Wait()
+	if err := o.close(); err != nil {
+		t.Fatal(err)
+	}
+	again := testOffsets(t, root, slog.New(slog.DiscardHandler), nil)
+	for queue := range int32(8) {
+		if got := again.query("G"+strconv.Itoa(int(queue%3)), "T", queue); got != 499 {
+			t.Errorf("queue %d: %d", queue, got)
+		}
+	}
+}
+
+// syncBuffer is a log that several goroutines write.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// offsetFields names a group's place in a queue.
+func offsetFields(group, topic string, queue int, more ...string) [][2]string {
+	ext := [][2]string{{"consumerGroup", group}, {"topic", topic}, {"queueId", strconv.Itoa(queue)}}
+	for i := 0; i < len(more); i += 2 {
+		ext = append(ext, [2]string{more[i], more[i+1]})
+	}
+	return ext
+}
+
+func TestOffset_RulesOfAFirstStart(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	if r := call(t, c, protocol.ReqSendMessageV2, sendFields("Topic"), []byte("m")); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	check := func(wantCode int32, wantOffset string, ext [][2]string) {
+		t.Helper()
+		r := call(t, c, protocol.ReqQueryConsumerOffset, ext, nil)
+		if v, _ := r.Get("offset"); r.Code != wantCode || string(v) != wantOffset {
+			t.Errorf("%v: %d %s, offset %s, want %d %s", ext, r.Code, r.Remark, v, wantCode, wantOffset)
+		}
+	}
+	check(0, "0", offsetFields("G", "Topic", 0)) // its first message is in memory
+	check(22, "", offsetFields("G", "Topic", 1)) // no message
+	check(22, "", offsetFields("G", "Nothing", 0))
+	check(22, "", offsetFields("G", "Topic", 0, "setZeroIfNotFound", "false"))
+	check(0, "0", offsetFields("G", "Topic", 0, "setZeroIfNotFound", "true"))
+
+	commit := func(wantCode int32, ext [][2]string) {
+		t.Helper()
+		if r := call(t, c, protocol.ReqUpdateConsumerOffset, ext, nil); r.Code != wantCode {
+			t.Errorf("%v: %d %s, want %d", ext, r.Code, r.Remark, wantCode)
+		}
+	}
+	commit(26, offsetFields("G", "Topic", 0, "commitOffset", "1"))
+	if b.groups.get([]byte("G")) == nil {
+		t.Fatal("group not made")
+	}
+	commit(17, offsetFields("G", "Nothing", 0, "commitOffset", "1"))
+	commit(29, offsetFields("G", "Topic", 0, "commitOffset", "-1"))
+	commit(0, offsetFields("G", "Topic", 0, "commitOffset", "1"))
+	check(0, "1", offsetFields("G", "Topic", 0))
+
+	r := call(t, c, protocol.ReqInvokeBrokerToResetOffset, [][2]string{{"group", "G"}, {"topic", "Topic"}, {"timestamp", "0"}, {"isForce", "true"}}, nil)
+	if want := `{"offsetTable":{{"brokerName":"broker-a","queueId":0,"topic":"Topic"}:0,`; r.Code != 0 || !strings.HasPrefix(string(r.Body), want) {
+		t.Errorf("reset: %d %s %s", r.Code, r.Remark, r.Body)
+	}
+	commit(0, offsetFields("G", "Topic", 0, "commitOffset", "1")) // of a client that does not know yet
+	check(0, "0", offsetFields("G", "Topic", 0))
+	p := call(t, c, protocol.ReqPullMessage, pullFields("Topic", 0, 1, "consumerGroup", "G"), nil)
+	if next, _ := p.Get("nextBeginOffset"); p.Code != protocol.CodePullOffsetMoved || string(next) != "0" {
+		t.Errorf("pull after the reset: %d %s, next %s", p.Code, p.Remark, next)
+	}
+	commit(0, offsetFields("G", "Topic", 0, "commitOffset", "1"))
+	check(0, "1", offsetFields("G", "Topic", 0))
+}

@@ -1,0 +1,289 @@
+package broker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// PULL_MESSAGE 11, LITE_PULL_MESSAGE 361.
+//
+// Behaviour: answers with stored records of one queue from an offset on. With nothing new and the suspend flag the request
+// is held (hold.go) until a message that it wants is there or its time is over. With the commit flag the consumer's
+// offset comes along.
+// Differs from Apache: a held request is answered when the message is there, not at the next scan.
+
+// Bits of a pull's sysFlag. Part of the wire format; do not change.
+const (
+	pullCommitOffset = 1 << 0
+	pullSuspend      = 1 << 1
+	pullSubscription = 1 << 2
+)
+
+// pull is one pull request. It owns its bytes only once it is held (keep).
+type pull struct {
+	b      *Broker
+	conn   *remoting.Conn
+	head   protocol.Head // of the answer
+	oneway bool
+
+	group, topic, expression, expressionType []byte
+	queueID, maxMsgs, sysFlag                int32
+	offset, commitOffset, suspendMS          int64
+	subVersion                               int64
+
+	buf []byte // what the byte slices above lie in while held
+
+	// While held, protected by holds.mu.
+	queue    *store.Queue
+	sub      *subscription
+	deadline time.Time
+	heapAt   int // in holds.byDeadline
+}
+
+var pulls = sync.Pool{New: func() any { return new(pull) }}
+
+// decodePull reads the header in place.
+func decodePull(r *remoting.Request, p *pull) error {
+	var have uint16
+	for i := range r.Fields {
+		v := r.Fields[i].Value
+		bit, ok := uint16(0), true
+		switch string(r.Fields[i].Key) {
+		case "consumerGroup":
+			p.group, bit = v, 1
+		case "topic":
+			p.topic, bit = v, 2
+		case "queueId":
+			p.queueID, ok = parseInt32(v)
+			bit = 4
+		case "queueOffset":
+			p.offset, ok = protocol.ParseInt(v)
+			bit = 8
+		case "maxMsgNums":
+			p.maxMsgs, ok = parseInt32(v)
+			bit = 16
+		case "sysFlag":
+			p.sysFlag, ok = parseInt32(v)
+			bit = 32
+		case "commitOffset":
+			p.commitOffset, ok = protocol.ParseInt(v)
+			bit = 64
+		case "suspendTimeoutMillis":
+			p.suspendMS, ok = protocol.ParseInt(v)
+			bit = 128
+		case "subVersion":
+			p.subVersion, ok = protocol.ParseInt(v)
+			bit = 256
+		case "subscription":
+			p.expression = v
+		case "expressionType":
+			p.expressionType = v
+		}
+		if !ok {
+			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", r.Fields[i].Key, v)
+		}
+		have |= bit
+	}
+	for i, name := range [...]string{"consumerGroup", "topic", "queueId", "queueOffset", "maxMsgNums", "sysFlag", "commitOffset", "suspendTimeoutMillis", "subVersion"} {
+		if have&(1<<i) == 0 {
+			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", name)
+		}
+	}
+	return nil
+}
+
+// pullMessage serves a pull that has just come.
+func (b *Broker) pullMessage(_ *session, r *remoting.Request) {
+	p := pulls.Get().(*pull)
+	p.b, p.conn, p.head, p.oneway = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.IsOneway()
+	if err := decodePull(r, p); err != nil {
+		p.refuse(err)
+		return
+	}
+	p.serve(true)
+}
+
+// release gives the pull back. Nobody may use it afterwards.
+func (p *pull) release() {
+	*p = pull{buf: p.buf[:0]}
+	pulls.Put(p)
+}
+
+// refuse ends the pull with an error.
+func (p *pull) refuse(err error) {
+	a := remoting.ErrorAnswer(err)
+	p.head.Code, p.head.Remark = int32(a.Code), a.Remark
+	if !p.oneway {
+		out := p.conn.Lock()
+		f := protocol.Begin(out, p.head)
+		p.conn.Unlock(f.End(0))
+	}
+	p.release()
+}
+
+// check finds what the pull is about, and says why it must not be served.
+func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
+	b := p.b
+	if cfg.Permission&permRead == 0 {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] pulling message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, cfg.Permission)
+	}
+	g := b.groups.get(p.group)
+	if g == nil {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group [%s] does not exist, autoCreateSubscriptionGroup=%t", p.group, cfg.AutoCreateGroup)
+	}
+	if !g.ConsumeEnable {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "subscription group no permission, %s (consumeEnable=false)", p.group)
+	}
+	t := b.topics.get(p.topic)
+	if t == nil {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist, apply first please!", p.topic)
+	}
+	if t.Perm&permRead == 0 {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] pulling message is forbidden (perm=%d)", p.topic, t.Perm)
+	}
+	if p.queueID < 0 || p.queueID >= t.ReadQueueNums {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeInvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
+			p.queueID, p.topic, t.ReadQueueNums, p.conn.RemoteAddr())
+	}
+	sub, err := p.subscription(g)
+	return g, t, sub, err
+}
+
+// subscription is what the consumer wants: told with the pull, or at its heartbeat.
+func (p *pull) subscription(g *group) (*subscription, error) {
+	b := p.b
+	if p.sysFlag&pullSubscription != 0 {
+		sub, err := b.clients.parseSubscription(p.topic, p.expression, p.expressionType)
+		if err != nil {
+			return nil, protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
+		}
+		return sub, onlyTags(sub)
+	}
+	cg := b.clients.consumerGroup(p.group)
+	if cg == nil {
+		return nil, protocol.Errorf(protocol.CodeSubscriptionNotExist, "the consumer's group info not exist: no consumer of group %s has sent a heartbeat", p.group)
+	}
+	if !g.ConsumeBroadcastEnable && cg.broadcasting() {
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "the consumer group[%s] can not consume by broadcast way", p.group)
+	}
+	if g.forbidden(p.topic) {
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "the consumer group[%s] is forbidden for topic[%s]", p.group, p.topic)
+	}
+	sub := cg.subscription(p.topic)
+	if sub == nil {
+		return nil, protocol.Errorf(protocol.CodeSubscriptionNotExist, "the consumer's subscription not exist: group %s does not subscribe to topic %s; do its consumers subscribe to different topics?", p.group, p.topic)
+	}
+	if sub.SubVersion < p.subVersion {
+		return nil, protocol.Errorf(protocol.CodeSubscriptionNotLatest, "the consumer's subscription not latest")
+	}
+	return sub, onlyTags(sub)
+}
+
+// onlyTags refuses what this broker cannot filter by; such a consumer would get messages that it does not want.
+func onlyTags(sub *subscription) error {
+	if sub.IsTag() {
+		return nil
+	}
+	return protocol.Errorf(protocol.CodeSystemError, "The broker does not support consumer to filter message by %s", sub.ExpressionType)
+}
+
+// scratch holds records between the store and the connection, so that no lock of a connection waits for a disk.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPullBytes leaves the size of an answer to the store's own limits, as Apache does.
+const maxPullBytes = 128 << 20
+
+// serve answers the pull, or holds it if that is still allowed.
+func (p *pull) serve(mayHold bool) {
+	b, cfg := p.b, p.b.settings.Load()
+	g, t, sub, err := p.check(cfg)
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	q := t.queue(p.queueID)
+	buf := scratch.Get().(*[]byte)
+	var body []byte
+	var res store.GetResult
+	to, reset := b.offsets.takeReset(p.topic, p.group, p.queueID)
+	if reset && cfg.ServerSideResetOffset {
+		res = store.GetResult{Status: store.OffsetReset, NextOffset: to, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}
+	} else {
+		body, res = b.store.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, sub.match, (*buf)[:0])
+	}
+	code := pullCode(res.Status, p.offset)
+	b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)
+	if p.sysFlag&pullCommitOffset != 0 && mayHold && !reset && cfg.BrokerRole != config.Slave {
+		b.offsets.commit(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
+	}
+	if code == protocol.CodePullNotFound && mayHold && p.sysFlag&pullSuspend != 0 {
+		scratch.Put(buf)
+		wait := time.Duration(p.suspendMS) * time.Millisecond
+		if !cfg.LongPolling {
+			wait = cfg.ShortPolling
+		}
+		b.holds.hold(p, q, sub, min(max(wait, 0), holdMax))
+		return
+	}
+	p.answer(cfg, code, g, t, res, body)
+	if body != nil && cap(body) <= 512<<10 {
+		*buf = body[:0]
+	}
+	scratch.Put(buf)
+	p.release()
+}
+
+// pullCode is Apache's code for how a Get went.
+func pullCode(s store.GetStatus, offset int64) int {
+	switch s {
+	case store.Found:
+		return protocol.CodeSuccess
+	case store.MessageWasRemoving, store.NoMatchedMessage:
+		return protocol.CodePullRetryImmediately
+	case store.NoMatchedLogicQueue, store.NoMessageInQueue:
+		if offset != 0 {
+			return protocol.CodePullOffsetMoved
+		}
+		return protocol.CodePullNotFound
+	case store.OffsetFoundNull, store.OffsetOverflowOne:
+		return protocol.CodePullNotFound
+	}
+	return protocol.CodePullOffsetMoved // overflow badly, too small, reset
+}
+
+// answer writes the answer; the caller or the connection's read loop flushes it.
+func (p *pull) answer(cfg *settings, code int, g *group, t *topic, res store.GetResult, body []byte) {
+	if code == protocol.CodeSuccess {
+		p.b.counters.getMessages.Add(int64(res.Count))
+		p.b.counters.getBytes.Add(int64(len(body)))
+	} else if code == protocol.CodePullOffsetMoved {
+		p.b.log.Info("offset of a pull is corrected", "topic", t.TopicName, "queue_id", p.queueID, "group", string(p.group),
+			"from", p.offset, "to", res.NextOffset, "because", res.Status, "min", res.MinOffset, "max", res.MaxOffset, "addr", p.conn.RemoteAddr())
+	}
+	if p.oneway {
+		return
+	}
+	suggest := int64(0)
+	if cfg.SlaveRead {
+		suggest = g.BrokerID
+		if res.SuggestSlave {
+			suggest = g.WhichBrokerWhenConsumeSlowly
+		}
+	}
+	p.head.Code, p.head.Remark = int32(code), res.Status.String()
+	out := p.conn.Lock()
+	f := protocol.Begin(out, p.head)
+	f.Int("suggestWhichBrokerId", suggest)
+	f.Int("groupSysFlag", int64(g.GroupSysFlag))
+	f.Int("nextBeginOffset", res.NextOffset)
+	f.Int("maxOffset", res.MaxOffset)
+	f.Int("minOffset", res.MinOffset)
+	f.Int("topicSysFlag", int64(t.TopicSysFlag))
+	out = f.End(len(body))
+	p.conn.Unlock(append(out, body...))
+}

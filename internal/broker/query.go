@@ -1,0 +1,140 @@
+package broker
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// QUERY_MESSAGE 12, SEARCH_OFFSET_BY_TIMESTAMP 29, GET_MAX_OFFSET 30, GET_MIN_OFFSET 31, GET_EARLIEST_MSG_STORETIME 32,
+// VIEW_MESSAGE_BY_ID 33, QUERY_CONSUME_QUEUE 321.
+//
+// Behaviour: a query by key answers with stored records, oldest first, at most 64 and about 8 MiB. A queue that has never had a
+// message is as empty as one that has lost all.
+// Differs from Apache: each message found by key is looked at; one of another topic or key whose hash is the same is left out. An
+// offset at which no message begins is never answered with bytes.
+
+const (
+	queryMax       = 64 // messages of one query by key
+	queryUniqueMax = 32
+)
+
+func (b *Broker) queryMessage(_ *remoting.Request, h *protocol.QueryMessageHeader) (*remoting.Answer, error) {
+	q := store.KeyQuery{Topic: h.Topic, Key: h.Key, Begin: h.BeginTimestamp, End: h.EndTimestamp, Max: min(int(h.MaxNum), queryMax)}
+	switch {
+	case h.UniqueKeyQuery:
+		q.Kind, q.Max = store.UniqueKey, queryUniqueMax
+	case h.IndexType == "U":
+		q.Kind = store.UniqueKey
+	case h.IndexType == "T":
+		q.Kind = store.TagKey
+	}
+	var found store.QueryResult
+	if q.Max > 0 {
+		var err error
+		if found, err = b.store.Query(q); err != nil {
+			return nil, err
+		}
+	}
+	a := &remoting.Answer{Header: protocol.QueryMessageResponseHeader{IndexLastUpdateTimestamp: found.IndexTime, IndexLastUpdatePhyOffset: found.IndexOffset},
+		Body: found.Records}
+	if found.Count == 0 {
+		a.Code, a.Remark = protocol.CodeQueryNotFound, "can not find message, maybe time range not correct"
+	}
+	return a, nil
+}
+
+func (b *Broker) viewMessage(_ *remoting.Request, h *protocol.ViewMessageHeader) (*remoting.Answer, error) {
+	rec, err := b.store.MessageAt(h.Offset)
+	if errors.Is(err, store.ErrNoMessage) {
+		return nil, protocol.Errorf(protocol.CodeSystemError, "can not find message by the offset, %d", h.Offset)
+	}
+	return &remoting.Answer{Body: rec}, err
+}
+
+func (b *Broker) searchOffset(_ *remoting.Request, h *protocol.SearchOffsetHeader) (*remoting.Answer, error) {
+	offset := int64(0)
+	if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil {
+		boundary := store.Lower
+		if strings.EqualFold(h.BoundaryType, "upper") {
+			boundary = store.Upper
+		}
+		offset = b.store.OffsetByTime(q, h.Timestamp, boundary)
+	}
+	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: offset}}, nil
+}
+
+func (b *Broker) getMaxOffset(_ *remoting.Request, h *protocol.QueueHeader) (*remoting.Answer, error) {
+	_, end := b.rangeOf(h.Topic, h.QueueID)
+	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: end}}, nil
+}
+
+func (b *Broker) getMinOffset(_ *remoting.Request, h *protocol.QueueHeader) (*remoting.Answer, error) {
+	least, _ := b.rangeOf(h.Topic, h.QueueID)
+	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: least}}, nil
+}
+
+func (b *Broker) getEarliestStoreTime(_ *remoting.Request, h *protocol.QueueHeader) (*remoting.Answer, error) {
+	timestamp := int64(-1)
+	if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil {
+		if t, ok := b.store.EarliestStoreTime(q); ok {
+			timestamp = t
+		}
+	}
+	return &remoting.Answer{Header: protocol.TimestampHeader{Timestamp: timestamp}}, nil
+}
+
+// queryConsumeQueueMax is how many entries one QUERY_CONSUME_QUEUE shows.
+const queryConsumeQueueMax = 1000
+
+func (b *Broker) queryConsumeQueue(_ *remoting.Request, h *protocol.QueryConsumeQueueHeader) (*remoting.Answer, error) {
+	q := b.store.FindQueue(h.Topic, h.QueueID)
+	if q == nil {
+		return nil, protocol.Errorf(protocol.CodeSystemError, "%d@%s is not exist!", h.QueueID, shown(h.Topic))
+	}
+	body := protocol.ConsumeQueueBody{MaxQueueIndex: q.MaxOffset(), MinQueueIndex: q.MinOffset()}
+	if h.ConsumerGroup != nil {
+		text := "null" // the filter of an SQL expression, as JSON
+		if s := b.findSubscription(*h.ConsumerGroup, h.Topic); s != nil {
+			body.SubscriptionData = &s.SubscriptionData
+		} else {
+			text = *h.ConsumerGroup + "@" + h.Topic + " is not online!"
+		}
+		body.FilterData = &text
+	}
+	if h.Index < body.MinQueueIndex || h.Index >= body.MaxQueueIndex {
+		a, err := jsonAnswer(body)
+		if err == nil {
+			a.Remark = protocol.Errorf(0, "Index %d of %d@%s is not exist!", h.Index, h.QueueID, h.Topic).Remark
+		}
+		return a, err
+	}
+	body.QueueData = []protocol.ConsumeQueueData{}
+	for next := h.Index; next < body.MaxQueueIndex && len(body.QueueData) < min(int(h.Count), queryConsumeQueueMax); {
+		records, res := b.store.Get(q, next, 32, 1<<20, nil, nil)
+		if next = res.NextOffset; res.Status != store.Found {
+			break
+		}
+		for len(records) > 0 && len(body.QueueData) < min(int(h.Count), queryConsumeQueueMax) {
+			var m message.Dispatch
+			if err := message.ReadDispatch(records, &m); err != nil {
+				return nil, err
+			}
+			body.QueueData = append(body.QueueData, protocol.ConsumeQueueData{PhysicOffset: m.LogOffset, PhysicSize: m.Size, TagsCode: message.TagsCode(m.Tags)})
+			records = records[m.Size:]
+		}
+	}
+	return jsonAnswer(body)
+}
+
+// findSubscription finds what a group wants of a topic now, nil when nothing.
+func (b *Broker) findSubscription(group, topic string) *subscription {
+	if g := b.clients.find(group); g != nil {
+		return g.subscription([]byte(topic))
+	}
+	return nil
+}

@@ -1,0 +1,505 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// SEND_MESSAGE 10, SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320.
+//
+// Behaviour: the message is stored at the end of its queue and answered with its id and queue offset once the kernel has
+// it (ASYNC_FLUSH) or the disk has (SYNC_FLUSH). All sends that one read of a connection brought are stored together and
+// answered together. A batch is stored as a whole or not at all. An unknown topic is made after the default topic
+// that the client names, if that may be inherited.
+// Differs from Apache: a refusal names the value, the limit and the resource, behind Apache's own words. Delayed, timed and
+// transactional messages are refused until this broker delivers them; they are never delivered too early.
+
+// sendHeader is a send request's header, read in place.
+type sendHeader struct {
+	group, topic, defaultTopic, properties []byte
+	defaultQueues, queueID, sysFlag, flag  int32
+	reconsumeTimes                         int32
+	bornTimestamp                          int64
+	unitMode, batch                        bool
+}
+
+// decodeSend reads the header of either form: one-letter names (310, 320) or long ones (10).
+func decodeSend(r *remoting.Request, h *sendHeader) error {
+	var have uint16
+	const required = 1<<8 - 1 // a to h
+	for i := range r.Fields {
+		key, v := r.Fields[i].Key, r.Fields[i].Value
+		letter := byte(0)
+		if len(key) == 1 {
+			letter = key[0]
+		} else if r.Code == protocol.ReqSendMessage {
+			letter = sendLetter(key)
+		}
+		ok := true
+		switch letter {
+		case 'a':
+			h.group = v
+		case 'b':
+			h.topic = v
+		case 'c':
+			h.defaultTopic = v
+		case 'd':
+			h.defaultQueues, ok = parseInt32(v)
+		case 'e':
+			h.queueID, ok = parseInt32(v)
+		case 'f':
+			h.sysFlag, ok = parseInt32(v)
+		case 'g':
+			h.bornTimestamp, ok = protocol.ParseInt(v)
+		case 'h':
+			h.flag, ok = parseInt32(v)
+		case 'i':
+			h.properties = v
+		case 'j':
+			h.reconsumeTimes, ok = parseInt32(v)
+		case 'k':
+			h.unitMode = string(v) == "true"
+		case 'm':
+			h.batch = string(v) == "true"
+		default:
+			continue
+		}
+		if !ok {
+			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", sendName(letter), v)
+		}
+		have |= 1 << (letter - 'a')
+	}
+	if missing := required &^ have; missing != 0 {
+		for l := byte('a'); ; l++ {
+			if missing&(1<<(l-'a')) != 0 {
+				return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", sendName(l))
+			}
+		}
+	}
+	return nil
+}
+
+// sendNames are the long names of the letters a, b, c ...
+var sendNames = [...]string{"producerGroup", "topic", "defaultTopic", "defaultTopicQueueNums", "queueId", "sysFlag",
+	"bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "maxReconsumeTimes", "batch"}
+
+func sendName(letter byte) string { return sendNames[letter-'a'] }
+
+func sendLetter(key []byte) byte {
+	for i, n := range sendNames {
+		if n == string(key) {
+			return byte('a' + i)
+		}
+	}
+	return 0
+}
+
+func parseInt32(v []byte) (int32, bool) {
+	n, ok := protocol.ParseInt(v)
+	return int32(n), ok && n == int64(int32(n))
+}
+
+// sendMessage checks a message and puts it into the batch of its connection.
+func (b *Broker) sendMessage(ss *session, r *remoting.Request) {
+	var h sendHeader
+	if err := decodeSend(r, &h); err != nil {
+		b.refuseSend(r, err)
+		return
+	}
+	cfg := b.settings.Load()
+	t, err := b.sendTopic(cfg, r, &h)
+	if err != nil {
+		b.refuseSend(r, err)
+		return
+	}
+	if h.queueID < 0 {
+		h.queueID = rand.Int32N(max(t.WriteQueueNums, 1))
+	}
+	if r.Code == protocol.ReqSendBatchMessage || h.batch {
+		err = b.addBatch(cfg, ss, r, &h, t)
+	} else {
+		err = b.addSingle(cfg, ss, r, &h, t)
+	}
+	if err != nil {
+		b.refuseSend(r, err)
+	}
+}
+
+// sendTopic finds the topic of a send and says why it must not be sent to.
+func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*topic, error) {
+	if cfg.AcceptSendsFrom > 0 && time.Now().UnixMilli() < cfg.AcceptSendsFrom {
+		return nil, protocol.Errorf(protocol.CodeSystemError, "broker unable to service, until %s (startAcceptSendRequestTimeStamp=%d)",
+			time.UnixMilli(cfg.AcceptSendsFrom).Format(time.DateTime), cfg.AcceptSendsFrom)
+	}
+	if cfg.BrokerRole == config.Slave {
+		return nil, protocol.Errorf(protocol.CodeSystemBusy, "[REJECTREQUEST]system busy, start flow control for a while: this broker is a slave (brokerRole=SLAVE) and takes no messages")
+	}
+	t := b.topics.get(h.topic)
+	if t == nil {
+		var err error
+		if t, err = b.topics.createForSend(string(h.topic), string(h.defaultTopic), h.defaultQueues, h.unitMode, r.Conn.RemoteAddr().String()); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Permission&permWrite == 0 && t.Order {
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] sending message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, cfg.Permission)
+	}
+	if t.noSend {
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "Sending message to topic[%s] is forbidden.", t.TopicName)
+	}
+	if queues := max(t.WriteQueueNums, t.ReadQueueNums); h.queueID >= queues {
+		return nil, protocol.Errorf(protocol.CodeInvalidParameter, "request queueId[%d] is illegal, topic[%s] has writeQueueNums=%d readQueueNums=%d Producer: %s",
+			h.queueID, t.TopicName, t.WriteQueueNums, t.ReadQueueNums, r.Conn.RemoteAddr())
+	}
+	return t, nil
+}
+
+// sent is what a send's answer needs once its messages are stored.
+type sent struct {
+	head     protocol.Head
+	oneway   bool
+	queueID  int32
+	first, n int    // its messages in the batch's Puts
+	uniqKey  []byte // lies in the batch's arena
+}
+
+// sendBatch is the messages that one read of a connection brought and that wait for the same mark.
+type sendBatch struct {
+	store.Batch
+	b     *Broker
+	conn  *remoting.Conn
+	sends []sent
+	arena []byte // properties as they are stored
+	ids   []byte // for the answer that is being written
+}
+
+var sendBatches = sync.Pool{New: func() any { return new(sendBatch) }}
+
+// batch returns the batch that a message with this level belongs to. A change of level puts the messages before it, so that
+// the connection's order stays.
+func (ss *session) batch(b *Broker, conn *remoting.Conn, wait store.Level) *sendBatch {
+	if ss.sends != nil && ss.sends.Wait != wait {
+		ss.put(b)
+	}
+	if ss.sends == nil {
+		sb := sendBatches.Get().(*sendBatch)
+		if sb.Done == nil {
+			sb.Done = sb.done
+		}
+		sb.b, sb.conn, sb.Wait = b, conn, wait
+		ss.sends = sb
+	}
+	return ss.sends
+}
+
+// put hands the connection's batch to the store. Its bytes are copied before Put returns; its answers come with done.
+func (ss *session) put(b *Broker) {
+	sb := ss.sends
+	ss.sends = nil
+	b.store.Put(&sb.Batch)
+}
+
+// propertyFacts are what the broker must know of a message's properties, found in one walk.
+type propertyFacts struct {
+	uniqKey []byte
+	noWait  bool
+	rewrite bool // has properties that the broker sets or removes itself
+	err     error
+}
+
+func inspect(props []byte) (f propertyFacts) {
+	for name, value := range message.Properties(props) {
+		switch len(name) {
+		case 4:
+			f.noWait = f.noWait || string(name) == message.PropWait && string(value) == "false"
+		case 5:
+			if string(name) == message.PropDelay && string(value) != "0" {
+				f.err = notYet("delayed messages (DELAY=%s)", value)
+			}
+		case 6:
+			f.rewrite = f.rewrite || string(name) == message.PropPopCK
+		case 7, 10:
+			f.rewrite = f.rewrite || string(name) == message.PropCluster || string(name) == message.PropMsgRegion
+		case 8:
+			switch string(name) {
+			case message.PropUniqKey:
+				f.uniqKey = value
+			case message.PropTraceOn:
+				f.rewrite = true
+			case message.PropTransactionPrepared:
+				if string(value) == "true" {
+					f.err = notYet("transactional messages")
+				}
+			}
+		case 14, 15, 16:
+			switch string(name) {
+			case message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS:
+				f.err = notYet("timer messages (%s=%s)", name, value)
+			}
+		}
+	}
+	return f
+}
+
+// notYet refuses what would otherwise be delivered at the wrong time.
+func notYet(format string, args ...any) error {
+	return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: this broker does not deliver "+format+" yet, and does not store what it would deliver too early", args...)
+}
+
+// addSingle adds one message to the connection's batch.
+func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic) error {
+	facts := inspect(h.properties)
+	if facts.err != nil {
+		return facts.err
+	}
+	sb := ss.batch(b, r.Conn, cfg.wait(facts))
+	start := len(sb.arena)
+	if facts.rewrite {
+		h.properties = withoutBrokerProperties(h.properties)
+	}
+	sb.arena = endProperties(append(sb.arena, h.properties...), start)
+	if len(facts.uniqKey) == 0 {
+		sb.arena = b.appendUniqKey(sb.arena)
+	}
+	sb.arena = append(sb.arena, cfg.properties...)
+	props := sb.arena[start:len(sb.arena):len(sb.arena)]
+	uniqKey, _ := message.Property(props, message.PropUniqKey)
+	p := sb.add(t, h, ss)
+	p.Body, p.Properties = r.Body, props
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
+		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey})
+	return nil
+}
+
+// appendUniqKey gives a message the unique key that its client left out.
+func (b *Broker) appendUniqKey(arena []byte) []byte {
+	var room [64]byte
+	return message.AppendProperty(arena, message.PropUniqKey, b.uniqKeys.Append(room[:0], time.Now()))
+}
+
+// wait is the mark that a message with these properties waits for.
+func (s *settings) wait(f propertyFacts) store.Level {
+	if s.syncFlush && !f.noWait {
+		return store.Flushed
+	}
+	return store.Written
+}
+
+// add appends one message with all but its body and properties.
+func (sb *sendBatch) add(t *topic, h *sendHeader, ss *session) *store.Put {
+	if len(sb.Puts) < cap(sb.Puts) {
+		sb.Puts = sb.Puts[:len(sb.Puts)+1]
+	} else {
+		sb.Puts = append(sb.Puts, store.Put{})
+	}
+	p := &sb.Puts[len(sb.Puts)-1]
+	p.Queue = t.queue(h.queueID)
+	p.Flag, p.SysFlag, p.ReconsumeTimes = h.flag, h.sysFlag|t.sysFlag, h.reconsumeTimes
+	p.BornTimestamp, p.BornHost = h.bornTimestamp, ss.peer
+	p.PreparedTransactionOffset, p.Err = 0, nil
+	return p
+}
+
+// propertyEnd ends a property in the list of them. Part of the format; do not change.
+const propertyEnd = 0x02
+
+// endProperties makes the properties from start on end with their separator, which some clients leave out.
+func endProperties(arena []byte, start int) []byte {
+	if len(arena) > start && arena[len(arena)-1] != propertyEnd {
+		arena = append(arena, propertyEnd)
+	}
+	return arena
+}
+
+// withoutBrokerProperties removes what the broker sets itself, for a message that has been through a broker before.
+func withoutBrokerProperties(props []byte) []byte {
+	var out []byte
+	for name, value := range message.Properties(props) {
+		switch string(name) {
+		case message.PropCluster, message.PropMsgRegion, message.PropTraceOn, message.PropPopCK:
+		default:
+			out = message.AppendProperty(out, string(name), value)
+		}
+	}
+	return out
+}
+
+// addBatch adds the messages of a batch request, all or none. They carry no broker properties, as in Apache.
+func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic) error {
+	switch {
+	case len(h.topic) > 127:
+		return protocol.Errorf(protocol.CodeMessageIllegal, "message topic length too long %d", len(h.topic))
+	case t.retry:
+		return protocol.Errorf(protocol.CodeMessageIllegal, "batch request does not support retry group %s", h.topic)
+	case t.batchQueue:
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: topic[%s] has queue.type=BatchCQ, which this broker does not write yet", h.topic)
+	}
+	facts := inspect(h.properties)
+	if facts.err != nil {
+		return facts.err
+	}
+	n := 0
+	for rest := r.Body; len(rest) > 0; {
+		var m message.BatchEntry
+		var err error
+		if m, rest, err = message.NextInBatch(rest); err != nil {
+			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal, message %d of the batch: %v", n, err)
+		}
+		if len(m.Body) > cfg.MaxMessageSize || len(m.Properties) > message.MaxProperties {
+			return illegal(cfg, fmt.Errorf("message %d of the batch has a body of %d bytes and properties of %d", n, len(m.Body), len(m.Properties)))
+		}
+		if f := inspect(m.Properties); f.err != nil {
+			return f.err
+		}
+		n++
+	}
+	if n == 0 {
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch is empty")
+	}
+	sb := ss.batch(b, r.Conn, cfg.wait(facts))
+	start := len(sb.arena)
+	sb.arena = append(sb.arena, facts.uniqKey...)
+	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
+		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)]}
+	for rest := r.Body; len(rest) > 0; {
+		var m message.BatchEntry
+		m, rest, _ = message.NextInBatch(rest) // checked above
+		p := sb.add(t, h, ss)
+		p.Flag, p.Body, p.Properties = m.Flag, m.Body, m.Properties
+	}
+	sb.sends = append(sb.sends, s)
+	return nil
+}
+
+// done answers the sends of a batch, in one write.
+func (sb *sendBatch) done(_ *store.Batch, err error) {
+	b, cfg := sb.b, sb.b.settings.Load()
+	var bytes int64
+	out := sb.conn.Lock()
+	for i := range sb.sends {
+		s := &sb.sends[i]
+		puts := sb.Puts[s.first : s.first+s.n]
+		failure := err
+		for j := range puts {
+			if puts[j].Err != nil {
+				failure = puts[j].Err
+			}
+			bytes += int64(puts[j].Size)
+		}
+		if !s.oneway {
+			out = sb.appendSent(out, cfg, s, puts, failure)
+		}
+	}
+	sb.conn.Unlock(out)
+	if err == nil {
+		b.counters.putMessages.Add(int64(len(sb.Puts)))
+		b.counters.putBytes.Add(bytes)
+	} else {
+		b.counters.putFailures.Add(int64(len(sb.Puts)))
+	}
+	conn := sb.conn
+	sb.release()
+	conn.Flush()
+}
+
+func (sb *sendBatch) release() {
+	clear(sb.sends) // they hold slices of the arena
+	for i := range sb.Puts {
+		p := &sb.Puts[i]
+		p.Body, p.Properties, p.Queue = nil, nil, nil
+	}
+	sb.Puts, sb.sends, sb.arena = sb.Puts[:0], sb.sends[:0], sb.arena[:0]
+	sb.b, sb.conn = nil, nil
+	if cap(sb.arena) <= 1<<20 && cap(sb.Puts) <= 4096 {
+		sendBatches.Put(sb)
+	}
+}
+
+// appendSent writes one send's answer.
+func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store.Put, err error) []byte {
+	stored := true
+	if err != nil {
+		a := sendFailure(cfg, err)
+		s.head.Code, s.head.Remark = int32(a.Code), a.Remark
+		stored = a.Code == protocol.CodeFlushDiskTimeout
+	}
+	f := protocol.Begin(out, s.head)
+	if stored {
+		f.Int("queueId", int64(s.queueID))
+		if len(s.uniqKey) > 0 {
+			f.Bytes("transactionId", s.uniqKey)
+		}
+		sb.ids = sb.ids[:0]
+		for i := range puts {
+			if i > 0 {
+				sb.ids = append(sb.ids, ',')
+			}
+			sb.ids = message.AppendOffsetIDOf(sb.ids, cfg.idHost, puts[i].LogOffset)
+		}
+		f.Plain("msgId", sb.ids)
+	}
+	f.Str("TRACE_ON", cfg.traceOn)
+	f.Str("MSG_REGION", cfg.RegionID)
+	if stored {
+		f.Int("queueOffset", puts[0].QueueOffset)
+	}
+	return f.End(0)
+}
+
+// sendFailure maps what the store says to Apache's code, and tells the cause.
+func sendFailure(cfg *settings, err error) *protocol.Error {
+	switch {
+	case errors.Is(err, store.ErrFlushTimeout):
+		return &protocol.Error{Code: protocol.CodeFlushDiskTimeout, Remark: err.Error()}
+	case errors.Is(err, store.ErrTooLarge):
+		return illegal(cfg, err)
+	case errors.Is(err, store.ErrTopic):
+		return &protocol.Error{Code: protocol.CodeInvalidParameter, Remark: err.Error()}
+	case errors.Is(err, store.ErrBusy):
+		return protocol.Errorf(protocol.CodeSystemBusy, "[PC_SYNCHRONIZED]broker busy, start flow control for a while: %v", err)
+	}
+	return protocol.Errorf(protocol.CodeServiceNotAvailable, "service not available now: %v", err)
+}
+
+func illegal(cfg *settings, err error) *protocol.Error {
+	return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal, maybe msg body or properties length not matched. msg body length limit %dB, msg properties length limit 32KB. (%v)",
+		cfg.MaxMessageSize, err)
+}
+
+// refuseSend answers a send that was not stored.
+func (b *Broker) refuseSend(r *remoting.Request, err error) {
+	cfg := b.settings.Load()
+	b.counters.putFailures.Add(1)
+	a := remoting.ErrorAnswer(err)
+	a.Ext = [][2]string{{"TRACE_ON", cfg.traceOn}, {"MSG_REGION", cfg.RegionID}}
+	r.Conn.Reply(r, a)
+}
+
+// settings is the configuration of the moment, with what is derived from it. It is replaced as a whole.
+type settings struct {
+	config.Broker
+	syncFlush  bool
+	traceOn    string
+	properties []byte         // added to each stored message
+	storeHost  netip.AddrPort // in each record
+	idHost     []byte         // the same in message ids
+}
+
+func newSettings(cfg config.Broker, host netip.AddrPort) *settings {
+	s := &settings{Broker: cfg, storeHost: host, idHost: message.OffsetIDHost(host), syncFlush: cfg.FlushDiskType == config.SyncFlush, traceOn: strconv.FormatBool(cfg.TraceOn)}
+	s.properties = message.AppendProperty(s.properties, message.PropMsgRegion, []byte(cfg.RegionID))
+	s.properties = message.AppendProperty(s.properties, message.PropTraceOn, []byte(s.traceOn))
+	s.properties = message.AppendProperty(s.properties, message.PropCluster, []byte(cfg.Cluster))
+	return s
+}

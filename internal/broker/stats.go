@@ -1,0 +1,287 @@
+package broker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// GET_BROKER_RUNTIME_INFO 28, GET_TOPIC_STATS_INFO 202, GET_CONSUME_STATS 208, QUERY_TOPIC_CONSUME_BY_WHO 300,
+// GET_SYSTEM_TOPIC_LIST_FROM_BROKER 305, QUERY_TOPICS_BY_CONSUMER 343, QUERY_SUBSCRIPTION_BY_CONSUMER 345.
+//
+// Behaviour: runtime information has Apache's keys. Of this broker's there are no thread pools, so their queues are empty and their
+// waits 0. Rates are of about the last 10 s while there are clients.
+
+func (b *Broker) getRuntimeInfo(*remoting.Request) (*remoting.Answer, error) {
+	return jsonAnswer(protocol.KVTable{Table: b.runtimeInfo(time.Now())})
+}
+
+func (b *Broker) runtimeInfo(now time.Time) map[string]string {
+	cfg, info := b.settings.Load(), b.store.Stats()
+	b.rates.sample(now, info)
+	r := b.rates.at(now)
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
+	ratio := func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
+	puts := max(info.PutMessages, 1)
+	up := now.Sub(b.started).Truncate(time.Second)
+	earliest := int64(-1)
+	if t, ok := b.store.EarliestLogTime(); ok {
+		earliest = t
+	}
+	table := map[string]string{
+		"brokerActive":                    "true",
+		"brokerVersionDesc":               "V5_5_0",
+		"bootTimestamp":                   n(b.started.UnixMilli()),
+		"runtime":                         fmt.Sprintf("[ %d days, %d hours, %d minutes, %d seconds ]", int(up.Hours())/24, int(up.Hours())%24, int(up.Minutes())%60, int(up.Seconds())%60),
+		"startAcceptSendRequestTimeStamp": n(cfg.AcceptSendsFrom),
+
+		"putMessageTimesTotal":        n(puts),
+		"putMessageFailedTimes":       n(b.counters.putFailures.Load()),
+		"putMessageSizeTotal":         n(info.PutBytes),
+		"putMessageAverageSize":       strconv.FormatFloat(float64(info.PutBytes)/float64(puts), 'f', -1, 64),
+		"putMessageEntireTimeMax":     "0",
+		"putMessageDistributeTime":    "null",
+		"getMessageEntireTimeMax":     "0",
+		"putLatency99":                "0.00",
+		"putLatency999":               "0.00",
+		"dispatchMaxBuffer":           "0",
+		"putTps":                      r.put,
+		"getFoundTps":                 r.found,
+		"getMissTps":                  r.missed,
+		"getTotalTps":                 r.total,
+		"getTransferredTps":           r.transferred,
+		"msgPutTotalYesterdayMorning": n(r.putYesterday),
+		"msgPutTotalTodayMorning":     n(r.putToday),
+		"msgPutTotalTodayNow":         n(info.PutMessages),
+		"msgGetTotalYesterdayMorning": n(r.getYesterday),
+		"msgGetTotalTodayMorning":     n(r.getToday),
+		"msgGetTotalTodayNow":         n(info.GetMessages),
+
+		"commitLogMinOffset":              n(info.LogStart),
+		"commitLogMaxOffset":              n(info.Appended),
+		"commitLogDiskRatio":              ratio(info.LogDiskRatio),
+		"consumeQueueDiskRatio":           ratio(info.QueueDiskRatio),
+		"earliestMessageTimeStamp":        n(earliest),
+		"dispatchBehindBytes":             n(info.BehindBytes()),
+		"remainHowManyDataToFlush":        byteCount(info.Appended - info.Flushed),
+		"remainTransientStoreBufferNumbs": "2147483647",
+		"pageCacheLockTimeMills":          "0",
+
+		"timerReadBehind": "0", "timerOffsetBehind": "0", "timerCongestNum": "0", "timerEnqueueTps": "0.0", "timerDequeueTps": "0.0",
+
+		"EndTransactionQueueSize": "0", "EndTransactionThreadPoolQueueCapacity": "100000",
+	}
+	for pool, capacity := range map[string]string{"send": "10000", "pull": "100000", "litePull": "100000", "query": "20000", "ack": "100000"} {
+		table[pool+"ThreadPoolQueueSize"] = "0"
+		table[pool+"ThreadPoolQueueCapacity"] = capacity
+		table[pool+"ThreadPoolQueueHeadWaitTimeMills"] = "0"
+	}
+	for _, dir := range cfg.CommitLogDirs() {
+		table["commitLogDiskRatio_"+dir] = ratio(info.LogDiskRatio)
+	}
+	if disk, err := (logfile.Disk{}).Usage(cfg.RootDir); err == nil {
+		table["commitLogDirCapacity"] = fmt.Sprintf("Total : %s, Free : %s.", byteCount(disk.Used+disk.Available), byteCount(disk.Available))
+	}
+	return table
+}
+
+// byteCount writes a size as Apache's tools show it: "1.5 KiB".
+func byteCount(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/1024, 0
+	for v >= 1024 && unit < 5 {
+		v /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
+}
+
+// rates is what the broker has done, at some moments of the last ten minutes. It is looked at while there are clients, and when someone
+// asks: nothing ticks for it.
+type rates struct {
+	mu      sync.Mutex
+	samples []sample // oldest first
+	day     int      // of the newest sample
+	// At the last midnight and the one before.
+	putToday, putYesterday, getToday, getYesterday int64
+}
+
+type sample struct {
+	at                        time.Time
+	puts, gets, found, missed int64
+}
+
+const ratesKept = 10 * time.Minute
+
+// sample remembers what has been done by now.
+func (r *rates) sample(now time.Time, info store.Info) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.day != now.YearDay() && len(r.samples) > 0 {
+		r.putYesterday, r.getYesterday = r.putToday, r.getToday
+		r.putToday, r.getToday = info.PutMessages, info.GetMessages
+	}
+	r.day = now.YearDay()
+	if n := len(r.samples); n > 0 && now.Sub(r.samples[n-1].at) < time.Second {
+		return
+	}
+	old := 0
+	for len(r.samples)-old > 1 && now.Sub(r.samples[old+1].at) > ratesKept {
+		old++
+	}
+	r.samples = append(slices.Delete(r.samples, 0, old), sample{at: now, puts: info.PutMessages, gets: info.GetMessages, found: info.GetFound, missed: info.GetMissed})
+}
+
+// perSecond is what runtime information says of the rates: of the last 10 s, minute and ten minutes.
+type perSecond struct {
+	put, found, missed, total, transferred         string
+	putToday, putYesterday, getToday, getYesterday int64
+}
+
+func (r *rates) at(now time.Time) perSecond {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := perSecond{putToday: r.putToday, putYesterday: r.putYesterday, getToday: r.getToday, getYesterday: r.getYesterday}
+	rate := func(of func(*sample) int64) string {
+		var out []string
+		for _, window := range []time.Duration{10 * time.Second, time.Minute, ratesKept} {
+			out = append(out, strconv.FormatFloat(r.rateLocked(now, window, of), 'f', -1, 64))
+		}
+		return strings.Join(out, " ")
+	}
+	p.put = rate(func(s *sample) int64 { return s.puts })
+	p.found = rate(func(s *sample) int64 { return s.found })
+	p.missed = rate(func(s *sample) int64 { return s.missed })
+	p.total = rate(func(s *sample) int64 { return s.found + s.missed })
+	p.transferred = rate(func(s *sample) int64 { return s.gets })
+	return p
+}
+
+// rateLocked is the rate since the newest sample that is as old as the window, or since the oldest.
+func (r *rates) rateLocked(now time.Time, window time.Duration, of func(*sample) int64) float64 {
+	n := len(r.samples)
+	if n == 0 {
+		return 0
+	}
+	from := &r.samples[0]
+	for i := range r.samples {
+		if now.Sub(r.samples[i].at) >= window {
+			from = &r.samples[i]
+		}
+	}
+	newest := &r.samples[n-1]
+	seconds := newest.at.Sub(from.at).Seconds()
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(of(newest)-of(from)) / seconds
+}
+
+func (b *Broker) getTopicStats(_ *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {
+	t := b.topics.find(h.Topic)
+	if t == nil {
+		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist", shown(h.Topic))
+	}
+	body := protocol.TopicStats{OffsetTable: protocol.QueueTable[protocol.TopicOffset]{}}
+	for id := range t.queues() {
+		var o protocol.TopicOffset
+		o.MinOffset, o.MaxOffset = b.rangeOf(h.Topic, id)
+		if o.MaxOffset > 0 {
+			o.LastUpdateTimestamp = b.storeTime(h.Topic, id, o.MaxOffset-1)
+		}
+		body.OffsetTable = append(body.OffsetTable, protocol.QueueEntry[protocol.TopicOffset]{Queue: b.messageQueue(h.Topic, id), Value: o})
+	}
+	return jsonAnswer(body)
+}
+
+// storeTime is when a message was stored, -1 when it is not there.
+func (b *Broker) storeTime(topic string, queue int32, offset int64) int64 {
+	if q := b.store.FindQueue(topic, queue); q != nil {
+		if t, ok := b.store.StoreTime(q, offset); ok {
+			return t
+		}
+	}
+	return -1
+}
+
+func (b *Broker) getConsumeStats(_ *remoting.Request, h *protocol.GetConsumeStatsHeader) (*remoting.Answer, error) {
+	body := protocol.ConsumeStats{OffsetTable: protocol.QueueTable[protocol.OffsetWrapper]{}}
+	for _, topic := range b.topicsForStats(h) {
+		t := b.topics.find(topic)
+		if t == nil {
+			continue
+		}
+		for id := range min(max(t.ReadQueueNums, 0), queuesMax) {
+			var o protocol.OffsetWrapper
+			_, o.BrokerOffset = b.rangeOf(topic, id)
+			o.ConsumerOffset = max(b.offsets.query(h.ConsumerGroup, topic, id), 0)
+			o.PullOffset = max(o.ConsumerOffset, b.offsets.queryPulled(h.ConsumerGroup, topic, id))
+			if o.ConsumerOffset > 0 {
+				o.LastTimestamp = max(b.storeTime(topic, id, o.ConsumerOffset-1), 0)
+			}
+			body.OffsetTable = append(body.OffsetTable, protocol.QueueEntry[protocol.OffsetWrapper]{Queue: b.messageQueue(topic, id), Value: o})
+		}
+	}
+	return jsonAnswer(body)
+}
+
+// topicsForStats are the topics that a request for a group's statistics is about: those it lists; else the one it names or all that the
+// group has consumed, without those that it does not subscribe to while it is there.
+func (b *Broker) topicsForStats(h *protocol.GetConsumeStatsHeader) []string {
+	if strings.TrimSpace(h.TopicList) != "" {
+		list := slices.DeleteFunc(strings.Split(h.TopicList, ";"), func(t string) bool { return t == "" })
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
+	topics := []string{h.Topic}
+	if strings.TrimSpace(h.Topic) == "" {
+		topics = b.offsets.topicsOf(h.ConsumerGroup)
+	}
+	g := b.clients.find(h.ConsumerGroup)
+	if g == nil || len(g.subscriptions()) == 0 {
+		return topics
+	}
+	return slices.DeleteFunc(topics, func(t string) bool { return g.subscriptions()[t] == nil })
+}
+
+func (b *Broker) queryTopicConsumeByWho(_ *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {
+	groups := append(b.clients.groupsOf(h.Topic), b.offsets.groupsOf(h.Topic)...)
+	slices.Sort(groups)
+	if groups = slices.Compact(groups); groups == nil {
+		groups = []string{}
+	}
+	return jsonAnswer(protocol.GroupList{GroupList: groups})
+}
+
+func (b *Broker) getSystemTopics(*remoting.Request) (*remoting.Answer, error) {
+	return jsonAnswer(protocol.TopicList{TopicList: slices.Sorted(maps.Keys(b.topics.system))})
+}
+
+func (b *Broker) queryTopicsByConsumer(_ *remoting.Request, h *protocol.GroupHeader) (*remoting.Answer, error) {
+	cfg := b.settings.Load()
+	addr := hostPort(cfg.BrokerIP1, cfg.ListenPort)
+	topics := b.offsets.topicsOf(h.Group)
+	if topics == nil {
+		topics = []string{}
+	}
+	return jsonAnswer(protocol.TopicList{TopicList: topics, BrokerAddr: &addr})
+}
+
+func (b *Broker) querySubscription(_ *remoting.Request, h *protocol.QuerySubscriptionHeader) (*remoting.Answer, error) {
+	body := protocol.QuerySubscriptionBody{Group: h.Group, Topic: h.Topic}
+	if s := b.findSubscription(h.Group, h.Topic); s != nil {
+		body.SubscriptionData = &s.SubscriptionData
+	}
+	return jsonAnswer(body)
+}

@@ -1,0 +1,77 @@
+package broker
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+)
+
+// A subscription is what a group wants of one topic. It does not change.
+type subscription struct {
+	protocol.SubscriptionData
+	codes []int32                   // sorted
+	match func(tagsCode int64) bool // whether a message with this tags code is wanted; nil: all are
+}
+
+// wants says whether a message with this tags code is wanted, as far as the code tells.
+func (s *subscription) wants(tagsCode int64) bool { return s.match == nil || s.match(tagsCode) }
+
+func newSubscription(data protocol.SubscriptionData) *subscription {
+	s := &subscription{SubscriptionData: data}
+	if !s.ClassFilterMode && s.IsTag() && s.SubString != protocol.SubscribeAll {
+		s.codes = slices.Sorted(slices.Values(data.CodeSet))
+		s.match = s.hasCode
+	}
+	return s
+}
+
+func (s *subscription) hasCode(tagsCode int64) bool {
+	_, ok := slices.BinarySearch(s.codes, int32(tagsCode))
+	return ok
+}
+
+// errNoTag says that an expression of tags has none.
+var errNoTag = errors.New("subString split error")
+
+// everything is the subscription of a pull that names no expression.
+var everything = newSubscription(protocol.SubscriptionData{SubString: protocol.SubscribeAll, ExpressionType: protocol.ExpressionTag})
+
+// parseSubscription reads the expression of a pull that brings its own. One that wants everything costs nothing, and carries no
+// topic.
+func (*clients) parseSubscription(topic, expression, expressionType []byte) (*subscription, error) {
+	data := protocol.SubscriptionData{ExpressionType: string(expressionType)}
+	if !data.IsTag() {
+		return nil, errors.New("this broker does not support consumers that filter messages by " + shown(string(expressionType)) + " yet")
+	}
+	if len(expression) == 0 || string(expression) == protocol.SubscribeAll {
+		return everything, nil
+	}
+	data.Topic, data.SubString, data.ExpressionType = string(topic), string(expression), protocol.ExpressionTag
+	for _, tag := range strings.Split(data.SubString, "||") {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			data.TagsSet = append(data.TagsSet, tag)
+			data.CodeSet = append(data.CodeSet, message.JavaHash(0, tag))
+		}
+	}
+	if len(data.TagsSet) == 0 {
+		return nil, errNoTag
+	}
+	return newSubscription(data), nil
+}
+
+// sameExpression says whether two subscriptions want the same messages, as far as their text tells.
+func sameExpression(a, b *protocol.SubscriptionData) bool {
+	if a.IsTag() != b.IsTag() {
+		return false
+	}
+	if a.SubString == b.SubString || !a.IsTag() {
+		return a.SubString == b.SubString
+	}
+	tags := func(s *protocol.SubscriptionData) []string {
+		return slices.Compact(slices.Sorted(slices.Values(s.TagsSet)))
+	}
+	return len(a.TagsSet) > 0 && slices.Equal(tags(a), tags(b))
+}

@@ -1,0 +1,158 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+)
+
+// UPDATE_AND_CREATE_TOPIC 17, UPDATE_AND_CREATE_TOPIC_LIST 18, GET_ALL_TOPIC_CONFIG 21, DELETE_TOPIC_IN_BROKER 215,
+// GET_TOPIC_CONFIG 351.
+//
+// Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes. Deleting one deletes its messages'
+// queues and the groups' offsets in it, and the pop retry topics that belong to it.
+// Differs from Apache: a list with a topic that is there already does not leave out the others; a number of queues
+// below 0 or above 65536 is refused.
+
+// checkTopic says why an admin must not make or change a topic so.
+func (b *Broker) checkTopic(c *protocol.TopicConfig) error {
+	if err := checkTopicName(c.TopicName); err != nil {
+		return err
+	}
+	if err := b.checkNoSystemTopic(c.TopicName); err != nil {
+		return err
+	}
+	for _, n := range []int32{c.ReadQueueNums, c.WriteQueueNums} {
+		if n < 0 || n > queuesMax {
+			return protocol.Errorf(protocol.CodeInvalidParameter, "The topic[%s] cannot have readQueueNums=%d writeQueueNums=%d, allowed are 0 to %d.",
+				c.TopicName, c.ReadQueueNums, c.WriteQueueNums, queuesMax)
+		}
+	}
+	if c.TopicFilterType != protocol.SingleTag && c.TopicFilterType != protocol.MultiTag {
+		return protocol.Errorf(protocol.CodeInvalidParameter, "The topic[%s] cannot have topicFilterType=%s, allowed are SINGLE_TAG and MULTI_TAG.",
+			c.TopicName, shown(c.TopicFilterType))
+	}
+	if c.Attributes["+"+attrMessageType] == "MIXED" {
+		return protocol.Errorf(protocol.CodeInvalidParameter, "MIXED message type is not supported.")
+	}
+	return nil
+}
+
+func (b *Broker) checkNoSystemTopic(name string) error {
+	if b.settings.Load().ValidateSystemTopic && b.topics.isSystem(name) {
+		return protocol.Errorf(protocol.CodeInvalidParameter, "The topic[%s] is conflict with system topic.", name)
+	}
+	return nil
+}
+
+// updateTopics makes or changes those of the topics that are not so already.
+func (b *Broker) updateTopics(r *remoting.Request, configs []*protocol.TopicConfig) (*remoting.Answer, error) {
+	var changes []protocol.TopicConfig
+	for _, c := range configs {
+		if c == nil {
+			continue
+		}
+		if err := b.checkTopic(c); err != nil {
+			return nil, err
+		}
+		if old := b.topics.find(c.TopicName); old == nil || !old.Equal(c) {
+			changes = append(changes, *c)
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	b.log.Info("request to create or change topics", "topics", len(changes), "first", changes[0].TopicName, "addr", r.Conn.RemoteAddr())
+	return nil, b.topics.update(changes...)
+}
+
+func (b *Broker) updateTopic(r *remoting.Request, h *protocol.CreateTopicHeader) (*remoting.Answer, error) {
+	attributes, err := parseAttributes(h.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	return b.updateTopics(r, []*protocol.TopicConfig{{TopicName: h.Topic, ReadQueueNums: h.ReadQueueNums, WriteQueueNums: h.WriteQueueNums,
+		Perm: h.Perm, TopicFilterType: h.TopicFilterType, TopicSysFlag: h.TopicSysFlag, Order: h.Order, Attributes: attributes}})
+}
+
+func (b *Broker) updateTopicList(r *remoting.Request) (*remoting.Answer, error) {
+	var body protocol.CreateTopicListBody
+	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
+		return nil, err
+	}
+	return b.updateTopics(r, body.TopicConfigList)
+}
+
+// pageMax is how many topics or groups one page has at most.
+const pageMax = 2000
+
+// pageOf says where a page begins and how many entries it has. It begins anew when the table has changed since the last one.
+func pageOf(first *int32, version *string, n *int32, now protocol.DataVersion) (from, count int) {
+	count = pageMax
+	if n != nil {
+		count = min(count, int(*n))
+	}
+	if first == nil || version == nil {
+		return 0, count
+	}
+	var asked protocol.DataVersion
+	if err := fastjson.Unmarshal([]byte(*version), &asked); err != nil || asked != now {
+		return 0, count
+	}
+	return int(*first), count
+}
+
+func (b *Broker) getAllTopicConfig(_ *remoting.Request, h *protocol.GetAllTopicConfigHeader) (*remoting.Answer, error) {
+	body := protocol.TopicConfigsAndMappings{MappingDataVersion: protocol.DataVersion{Timestamp: b.started.UnixMilli()},
+		TopicQueueMappingDetailMap: map[string]any{}, TopicQueueMappingInfoMap: map[string]any{}}
+	if h.TopicSeq == nil && h.DataVersion == nil && h.MaxTopicNum == nil {
+		body.TopicConfigTable, body.DataVersion = b.topics.all()
+	} else {
+		from, n := pageOf(h.TopicSeq, h.DataVersion, h.MaxTopicNum, b.topics.dataVersion())
+		body.TopicConfigTable, body.DataVersion = b.topics.page(from, n)
+	}
+	a, err := jsonAnswer(body)
+	if err != nil {
+		return nil, err
+	}
+	a.Header = protocol.GetAllTopicConfigResponseHeader{TotalTopicNum: int32(b.topics.count())}
+	return a, nil
+}
+
+func (b *Broker) getTopicConfig(_ *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {
+	t := b.topics.find(h.Topic)
+	if t == nil {
+		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "No topic in this broker. topic: %s", shown(h.Topic))
+	}
+	return jsonAnswer(&t.TopicConfig)
+}
+
+func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {
+	if h.Topic == "" {
+		return nil, protocol.Errorf(protocol.CodeInvalidParameter, "The specified topic is blank.")
+	}
+	if err := b.checkNoSystemTopic(h.Topic); err != nil {
+		return nil, err
+	}
+	b.log.Info("request to delete a topic", "topic", h.Topic, "addr", r.Conn.RemoteAddr())
+	names := []string{h.Topic}
+	for _, group := range b.offsets.groupsOf(h.Topic) {
+		for _, popRetry := range []string{retryPrefix + group + "+" + h.Topic, retryPrefix + group + "_" + h.Topic} {
+			if b.topics.find(popRetry) != nil {
+				names = append(names, popRetry)
+			}
+		}
+	}
+	for _, name := range names {
+		if _, err := b.topics.delete(name); err != nil {
+			return nil, err
+		}
+		b.offsets.removeTopic(name)
+		if err := b.store.DeleteTopic(name); err != nil {
+			return nil, fmt.Errorf("topic %s is deleted, but its messages are not: %w", name, err)
+		}
+	}
+	return nil, nil
+}
