@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/liftoffmq/liftoff/internal/broker"
+	"github.com/liftoffmq/liftoff/internal/config"
+)
+
+func (p *program) brokerCommand() *cobra.Command {
+	var f daemonFlags
+	var important, proxy bool
+	c := &cobra.Command{
+		Use:   "broker",
+		Short: "Run a broker",
+		Args:  noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := p.logger()
+			if err != nil {
+				return err
+			}
+			cfg, notes, err := config.LoadBroker(config.Sources{File: f.file, Flags: f.overrides(c)})
+			tell(c.Context(), log, notes)
+			if err != nil {
+				return err
+			}
+			switch {
+			case f.print:
+				_, err := fmt.Fprint(p.out, cfg.Text())
+				return err
+			case important:
+				_, err := fmt.Fprint(p.out, cfg.Important())
+				return err
+			}
+			if proxy {
+				log.Warn("--enable-proxy has no effect: there is no gRPC proxy yet, clients of the remoting protocol are served")
+			}
+			doubtAddress(log, cfg)
+			ctx, stop := p.untilSignal(c.Context())
+			defer stop()
+			b, err := broker.Open(ctx, cfg, log)
+			if err != nil {
+				return explainListen(err, "listenPort, or --port")
+			}
+			return runTogether(ctx, b, func(ctx context.Context) {
+				if cfg.NamesrvAddr == "" {
+					log.Warn("there is no NameServer, so that clients will not find this broker; set namesrvAddr, or -n, or NAMESRV_ADDR")
+				} else {
+					b.WaitRegistered(ctx)
+				}
+				p.brokerStarted(cfg, b.Addr())
+			})
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVarP(&important, "printImportantConfig", "m", false, "print the important settings and exit")
+	c.Flags().BoolVar(&proxy, "enable-proxy", false, "taken for the sake of scripts; there is no gRPC proxy yet")
+	return c
+}
+
+// brokerStarted prints the line that scripts wait for.
+func (p *program) brokerStarted(cfg config.Broker, addr *net.TCPAddr) {
+	namesrv := ""
+	if cfg.NamesrvAddr != "" {
+		namesrv = " and name server is " + cfg.NamesrvAddr
+	}
+	fmt.Fprintf(p.out, "The broker[%s, %s:%d] boot success. serializeType=JSON%s\n", cfg.Name, cfg.BrokerIP1, addr.Port, namesrv)
+}
+
+// doubtAddress warns when clients may not reach the broker under the address that they will be told.
+func doubtAddress(log *slog.Logger, cfg config.Broker) {
+	if ip := net.ParseIP(cfg.BindAddress); ip != nil && ip.IsLoopback() {
+		return // nobody else is meant to
+	}
+	if doubt := config.AddressDoubt(cfg.BrokerIP1); doubt != "" {
+		log.Warn(doubt)
+	}
+}
+
+// runTogether runs a daemon and, beside it, what is to be done once it runs. It returns when both have ended.
+func runTogether(ctx context.Context, d daemon, then func(context.Context)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		then(ctx)
+	}()
+	err := d.Run(ctx)
+	cancel()
+	<-done
+	return err
+}

@@ -1,0 +1,123 @@
+// Command liftoff is RocketMQ in one program: NameServer, broker, both together, and a small client.
+//
+// Called by the name of mqnamesrv or mqbroker, through a link, it takes the flags that RocketMQ's scripts of that name take.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+)
+
+func main() {
+	p := &program{name: os.Args[0], in: os.Stdin, out: os.Stdout, err: os.Stderr, exit: os.Exit}
+	os.Exit(p.run(context.Background(), os.Args[1:]))
+}
+
+// program is one run of liftoff, so that a test can run it without a process.
+type program struct {
+	name     string // as it was called
+	in       io.Reader
+	out, err io.Writer
+	exit     func(code int) // at once, without tidying up
+
+	logLevel string
+}
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitMisused = 2 // the command line or a configuration file is wrong
+)
+
+// misuse is an error of whoever typed the command.
+type misuse struct{ error }
+
+func (m misuse) Unwrap() error { return m.error }
+
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.command()
+	root.SetArgs(args)
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(p.err, "liftoff: "+strings.ReplaceAll(err.Error(), "\n", "\nliftoff: "))
+	var m misuse
+	var wrong config.WrongValues
+	if errors.As(err, &m) || errors.As(err, &wrong) {
+		return exitMisused
+	}
+	return exitFailed
+}
+
+// command is the tree of commands, or one of them when the program bears the name of a script of RocketMQ.
+func (p *program) command() *cobra.Command {
+	var root *cobra.Command
+	switch strings.TrimSuffix(filepath.Base(p.name), ".exe") {
+	case "mqnamesrv":
+		root = p.namesrvCommand()
+		root.Use = "mqnamesrv"
+	case "mqbroker":
+		root = p.brokerCommand()
+		root.Use = "mqbroker"
+	default:
+		root = &cobra.Command{
+			Use:   "liftoff",
+			Short: "RocketMQ in one program",
+			Long:  "Liftoff is RocketMQ in one program: NameServer, broker, both together, and a small client.",
+			Args:  noCommand,
+			RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+			// Completion scripts are not what a newcomer should see first.
+			CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+			SuggestionsMinimumDistance: 3,
+		}
+		root.AddCommand(p.serverCommand(), p.namesrvCommand(), p.brokerCommand(), p.sendCommand(), p.consumeCommand(), p.versionCommand())
+	}
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "info", "debug, info, warn or error")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return misuse{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	return root
+}
+
+// noCommand refuses arguments of a command that has none; the most likely cause is a command's misspelt name.
+func noCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; did you mean " + near[0] + "?"
+	}
+	return misuse{fmt.Errorf("cannot make sense of %q%s; see %s --help", args[0], hint, c.CommandPath())}
+}
+
+func (p *program) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(p.logLevel)); err != nil {
+		return nil, misuse{fmt.Errorf("--log-level=%s is wrong: it must be debug, info, warn or error", p.logLevel)}
+	}
+	return slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: level})), nil
+}
+
+// tell logs what loading a configuration has to say.
+func tell(ctx context.Context, log *slog.Logger, notes []config.Note) {
+	for _, n := range notes {
+		log.Log(ctx, n.Level, n.String())
+	}
+}

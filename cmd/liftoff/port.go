@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// explainListen adds to an error of listening what can be done about it.
+func explainListen(err error, setting string) error {
+	var op *net.OpError
+	switch {
+	case err == nil || !errors.As(err, &op):
+		return err
+	case errors.Is(err, syscall.EADDRINUSE):
+		who := "some other program, perhaps a RocketMQ that is still running,"
+		if addr, ok := op.Addr.(*net.TCPAddr); ok {
+			if name := portHolder("/proc", addr.Port); name != "" {
+				who = name
+			}
+		}
+		return fmt.Errorf("%w: %s has that port; end it, or choose another port with %s", err, who, setting)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: it is not an address of this host; choose another with bindAddress, or --bind", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: this user may not listen on that port; choose another with %s", err, setting)
+	}
+	return err
+}
+
+// portHolder names the process that listens on a port, where /proc tells and the process is one of this user; else nothing.
+func portHolder(proc string, port int) string {
+	inodes := make(map[string]bool)
+	for _, table := range []string{"net/tcp", "net/tcp6"} {
+		data, err := os.ReadFile(filepath.Join(proc, table))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+			f := strings.Fields(line)
+			if len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+				inodes["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	if len(inodes) == 0 {
+		return ""
+	}
+	links, _ := filepath.Glob(filepath.Join(proc, "[0-9]*/fd/*"))
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil || !inodes[target] {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(link))
+		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil {
+			return fmt.Sprintf("%s (process %d)", commandName(process), pid)
+		}
+	}
+	return ""
+}
+
+// commandName is what a process was started as; of Java, the class.
+func commandName(process string) string {
+	line, err := os.ReadFile(filepath.Join(process, "cmdline"))
+	args := strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
+	if err != nil || args[0] == "" {
+		return "a program"
+	}
+	name := filepath.Base(args[0])
+	for _, arg := range args[1:] {
+		if name == "java" && strings.HasPrefix(arg, "org.apache.rocketmq.") {
+			return "java " + arg[strings.LastIndexByte(arg, '.')+1:]
+		}
+	}
+	return name
+}
