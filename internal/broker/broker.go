@@ -43,6 +43,7 @@ type Broker struct {
 	clients  *clients
 	locks    *queueLocks
 	holds    holds
+	watches  watches
 	uniqKeys *message.UniqKeys
 	counters counters
 	rates    rates
@@ -51,6 +52,9 @@ type Broker struct {
 
 	slow   chan struct{} // one for each slow request being served
 	beside sync.WaitGroup
+
+	following     sync.WaitGroup
+	stopFollowers func() // ends the followers and waits for them; nil before they were started
 
 	main, fast *remoting.Server
 	registrar  *registrar
@@ -95,7 +99,10 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	b.holds.open()
 
 	b.store, err = store.Open(ctx, storeConfig(cfg, host, b.log), store.Hooks{
-		Arrived: func(q *store.Queue, nextOffset, tagsCode, _ int64) { b.holds.arrived(q, nextOffset, tagsCode) },
+		Arrived: func(q *store.Queue, nextOffset, tagsCode, _ int64) {
+			b.holds.arrived(q, nextOffset, tagsCode)
+			b.watches.arrived(q)
+		},
 	})
 	if err != nil {
 		return err
@@ -108,9 +115,12 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 		return err
 	}
 	if cfg.ListenPort > fastPortBelow {
-		b.fast, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort-fastPortBelow), port{b, true}, opt)
+		if b.fast, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort-fastPortBelow), port{b, true}, opt); err != nil {
+			return err
+		}
 	}
-	return err
+	b.startFollowers()
+	return nil
 }
 
 // fastPortBelow is how far the second port, which old clients send to and slaves read from, lies below the first.
@@ -236,6 +246,9 @@ func (b *Broker) Close() error {
 		}
 	}
 	b.beside.Wait()
+	if b.stopFollowers != nil {
+		b.stopFollowers()
+	}
 	if b.registrar != nil {
 		_ = b.registrar.pool.Close()
 	}

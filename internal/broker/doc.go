@@ -3,6 +3,7 @@
 // broker.go is its life, handlers.go the table of what it answers. A file a family of codes: send.go, pull.go, offset.go,
 // client.go, topic.go, group.go, query.go, lock.go, assign.go, stats.go, brokerconfig.go. State lies in parts that each
 // have their own lock and file: topics.go, groups.go, offsets.go, clients.go; hold.go keeps pulls that wait for a message.
+// divert.go parks messages in queues of the system, and followers (follow.go) bring them back.
 //
 // # Goroutines
 //
@@ -13,6 +14,7 @@
 //	saved's timer            owner topics, groups  writes the whole file a while after a change
 //	offsets' timer           owner offsets     writes consumerOffset.json a while after a commit
 //	clients' timer           owner clients     looks for clients that have stopped to send heartbeats
+//	followers                owner Broker      woken by messages in the queue that each follows, or by time; end at Close
 //
 // A timer fires only while there is something for it to do.
 package broker

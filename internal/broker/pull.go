@@ -214,7 +214,7 @@ func (p *pull) serve(mayHold bool) {
 	if reset && cfg.ServerSideResetOffset {
 		res = store.GetResult{Status: store.OffsetReset, NextOffset: to, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}
 	} else {
-		body, res = b.store.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, sub.match, (*buf)[:0])
+		body, res = b.store.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, &sub.filter, (*buf)[:0])
 	}
 	code := pullCode(res.Status, p.offset)
 	b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)

@@ -215,7 +215,11 @@ type propertyFacts struct {
 	uniqKey []byte
 	noWait  bool
 	rewrite bool // has properties that the broker sets or removes itself
-	err     error
+
+	// The message is diverted (divert.go).
+	half  bool
+	timer bool   // has a time at which it is due
+	delay []byte // its delay level; nil when there is none
 }
 
 func inspect(props []byte) (f propertyFacts) {
@@ -225,7 +229,7 @@ func inspect(props []byte) (f propertyFacts) {
 			f.noWait = f.noWait || string(name) == message.PropWait && string(value) == "false"
 		case 5:
 			if string(name) == message.PropDelay && string(value) != "0" {
-				f.err = notYet("delayed messages (DELAY=%s)", value)
+				f.delay = value
 			}
 		case 6:
 			f.rewrite = f.rewrite || string(name) == message.PropPopCK
@@ -239,30 +243,22 @@ func inspect(props []byte) (f propertyFacts) {
 				f.rewrite = true
 			case message.PropTransactionPrepared:
 				if string(value) == "true" {
-					f.err = notYet("transactional messages")
+					f.half = true
 				}
 			}
 		case 14, 15, 16:
 			switch string(name) {
 			case message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS:
-				f.err = notYet("timer messages (%s=%s)", name, value)
+				f.timer = true
 			}
 		}
 	}
 	return f
 }
 
-// notYet refuses what would otherwise be delivered at the wrong time.
-func notYet(format string, args ...any) error {
-	return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: this broker does not deliver "+format+" yet, and does not store what it would deliver too early", args...)
-}
-
 // addSingle adds one message to the connection's batch.
 func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic) error {
 	facts := inspect(h.properties)
-	if facts.err != nil {
-		return facts.err
-	}
 	sb := ss.batch(b, r.Conn, cfg.wait(facts))
 	start := len(sb.arena)
 	if facts.rewrite {
@@ -277,6 +273,12 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	uniqKey, _ := message.Property(props, message.PropUniqKey)
 	p := sb.add(t, h, ss)
 	p.Body, p.Properties = r.Body, props
+	if facts.isDiverted() {
+		if err := b.divert(cfg, &facts, p); err != nil {
+			sb.Puts = sb.Puts[:len(sb.Puts)-1]
+			return err
+		}
+	}
 	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
 		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey})
 	return nil
@@ -346,9 +348,6 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: topic[%s] has queue.type=BatchCQ, which this broker does not write yet", h.topic)
 	}
 	facts := inspect(h.properties)
-	if facts.err != nil {
-		return facts.err
-	}
 	n := 0
 	for rest := r.Body; len(rest) > 0; {
 		var m message.BatchEntry
@@ -359,8 +358,8 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		if len(m.Body) > cfg.MaxMessageSize || len(m.Properties) > message.MaxProperties {
 			return illegal(cfg, fmt.Errorf("message %d of the batch has a body of %d bytes and properties of %d", n, len(m.Body), len(m.Properties)))
 		}
-		if f := inspect(m.Properties); f.err != nil {
-			return f.err
+		if f := inspect(m.Properties); f.isDiverted() {
+			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: message %d of the batch is delayed, timed or transactional, which a batch cannot be", n)
 		}
 		n++
 	}

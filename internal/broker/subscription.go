@@ -7,23 +7,26 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // A subscription is what a group wants of one topic. It does not change.
 type subscription struct {
 	protocol.SubscriptionData
-	codes []int32                   // sorted
-	match func(tagsCode int64) bool // whether a message with this tags code is wanted; nil: all are
+	codes  []int32      // sorted
+	filter store.Filter // which messages are wanted
 }
 
 // wants says whether a message with this tags code is wanted, as far as the code tells.
-func (s *subscription) wants(tagsCode int64) bool { return s.match == nil || s.match(tagsCode) }
+func (s *subscription) wants(tagsCode int64) bool {
+	return s.filter.Tags == nil || s.filter.Tags(tagsCode)
+}
 
 func newSubscription(data protocol.SubscriptionData) *subscription {
 	s := &subscription{SubscriptionData: data}
 	if !s.ClassFilterMode && s.IsTag() && s.SubString != protocol.SubscribeAll {
 		s.codes = slices.Sorted(slices.Values(data.CodeSet))
-		s.match = s.hasCode
+		s.filter.Tags = s.hasCode
 	}
 	return s
 }

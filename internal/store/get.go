@@ -44,6 +44,8 @@ type GetResult struct {
 	SuggestSlave bool
 }
 
+var noFilter Filter
+
 const (
 	maxPullSize     = 128 << 20
 	recordLogOffset = 28 // where a record has its own log offset
@@ -51,10 +53,16 @@ const (
 
 func logOffsetOf(rec []byte) int64 { return int64(binary.BigEndian.Uint64(rec[recordLogOffset:])) }
 
+// Filter says which messages a Get is for. A nil function wants all.
+type Filter struct {
+	Tags   func(tagsCode int64) bool // by the tags code in the queue's unit
+	Record func(record []byte) bool  // by the record itself, which is only read when Tags wants it
+}
+
 // Get appends to dst the records of a queue from an offset on, at most maxMsgs and about maxBytes, but always one if there
-// is one. match says by its tags code whether the caller wants a message; nil takes all. The limits of messages in memory
+// is one. A nil filter takes all. The limits of messages in memory
 // and on disk apply as in Apache: how far a message lies behind the log's end counts as where it is.
-func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, match func(tagsCode int64) bool, dst []byte) ([]byte, GetResult) {
+func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filter, dst []byte) ([]byte, GetResult) {
 	if q == nil {
 		return dst, GetResult{Status: NoMatchedLogicQueue}
 	}
@@ -69,15 +77,18 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, match func(ta
 	case offset > r.MaxOffset:
 		r.Status, r.NextOffset = OffsetOverflowBadly, r.MaxOffset
 	default:
+		if filter == nil {
+			filter = &noFilter
+		}
 		g := s.getters.Get().(*getter)
-		*g = getter{s: s, q: q, r: r, offset: offset, match: match, dst: dst, begin: len(dst)}
+		*g = getter{s: s, q: q, r: r, offset: offset, filter: filter, dst: dst, begin: len(dst)}
 		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
 		g.maxScan = max(int64(s.cfg.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
 		g.logEnd = s.log.written.Load()
 		g.tailFrom = s.log.tail.start(g.logEnd)
 		g.run()
 		dst, r = g.dst, g.r
-		g.q, g.match, g.dst = nil, nil, nil
+		g.q, g.filter, g.dst = nil, nil, nil
 		s.getters.Put(g)
 	}
 	s.counters.got(&r)
@@ -86,14 +97,12 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, match func(ta
 
 // getter is one Get that has something to read. It takes units of the queue that are wanted by their tags code, reads
 // the records of some of them together, and goes on until a limit is met.
-//
-// A filter that looks at the record itself belongs into take, before the record is counted.
 type getter struct {
 	s        *Store
 	q        *Queue
 	r        GetResult
 	offset   int64
-	match    func(tagsCode int64) bool
+	filter   *Filter
 	dst      []byte
 	begin    int // of what was appended to dst
 	maxMsgs  int
@@ -157,7 +166,7 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 	}
 	g.pulled = u.logOffset
 	g.r.NextOffset = at + 1
-	if u.logOffset < g.skipTo || g.match != nil && !g.match(u.tagsCode) {
+	if u.logOffset < g.skipTo || g.filter.Tags != nil && !g.filter.Tags(u.tagsCode) {
 		return true
 	}
 	g.wanted[g.wantedN] = u
@@ -208,6 +217,10 @@ func (g *getter) take() {
 			g.dst = g.dst[:at]
 			g.unreadable(u.logOffset, message.ErrDamaged)
 			g.missing(u)
+		case g.filter.Record != nil && !g.filter.Record(g.dst[at:]):
+			g.dst = g.dst[:at]
+			g.bytes -= int(u.size)
+			g.messages--
 		default:
 			g.found()
 		}

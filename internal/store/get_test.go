@@ -88,7 +88,7 @@ func TestGet_PassesOverWhatIsNotWanted(t *testing.T) {
 	var seen []GetStatus
 	from := int64(0)
 	for {
-		data, r := s.Get(q, from, 3, 1<<20, match, nil)
+		data, r := s.Get(q, from, 3, 1<<20, &Filter{Tags: match}, nil)
 		if r.Status != Found && r.Status != NoMatchedMessage {
 			break
 		}
@@ -110,7 +110,7 @@ func TestGet_PassesOverWhatIsNotWanted(t *testing.T) {
 	}
 	wantBodies(t, got, want)
 	// Nothing wanted in a whole file of the queue.
-	_, r := s.Get(q, 0, 3, 1<<20, func(int64) bool { return false }, nil)
+	_, r := s.Get(q, 0, 3, 1<<20, &Filter{Tags: func(int64) bool { return false }}, nil)
 	if r.Status != NoMatchedMessage || r.NextOffset != 100 {
 		t.Errorf("nothing wanted: %v, next %d", r.Status, r.NextOffset)
 	}

@@ -1,0 +1,47 @@
+package broker
+
+import (
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// Messages that are not for their own topic yet.
+//
+// A half message, one that is due at a time and one that is delayed by a level are stored in a queue of the system, with their own
+// topic and queue in two properties (REAL_TOPIC, REAL_QID). A follower (follow.go) reads that queue and puts each message into its
+// own topic when it is time. So each is on the one road of a message twice, and whatever ends in Store.Put may be diverted:
+// what clients send (addSingle) and what the broker puts itself (putNow).
+
+// isDiverted says whether divert has something to do.
+func (f *propertyFacts) isDiverted() bool { return f.half || f.timer || f.delay != nil }
+
+// divert changes where a message is stored if it is not for its own topic yet. It may give p another queue, other properties and flags;
+// p.Queue is the message's own so far. An error refuses the message.
+func (b *Broker) divert(cfg *settings, f *propertyFacts, p *store.Put) error {
+	switch {
+	case f.half:
+		return b.divertHalf(cfg, f, p)
+	case f.timer:
+		return b.divertTimer(cfg, f, p)
+	case f.delay != nil:
+		return b.divertDelayed(cfg, f, p)
+	}
+	return nil
+}
+
+func (b *Broker) divertHalf(_ *settings, _ *propertyFacts, _ *store.Put) error {
+	return notYet("transactional messages")
+}
+
+func (b *Broker) divertTimer(_ *settings, _ *propertyFacts, _ *store.Put) error {
+	return notYet("timer messages")
+}
+
+func (b *Broker) divertDelayed(_ *settings, f *propertyFacts, _ *store.Put) error {
+	return notYet("delayed messages (DELAY=%s)", f.delay)
+}
+
+// notYet refuses what would otherwise be delivered at the wrong time.
+func notYet(format string, args ...any) error {
+	return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: this broker does not deliver "+format+" yet, and does not store what it would deliver too early", args...)
+}

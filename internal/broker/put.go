@@ -1,0 +1,36 @@
+package broker
+
+import "github.com/liftoffmq/liftoff/internal/store"
+
+// putNow stores messages that the broker makes or moves itself, next to each other, and waits until they are as safe as
+// flushDiskType asks. Their properties decide as those of a sent message do whether they are diverted. Each Put has what came of
+// it; the error is the first of them. It blocks for the disk, so it is for followers and slow handlers only.
+func (b *Broker) putNow(puts ...store.Put) error {
+	done := make(chan error, 1)
+	b.putThen(puts, func(err error) { done <- err })
+	return <-done
+}
+
+// putThen is putNow without waiting: then is called once, on any goroutine and perhaps before putThen returns, and must not block.
+// The puts, their bodies and their properties must stay as they are until then.
+func (b *Broker) putThen(puts []store.Put, then func(error)) {
+	cfg := b.settings.Load()
+	level := cfg.wait(propertyFacts{})
+	for i := range puts {
+		f := inspect(puts[i].Properties)
+		if f.isDiverted() {
+			if err := b.divert(cfg, &f, &puts[i]); err != nil {
+				then(err)
+				return
+			}
+		}
+	}
+	b.store.Put(&store.Batch{Puts: puts, Wait: level, Done: func(batch *store.Batch, err error) {
+		for i := range batch.Puts {
+			if err == nil {
+				err = batch.Puts[i].Err
+			}
+		}
+		then(err)
+	}})
+}
