@@ -158,11 +158,7 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 func (p *pull) subscription(g *group) (*subscription, error) {
 	b := p.b
 	if p.sysFlag&pullSubscription != 0 {
-		sub, err := b.clients.parseSubscription(p.topic, p.expression, p.expressionType)
-		if err != nil {
-			return nil, protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
-		}
-		return sub, onlyTags(sub)
+		return b.subscriptionOf(p.topic, p.expression, p.expressionType)
 	}
 	cg := b.clients.consumerGroup(p.group)
 	if cg == nil {
@@ -182,14 +178,6 @@ func (p *pull) subscription(g *group) (*subscription, error) {
 		return nil, protocol.Errorf(protocol.CodeSubscriptionNotLatest, "the consumer's subscription not latest")
 	}
 	return sub, onlyTags(sub)
-}
-
-// onlyTags refuses what this broker cannot filter by; such a consumer would get messages that it does not want.
-func onlyTags(sub *subscription) error {
-	if sub.IsTag() {
-		return nil
-	}
-	return protocol.Errorf(protocol.CodeSystemError, "The broker does not support consumer to filter message by %s", sub.ExpressionType)
 }
 
 // scratch holds records between the store and the connection, so that no lock of a connection waits for a disk.

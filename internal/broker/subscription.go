@@ -42,12 +42,29 @@ var errNoTag = errors.New("subString split error")
 // everything is the subscription of a pull that names no expression.
 var everything = newSubscription(protocol.SubscriptionData{SubString: protocol.SubscribeAll, ExpressionType: protocol.ExpressionTag})
 
-// parseSubscription reads the expression of a pull that brings its own. One that wants everything costs nothing, and carries no
-// topic.
-func (*clients) parseSubscription(topic, expression, expressionType []byte) (*subscription, error) {
+// subscriptionOf is what a request wants that brings its own expression, as a pull or a POP may; the subscription's filter is what
+// Store.Get takes. One that wants everything costs nothing, and carries no topic.
+func (b *Broker) subscriptionOf(topic, expression, expressionType []byte) (*subscription, error) {
+	sub, err := parseSubscription(topic, expression, expressionType)
+	if err != nil {
+		return nil, protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
+	}
+	return sub, onlyTags(sub)
+}
+
+// onlyTags refuses what this broker cannot filter by; such a consumer would get messages that it does not want.
+func onlyTags(sub *subscription) error {
+	if sub.IsTag() {
+		return nil
+	}
+	return protocol.Errorf(protocol.CodeSystemError, "The broker does not support consumer to filter message by %s", sub.ExpressionType)
+}
+
+func parseSubscription(topic, expression, expressionType []byte) (*subscription, error) {
 	data := protocol.SubscriptionData{ExpressionType: string(expressionType)}
 	if !data.IsTag() {
-		return nil, errors.New("this broker does not support consumers that filter messages by " + shown(string(expressionType)) + " yet")
+		data.Topic, data.SubString = string(topic), string(expression)
+		return newSubscription(data), nil
 	}
 	if len(expression) == 0 || string(expression) == protocol.SubscribeAll {
 		return everything, nil

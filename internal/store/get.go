@@ -161,7 +161,8 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 		g.r.NextOffset = at + 1
 		return (at-g.offset)*unitSize < g.maxScan
 	}
-	if (at-g.offset)*unitSize >= g.maxScan || g.isFull(int(u.size), g.logEnd-u.logOffset <= g.s.memory) {
+	inMemory := g.logEnd-u.logOffset <= g.s.memory
+	if (at-g.offset)*unitSize >= g.maxScan || g.isFull(int(u.size), inMemory) && (!g.sift() || g.isFull(int(u.size), inMemory)) {
 		return false
 	}
 	g.pulled = u.logOffset
@@ -183,7 +184,16 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 func (g *getter) hasEnough() bool {
 	c := &g.s.cfg
 	most := min(g.maxMsgs, max(c.MaxTransferCountOnMessageInMemory, c.MaxTransferCountOnMessageInDisk))
-	return g.messages > 0 && g.messages >= most
+	return g.messages > 0 && g.messages >= most && (!g.sift() || g.messages > 0 && g.messages >= most)
+}
+
+// sift looks at the records wanted so far, if that may make room for others: when some may prove not to be wanted.
+func (g *getter) sift() bool {
+	if g.filter.Record == nil || g.wantedN == 0 {
+		return false
+	}
+	g.take()
+	return true
 }
 
 // isFull says whether one more record would be too much.

@@ -119,6 +119,46 @@ func TestGet_PassesOverWhatIsNotWanted(t *testing.T) {
 	}
 }
 
+func TestGet_AsksAFilterThatLooksAtTheRecord(t *testing.T) {
+	t.Parallel()
+	s, _ := faultyStore(t, nil)
+	defer s.Close()
+	q := s.Queue("TopicA", 0)
+	for i := range 250 {
+		p := testPut(q, fmt.Sprint(i))
+		p.Properties = message.AppendProperty(nil, "n", fmt.Sprint(i%100))
+		p.Properties = message.AppendProperty(p.Properties, message.PropTags, fmt.Sprint(i%2))
+		putWait(t, s, Written, p)
+	}
+	even, asked := message.TagsCode([]byte("0")), 0
+	property := func(want string) *Filter {
+		asked = 0
+		return &Filter{Tags: func(code int64) bool { return code == even }, Record: func(record []byte) bool {
+			asked++
+			var m message.Dispatch
+			check(t, message.ReadDispatch(record, &m))
+			n, _ := message.Property(m.Properties, "n")
+			return int(m.Size) == len(record) && string(n) == want
+		}}
+	}
+	want := func(from int64, maxMsgs int, n string, status GetStatus, next int64, count, looked int) {
+		t.Helper()
+		data, r := s.Get(q, from, maxMsgs, 1<<20, property(n), nil)
+		if r.Status != status || r.NextOffset != next || r.Count != count || r.Bytes != len(data) || asked != looked {
+			t.Errorf("n=%s from %d: %v, next %d, %d messages of %d bytes, asked of %d", n, from, r.Status, r.NextOffset, r.Count, r.Bytes, asked)
+		}
+	}
+	want(0, 32, "40", Found, 100, 1, 50)            // to the end of the queue's file, which holds a hundred
+	want(0, 32, "41", NoMatchedMessage, 100, 0, 50) // not wanted by its tag, so never looked at
+	want(0, 32, "-1", NoMatchedMessage, 100, 0, 50) // none
+	want(200, 32, "48", Found, 250, 1, 25)          // at the end
+	want(200, 32, "98", NoMatchedMessage, 250, 0, 25)
+	want(250, 32, "98", OffsetOverflowOne, 250, 0, 0)
+	want(0, 1, "0", Found, 1, 1, 1)
+	want(0, 1, "40", Found, 41, 1, 21) // few messages asked for are no reason to look at few
+	want(100, 5, "-1", NoMatchedMessage, 200, 0, 50)
+}
+
 func TestGet_PassesOverFillers(t *testing.T) {
 	t.Parallel()
 	s, _ := faultyStore(t, nil)
