@@ -51,6 +51,7 @@ type Broker struct {
 	live     liveConfig
 
 	slow   chan struct{} // one for each slow request being served
+	asking chan struct{} // one for each request that waits for another client
 	beside sync.WaitGroup
 
 	following     sync.WaitGroup
@@ -69,7 +70,7 @@ type counters struct {
 // Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
 // Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
 func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
-	b := &Broker{log: log, started: time.Now(), slow: make(chan struct{}, slowMax)}
+	b := &Broker{log: log, started: time.Now(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
 		b.table[int32(handlers[i].code)] = &handlers[i]

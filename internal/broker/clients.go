@@ -21,13 +21,14 @@ type clients struct {
 	log      *slog.Logger
 	scanned  func() // called at each look for silent clients, with no lock held; for what else should run while there are clients
 
-	mu        sync.RWMutex // protects the fields below and what is in them
-	producers map[string]map[*remoting.Conn]*client
-	consumers map[string]*consumerGroup
-	conns     map[*remoting.Conn]*memberships
-	timer     *time.Timer // set while there are clients
-	ended     bool
-	expiries  sync.WaitGroup
+	mu          sync.RWMutex // protects the fields below and what is in them
+	producers   map[string]map[*remoting.Conn]*client
+	producerIDs map[string]*remoting.Conn // by client id, the connection that came first
+	consumers   map[string]*consumerGroup
+	conns       map[*remoting.Conn]*memberships
+	timer       *time.Timer // set while there are clients
+	ended       bool
+	expiries    sync.WaitGroup
 }
 
 // A client is one producer or consumer of a group.
@@ -62,7 +63,7 @@ type consumerGroup struct {
 const expiryScan = 10 * time.Second
 
 func newClients(b *Broker) *clients {
-	return &clients{settings: &b.settings, log: b.log, scanned: func() { b.rates.sample(time.Now(), b.store.Stats()) }, producers: map[string]map[*remoting.Conn]*client{},
+	return &clients{settings: &b.settings, log: b.log, scanned: func() { b.rates.sample(time.Now(), b.store.Stats()) }, producers: map[string]map[*remoting.Conn]*client{}, producerIDs: map[string]*remoting.Conn{},
 		consumers: map[string]*consumerGroup{}, conns: map[*remoting.Conn]*memberships{}}
 }
 
@@ -298,6 +299,9 @@ func (c *clients) registerProducer(group string, who client) {
 		return
 	}
 	who.seen = time.Now()
+	if c.producerIDs[who.id] == nil {
+		c.producerIDs[who.id] = who.conn
+	}
 	members := c.producers[group]
 	if members == nil {
 		members = map[*remoting.Conn]*client{}
@@ -344,6 +348,9 @@ func (c *clients) removeProducer(group string, conn *remoting.Conn, why string) 
 	}
 	if m := c.conns[conn]; m != nil {
 		m.producers = without(m.producers, group)
+		if len(m.producers) == 0 && c.producerIDs[who.id] == conn {
+			delete(c.producerIDs, who.id)
+		}
 		c.dropEmpty(conn, m)
 	}
 	c.log.Info("producer disconnected", "group", group, "client", who.id, "addr", conn.RemoteAddr(), "because", why)
@@ -476,6 +483,42 @@ func (c *clients) consumerIDs(group string) []string {
 		ids = append(ids, m.id)
 	}
 	return ids
+}
+
+// consumersOf returns a group's consumers, sorted by client id.
+func (c *clients) consumersOf(group string) []client {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	g := c.consumers[group]
+	if g == nil {
+		return nil
+	}
+	list := make([]client, 0, len(g.members))
+	for _, m := range g.sortedMembers() {
+		list = append(list, *m)
+	}
+	return list
+}
+
+// consumer finds a group's consumer by its client id.
+func (c *clients) consumer(group, id string) (client, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if g := c.consumers[group]; g != nil {
+		for _, m := range g.members {
+			if m.id == id {
+				return *m, true
+			}
+		}
+	}
+	return client{}, false
+}
+
+// producer finds the connection of the producers with a client id, nil when there is none.
+func (c *clients) producer(id []byte) *remoting.Conn {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.producerIDs[string(id)]
 }
 
 // find finds a group that has consumers now, nil when it has none.

@@ -15,8 +15,8 @@ type handler struct {
 	// hot handlers read the header in place and answer themselves. The others get a decoded header.
 	hot func(*Broker, *session, *remoting.Request)
 	do  func(*Broker, *remoting.Request) (*remoting.Answer, error)
-	// slow handlers may wait for a disk or another client, and so run beside their connection.
-	slow bool
+	// slow handlers may wait for a disk, and so run beside their connection; asking ones wait for another client.
+	slow, asks bool
 	// notFast codes are not served on the second port (listenPort - 2), as in Apache.
 	notFast bool
 }
@@ -67,12 +67,19 @@ var handlers = []handler{
 	{code: protocol.ReqGetConsumeStats, do: typed((*Broker).getConsumeStats), slow: true},
 	{code: protocol.ReqDeleteTopicInBroker, do: typed((*Broker).deleteTopic), slow: true},
 	{code: protocol.ReqInvokeBrokerToResetOffset, do: typed((*Broker).resetOffset), slow: true},
+	{code: protocol.ReqInvokeBrokerToGetConsumerStatus, do: typed((*Broker).getConsumerStatus), asks: true},
 	{code: protocol.ReqUpdateAndCreateSubscriptionGroupList, do: (*Broker).updateGroupList, slow: true},
 	{code: protocol.ReqQueryTopicConsumeByWho, do: typed((*Broker).queryTopicConsumeByWho), slow: true},
 	{code: protocol.ReqGetSystemTopicListFromBroker, do: (*Broker).getSystemTopics},
+	{code: protocol.ReqGetConsumerRunningInfo, do: typed((*Broker).getConsumerRunningInfo), asks: true},
+	{code: protocol.ReqQueryCorrectionOffset, do: typed((*Broker).queryCorrectionOffset), slow: true},
+	{code: protocol.ReqConsumeMessageDirectly, do: typed((*Broker).consumeMessageDirectly), asks: true},
 	{code: protocol.ReqSendMessageV2, hot: (*Broker).sendMessage},
+	{code: protocol.ReqCloneGroupOffset, do: typed((*Broker).cloneGroupOffset), slow: true},
 	{code: protocol.ReqSendBatchMessage, hot: (*Broker).sendMessage},
 	{code: protocol.ReqQueryConsumeQueue, do: typed((*Broker).queryConsumeQueue), slow: true},
+	{code: protocol.ReqSendReplyMessage, do: (*Broker).sendReply, asks: true},
+	{code: protocol.ReqSendReplyMessageV2, do: (*Broker).sendReply, asks: true},
 	{code: protocol.ReqGetAllProducerInfo, do: (*Broker).getAllProducers},
 	{code: protocol.ReqQueryTopicsByConsumer, do: typed((*Broker).queryTopicsByConsumer)},
 	{code: protocol.ReqQuerySubscriptionByConsumer, do: typed((*Broker).querySubscription)},
@@ -93,13 +100,19 @@ func sessionOf(c *remoting.Conn) *session {
 	if ss, ok := c.State.(*session); ok {
 		return ss
 	}
-	ss := &session{}
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		ap := a.AddrPort()
-		ss.peer = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-	}
+	ss := &session{peer: sessionPeer(c)}
 	c.State = ss
 	return ss
+}
+
+// sessionPeer is the address of a connection's other end as records have it.
+func sessionPeer(c *remoting.Conn) netip.AddrPort {
+	a, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := a.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
 
 // port is one of the two ports of a broker.
@@ -118,24 +131,30 @@ func (p port) Serve(r *remoting.Request) {
 	case h.hot != nil:
 		h.hot(b, sessionOf(r.Conn), r)
 	case h.slow:
-		b.serveBeside(h, r.Detach())
+		b.serveBeside(h, b.slow, r.Detach())
+	case h.asks:
+		b.serveBeside(h, b.asking, r.Detach())
 	default:
 		remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })
 	}
 }
 
-// slowMax is how many slow requests are served at once; more are refused as busy.
-const slowMax = 64
+// slowMax is how many slow requests are served at once, askMax how many that wait for another client; more are refused as busy.
+const (
+	slowMax = 64
+	askMax  = 1024
+)
 
-func (b *Broker) serveBeside(h *handler, r *remoting.Request) {
+// serveBeside serves a request beside its connection; room holds one of what each of its kind takes.
+func (b *Broker) serveBeside(h *handler, room chan struct{}, r *remoting.Request) {
 	select {
-	case b.slow <- struct{}{}:
+	case room <- struct{}{}:
 	default:
-		r.Conn.Reply(r, &remoting.Answer{Code: protocol.CodeSystemBusy, Remark: fmt.Sprintf("[OVERLOAD]system busy, start flow control for a while: %d long requests are being served already", slowMax)})
+		r.Conn.Reply(r, &remoting.Answer{Code: protocol.CodeSystemBusy, Remark: fmt.Sprintf("[OVERLOAD]system busy, start flow control for a while: %d long requests are being served already", cap(room))})
 		return
 	}
 	b.beside.Go(func() {
-		defer func() { <-b.slow }()
+		defer func() { <-room }()
 		remoting.Guard(r, func() {
 			remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })
 		})

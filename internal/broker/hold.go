@@ -107,6 +107,24 @@ func (h *holds) arrived(q *store.Queue, nextOffset, tagsCode int64) {
 	}
 }
 
+// release serves a group's pulls that wait for a queue, whose offset was reset.
+func (h *holds) release(q *store.Queue, group string) {
+	var ready []*pull
+	h.mu.Lock()
+	for _, p := range h.byQueue[q] {
+		if string(p.group) == group {
+			ready = append(ready, p)
+		}
+	}
+	for _, p := range ready {
+		h.removeLocked(p)
+	}
+	h.mu.Unlock()
+	for _, p := range ready {
+		p.resume()
+	}
+}
+
 // removeLocked takes p out of both lists.
 func (h *holds) removeLocked(p *pull) {
 	heap.Remove(&h.byDeadline, p.heapAt)

@@ -1,17 +1,23 @@
 package broker
 
 import (
+	"math"
+	"slices"
+	"strings"
+
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
-// QUERY_CONSUMER_OFFSET 14, UPDATE_CONSUMER_OFFSET 15, GET_ALL_CONSUMER_OFFSET 43.
+// QUERY_CONSUMER_OFFSET 14, UPDATE_CONSUMER_OFFSET 15, GET_ALL_CONSUMER_OFFSET 43, QUERY_CORRECTION_OFFSET 308,
+// CLONE_GROUP_OFFSET 314.
 //
 // Behaviour: a group without an offset in a queue is told to begin at 0 as long as the queue's first message is there and near
 // enough to the log's end to be in memory, else that there is none: it then begins where it was configured to. A commit is taken as
 // it is, also one that goes back; it is not taken while a reset waits for the queue's next pull.
-// Differs from Apache: a commit below 0 or for a queue below 0 is refused.
+// Differs from Apache: a commit below 0 or for a queue below 0 is refused. Asking for correction offsets only asks: Apache forgets
+// the offsets of the groups to be left out. Copying without a topic copies all topics.
 
 func (b *Broker) queryConsumerOffset(_ *remoting.Request, h *protocol.QueryConsumerOffsetHeader) (*remoting.Answer, error) {
 	if offset := b.offsets.query(h.ConsumerGroup, h.Topic, h.QueueID); offset >= 0 {
@@ -45,42 +51,51 @@ func (b *Broker) getAllConsumerOffset(*remoting.Request) (*remoting.Answer, erro
 	return jsonAnswer(b.offsets.all())
 }
 
-// resetOffset is INVOKE_BROKER_TO_RESET_OFFSET 222 as far as it is done here: the new offset waits for each queue's next pull. With
-// useServerSideResetOffset=false Apache tells the consumers instead.
-func (b *Broker) resetOffset(r *remoting.Request, h *protocol.ResetOffsetHeader) (*remoting.Answer, error) {
-	t := b.topics.find(h.Topic)
-	switch {
-	case t == nil:
-		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "Topic %s does not exist", shown(h.Topic))
-	case b.groups.find(h.Group) == nil:
-		return nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "Group %s does not exist", shown(h.Group))
-	}
-	b.log.Info("request to reset consumer offsets", "group", h.Group, "topic", h.Topic, "timestamp", h.Timestamp, "addr", r.Conn.RemoteAddr())
-	var body protocol.ResetOffsetBody
-	set := func(queue int32, offset int64) {
-		body.OffsetTable = append(body.OffsetTable, protocol.QueueEntry[int64]{Queue: b.messageQueue(h.Topic, queue), Value: offset})
-	}
-	switch {
-	case h.QueueID == nil || *h.QueueID < 0:
-		for queue := range min(t.ReadQueueNums, queuesMax) {
-			set(queue, b.offsetAt(h.Topic, queue, h.Timestamp))
+// queryCorrectionOffset tells how far the slowest of a topic's groups is in each queue.
+func (b *Broker) queryCorrectionOffset(_ *remoting.Request, h *protocol.QueryCorrectionOffsetHeader) (*remoting.Answer, error) {
+	least := map[int32]int64{}
+	leftOut := strings.Split(h.FilterGroups, ",")
+	for _, group := range b.offsets.groupsOf(h.Topic) {
+		if slices.Contains(leftOut, group) {
+			continue
 		}
-	case h.Offset == nil || *h.Offset == -1:
-		set(*h.QueueID, b.offsetAt(h.Topic, *h.QueueID, h.Timestamp))
-	default:
-		least, end := b.rangeOf(h.Topic, *h.QueueID)
-		if *h.Offset < least || *h.Offset > end+1 {
-			return nil, protocol.Errorf(protocol.CodeSystemError, "Target offset %d not in consume queue range [%d-%d]", *h.Offset, least, end)
+		for queue, offset := range b.offsets.consumedIn(group, h.Topic) {
+			if begin, _ := b.rangeOf(h.Topic, queue); offset < begin {
+				continue
+			}
+			if known, ok := least[queue]; !ok || offset < known {
+				least[queue] = offset
+			}
 		}
-		set(*h.QueueID, *h.Offset)
 	}
-	if len(body.OffsetTable) == 0 {
-		return nil, protocol.Errorf(protocol.CodeSystemError, "No queues to reset.")
+	for queue, offset := range b.offsets.consumedIn(h.CompareGroup, h.Topic) {
+		if known, ok := least[queue]; ok && known > offset {
+			least[queue] = math.MaxInt64
+		}
 	}
-	for _, e := range body.OffsetTable {
-		b.offsets.reset(h.Group, h.Topic, e.Queue.QueueID, e.Value)
+	return jsonAnswer(protocol.CorrectionOffsets{CorrectionOffsets: least})
+}
+
+// cloneGroupOffset sets a group's offsets to those of another.
+func (b *Broker) cloneGroupOffset(r *remoting.Request, h *protocol.CloneGroupOffsetHeader) (*remoting.Answer, error) {
+	if err := checkGroupName(h.DestGroup); err != nil {
+		return nil, err
 	}
-	return jsonAnswer(body)
+	topics := []string{h.Topic}
+	if strings.TrimSpace(h.Topic) == "" {
+		topics = b.offsets.topicsOf(h.SrcGroup)
+	}
+	for _, topic := range topics {
+		if b.topics.find(topic) == nil {
+			continue
+		}
+		if g := b.clients.find(h.SrcGroup); !h.Offline && g != nil && len(g.subscriptions()) > 0 && g.subscription([]byte(topic)) == nil {
+			continue // left of a subscription that is over
+		}
+		b.offsets.clone(h.SrcGroup, h.DestGroup, topic)
+		b.log.Info("consumer offsets were copied", "from", h.SrcGroup, "to", h.DestGroup, "topic", topic, "addr", r.Conn.RemoteAddr())
+	}
+	return nil, nil
 }
 
 // rangeOf returns a queue's first and next offset, 0 of a queue that has never had a message.

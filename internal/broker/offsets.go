@@ -285,6 +285,30 @@ func (o *offsets) reset(group, topic string, queue int32, offset int64) {
 	o.touch()
 }
 
+// consumedIn returns a copy of a group's offsets in a topic by queue.
+func (o *offsets) consumedIn(group, topic string) map[int32]int64 {
+	of := o.find(group, topic)
+	if of == nil {
+		return nil
+	}
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	return maps.Clone(of.consumed)
+}
+
+// clone sets a group's offsets in a topic to those that another has, if it has any.
+func (o *offsets) clone(from, to, topic string) {
+	consumed := o.consumedIn(from, topic)
+	if len(consumed) == 0 {
+		return
+	}
+	of := o.make(to, topic)
+	of.mu.Lock()
+	of.consumed = consumed
+	of.mu.Unlock()
+	o.touch()
+}
+
 // hasReset says whether a reset waits for the queue's next pull.
 func (o *offsets) hasReset(group, topic string, queue int32) bool {
 	of := o.find(group, topic)

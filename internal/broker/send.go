@@ -43,7 +43,7 @@ func decodeSend(r *remoting.Request, h *sendHeader) error {
 		letter := byte(0)
 		if len(key) == 1 {
 			letter = key[0]
-		} else if r.Code == protocol.ReqSendMessage {
+		} else if r.Code == protocol.ReqSendMessage || r.Code == protocol.ReqSendReplyMessage {
 			letter = sendLetter(key)
 		}
 		ok := true

@@ -46,6 +46,8 @@ type Broker struct {
 	TraceTopic bool `prop:"traceTopicEnable,restart,important"`
 	// TraceTopicName is the name of that topic. Default RMQ_SYS_TRACE_TOPIC.
 	TraceTopicName string `prop:"msgTraceTopicName,restart,important"`
+	// StoreReplies stores replies to requests, besides pushing them to who waits for them. Default true.
+	StoreReplies bool `prop:"storeReplyMessageEnable"`
 	// AutoCreateGroup makes an unknown subscription group when a consumer asks for it. Default true.
 	AutoCreateGroup bool `prop:"autoCreateSubscriptionGroup,important"`
 	// ValidateSystemTopic refuses changes to system topics. Default true.
@@ -110,6 +112,7 @@ func DefaultBroker() Broker {
 		DefaultTopicQueues:          8,
 		ClusterTopic:                true,
 		BrokerTopic:                 true,
+		StoreReplies:                true,
 		TraceTopicName:              "RMQ_SYS_TRACE_TOPIC",
 		AutoCreateGroup:             true,
 		ValidateSystemTopic:         true,

@@ -311,12 +311,6 @@ var groups = []struct {
 			enableLmqQuota boolean false`,
 	},
 	{
-		why:   "reply messages are not served yet",
-		level: slog.LevelWarn,
-		keys: `
-			storeReplyMessageEnable boolean true`,
-	},
-	{
 		why: "a request is served by the goroutine of its connection: there are no thread pools, and no queues before them",
 		keys: `
 			sendMessageThreadPoolNums int -

@@ -5,7 +5,8 @@
 //
 //   - keys may be bare words or numbers, strings in single quotes, commas trailing, comments between;
 //   - what is text may stand for a number or a boolean and the other way round ("subVersion":"17" comes from C++ clients);
-//   - null leaves a value as it is, unknown fields are skipped, object-valued keys are refused by a clear error.
+//   - null leaves a value as it is, unknown fields are skipped;
+//   - an object as a key becomes a string of its JSON (see protocol.QueueTable).
 //
 // Writing: fields in alphabetical order, nothing for a nil pointer, map, slice or interface, no HTML escapes, and maps with
 // integer keys with bare keys ([Marshal]), with quoted ones for newer clients ([MarshalStandard]), or bare and indented

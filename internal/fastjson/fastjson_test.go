@@ -39,7 +39,7 @@ func TestStandard_ForgivesWhatJavaForgives(t *testing.T) {
 func TestStandard_RefusesWhatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{
-		``, ` `, `{`, `[`, `{"a"}`, `{"a":}`, `{"a":1`, `{"a":1]`, `[1 2]`, `"a`, `"\`, `"\u12"`, `"\q"`, `{{"a":1}:2}`, `{[1]:2}`,
+		``, ` `, `{`, `[`, `{"a"}`, `{"a":}`, `{"a":1`, `{"a":1]`, `[1 2]`, `"a`, `"\`, `"\u12"`, `"\q"`, `{{{"a":1}:1}:2}`, `{[1]:2}`,
 		`01`, `1.`, `-`, `1e`, `tru`, `{"a":1}}`, `{"a":1} x`, "\x00", `/*`, `{,:1}`, strings.Repeat("[", 5000),
 	} {
 		if got, err := Standard([]byte(in)); !errors.Is(err, ErrSyntax) {

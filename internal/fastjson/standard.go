@@ -2,6 +2,7 @@ package fastjson
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -28,9 +29,10 @@ func Standard(data []byte) ([]byte, error) {
 }
 
 type scanner struct {
-	in  []byte
-	at  int
-	out []byte
+	in    []byte
+	at    int
+	out   []byte
+	inKey bool // in an object that is a key
 }
 
 func (s *scanner) bad(what string) error {
@@ -107,7 +109,7 @@ func (s *scanner) object(depth int) error {
 		if !first {
 			s.out = append(s.out, ',')
 		}
-		if err := s.key(c); err != nil {
+		if err := s.key(c, depth); err != nil {
 			return err
 		}
 		if s.peek() != ':' {
@@ -124,13 +126,27 @@ func (s *scanner) object(depth int) error {
 	}
 }
 
-// key copies a key, which may be bare.
-func (s *scanner) key(c byte) error {
+// key copies a key, which may be bare. An object as a key, which Java writes for a map by queue, becomes a string of its JSON.
+func (s *scanner) key(c byte, depth int) error {
 	switch {
 	case c == '"' || c == '\'':
 		return s.text(c)
-	case c == '{' || c == '[':
-		return s.bad("an object as a key")
+	case c == '{':
+		if s.inKey { // escapes of escapes would grow without end
+			return s.bad("an object as a key of a key")
+		}
+		begin := len(s.out)
+		s.inKey = true
+		err := s.object(depth + 1)
+		s.inKey = false
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(string(s.out[begin:]))
+		s.out = append(s.out[:begin], text...)
+		return err
+	case c == '[':
+		return s.bad("a list as a key")
 	}
 	begin := s.at
 	for s.at < len(s.in) && (isWord(s.in[s.at]) || s.in[s.at] == '-' || s.in[s.at] == '.') {

@@ -28,6 +28,7 @@ var languageNames = [...]string{"JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ER
 // Languages that we need to name ourselves.
 const (
 	LanguageJava  Language = 0
+	LanguageCPP   Language = 1
 	LanguageOther Language = 7
 	LanguageGo    Language = 9
 )

@@ -125,3 +125,44 @@ type MessageQueueAssignment struct {
 	MessageQueue MessageQueue `json:"messageQueue"`
 	Mode         string       `json:"mode"`
 }
+
+// ResetOffsetBodyForCPP is the same for clients in C++, which read a list: the body of RESET_CONSUMER_CLIENT_OFFSET 220.
+type ResetOffsetBodyForCPP struct {
+	OffsetTable []QueueOffset `json:"offsetTable"`
+}
+
+// QueueOffset is a queue and an offset in it.
+type QueueOffset struct {
+	MessageQueue
+	Offset int64 `json:"offset"`
+}
+
+// ForCPP is the body as clients in C++ read it.
+func (b *ResetOffsetBody) ForCPP() ResetOffsetBodyForCPP {
+	list := make([]QueueOffset, 0, len(b.OffsetTable))
+	for _, e := range b.OffsetTable {
+		list = append(list, QueueOffset{e.Queue, e.Value})
+	}
+	return ResetOffsetBodyForCPP{list}
+}
+
+// QueryCorrectionOffsetHeader is QUERY_CORRECTION_OFFSET 308. FilterGroups, separated by commas, are left out.
+type QueryCorrectionOffsetHeader struct {
+	FilterGroups string `field:"filterGroups"`
+	CompareGroup string `field:"compareGroup,required"`
+	Topic        string `field:"topic,required"`
+}
+
+// CorrectionOffsets is the answer to QUERY_CORRECTION_OFFSET: by queue, how far the slowest group is; the largest number where that is
+// further than the compared group.
+type CorrectionOffsets struct {
+	CorrectionOffsets map[int32]int64 `json:"correctionOffsets"`
+}
+
+// CloneGroupOffsetHeader is CLONE_GROUP_OFFSET 314. Without a topic all are meant. Offline does not ask what the source subscribes to.
+type CloneGroupOffsetHeader struct {
+	SrcGroup  string `field:"srcGroup,required"`
+	DestGroup string `field:"destGroup,required"`
+	Topic     string `field:"topic"`
+	Offline   bool   `field:"offline"`
+}

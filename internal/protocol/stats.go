@@ -2,6 +2,8 @@ package protocol
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 )
@@ -38,6 +40,26 @@ func (t QueueTable[V]) MarshalJSON() ([]byte, error) {
 	}
 	out.WriteByte('}')
 	return out.Bytes(), nil
+}
+
+// UnmarshalJSON reads the table from JSON in which each key is a string that holds the queue's JSON, as fastjson makes of Java's.
+func (t *QueueTable[V]) UnmarshalJSON(data []byte) error {
+	var byText map[string]V
+	if err := fastjson.Unmarshal(data, &byText); err != nil {
+		return err
+	}
+	*t = make(QueueTable[V], 0, len(byText))
+	for text, value := range byText {
+		e := QueueEntry[V]{Value: value}
+		if err := fastjson.Unmarshal([]byte(text), &e.Queue); err != nil {
+			return err
+		}
+		*t = append(*t, e)
+	}
+	slices.SortFunc(*t, func(a, b QueueEntry[V]) int {
+		return cmp.Or(cmp.Compare(a.Queue.Topic, b.Queue.Topic), cmp.Compare(a.Queue.BrokerName, b.Queue.BrokerName), cmp.Compare(a.Queue.QueueID, b.Queue.QueueID))
+	})
+	return nil
 }
 
 // TopicStats is the answer to GET_TOPIC_STATS_INFO 202.

@@ -28,3 +28,20 @@ func TestTopicConfig_IsWrittenAsApacheDoes(t *testing.T) {
 		t.Fatalf("got %s, %v\nwant %s", got, err, want)
 	}
 }
+
+func TestQueueTable_IsReadAsJavaWritesIt(t *testing.T) {
+	t.Parallel()
+	text := `{{"brokerName":"b","queueId":0,"topic":"t"}:7,{"brokerName":"b","queueId":1,"topic":"t"}:-1}`
+	var table QueueTable[int64]
+	if err := fastjson.Unmarshal([]byte(text), &table); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fastjson.Marshal(table); err != nil || string(got) != text {
+		t.Errorf("%s, %v", got, err)
+	}
+	for _, wrong := range []string{`{"x":1}`, `{{"queueId":"no"}:1}`, `{{"queueId":1}:"no"}`, `{{{"queueId":1}:1}:1}`} {
+		if err := fastjson.Unmarshal([]byte(wrong), &table); err == nil {
+			t.Errorf("%s was read as %v", wrong, table)
+		}
+	}
+}
