@@ -40,6 +40,7 @@ type Broker struct {
 	topics   *topics
 	groups   *groups
 	offsets  *offsets
+	schedule *schedule
 	clients  *clients
 	locks    *queueLocks
 	holds    holds
@@ -170,6 +171,9 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if b.offsets, err = openOffsets(filepath.Join(dir, "consumerOffset.json"), b); err != nil {
 		return err
 	}
+	if b.schedule, err = openSchedule(filepath.Join(dir, "delayOffset.json"), b); err != nil {
+		return err
+	}
 	b.clients = newClients(b)
 	b.locks = newQueueLocks()
 	return nil
@@ -255,7 +259,7 @@ func (b *Broker) Close() error {
 	}
 	if b.main != nil { // its state was opened as a whole
 		b.clients.close()
-		errs = append(errs, b.offsets.close(), b.groups.close(), b.topics.close())
+		errs = append(errs, b.schedule.close(), b.offsets.close(), b.groups.close(), b.topics.close())
 	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())

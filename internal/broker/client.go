@@ -26,7 +26,7 @@ func (b *Broker) heartBeat(r *remoting.Request) (*remoting.Answer, error) {
 	v2 := hb.HeartbeatFingerprint != 0
 	tellSubs := !v2
 	for _, d := range hb.ConsumerDataSet {
-		if d == nil {
+		if d == nil || d.ConsumeType == protocol.ConsumeActively && b.settings.Load().RejectPullConsumers {
 			continue
 		}
 		g := b.groups.get([]byte(d.GroupName))

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"strconv"
+
+	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -18,15 +21,34 @@ func (f *propertyFacts) isDiverted() bool { return f.half || f.timer || f.delay 
 // divert changes where a message is stored if it is not for its own topic yet. It may give p another queue, other properties and flags;
 // p.Queue is the message's own so far. An error refuses the message.
 func (b *Broker) divert(cfg *settings, f *propertyFacts, p *store.Put) error {
+	level, err := f.delayLevel()
+	if err != nil {
+		return err
+	}
+	kind := p.SysFlag & message.FlagTransaction
 	switch {
-	case f.half:
+	case f.half && (p.ReconsumeTimes <= 0 || level <= 0): // old clients try a message again with the properties it had
 		return b.divertHalf(cfg, f, p)
+	case kind == message.FlagTransactionPrepared || kind == message.FlagTransactionRollback:
+		return nil
+	case level > 0:
+		return b.divertDelayed(cfg, level, p)
 	case f.timer:
 		return b.divertTimer(cfg, f, p)
-	case f.delay != nil:
-		return b.divertDelayed(cfg, f, p)
 	}
 	return nil
+}
+
+// delayLevel is the message's delay level; 0 or less is none.
+func (f *propertyFacts) delayLevel() (int, error) {
+	if f.delay == nil {
+		return 0, nil
+	}
+	level, err := strconv.ParseInt(string(f.delay), 10, 32)
+	if err != nil {
+		return 0, protocol.Errorf(protocol.CodeSystemError, "For input string: %q (property DELAY is not a number from 1 up, or not one of 32 bits)", f.delay)
+	}
+	return int(level), nil
 }
 
 func (b *Broker) divertHalf(_ *settings, _ *propertyFacts, _ *store.Put) error {
@@ -35,10 +57,6 @@ func (b *Broker) divertHalf(_ *settings, _ *propertyFacts, _ *store.Put) error {
 
 func (b *Broker) divertTimer(_ *settings, _ *propertyFacts, _ *store.Put) error {
 	return notYet("timer messages")
-}
-
-func (b *Broker) divertDelayed(_ *settings, f *propertyFacts, _ *store.Put) error {
-	return notYet("delayed messages (DELAY=%s)", f.delay)
 }
 
 // notYet refuses what would otherwise be delivered at the wrong time.

@@ -11,7 +11,9 @@ import (
 // followers are the loops that follow a queue of the system from a position that they keep, and put what they find there where it
 // belongs. Each may stop anywhere and goes on from its position after a crash: what it does again must change nothing. They run on a
 // master only, from the moment the broker serves until Close.
-var followers = []func(*Broker, context.Context){}
+var followers = []func(*Broker, context.Context){
+	(*Broker).followSchedule,
+}
 
 // startFollowers starts them; stopFollowers ends them and waits.
 func (b *Broker) startFollowers() {
@@ -38,6 +40,11 @@ type watches struct {
 // queue's end after watching, not before. unwatch ends it.
 func (w *watches) watch(q *store.Queue) (woken <-chan struct{}, unwatch func()) {
 	c := make(chan struct{}, 1)
+	return c, w.join(c, q)
+}
+
+// join is watch with a channel that may be several queues'.
+func (w *watches) join(c chan struct{}, q *store.Queue) (leave func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.byQueue == nil {
@@ -45,7 +52,7 @@ func (w *watches) watch(q *store.Queue) (woken <-chan struct{}, unwatch func()) 
 	}
 	w.byQueue[q] = append(w.byQueue[q], c)
 	q.Watch(1)
-	return c, func() {
+	return func() {
 		q.Watch(-1)
 		w.mu.Lock()
 		defer w.mu.Unlock()

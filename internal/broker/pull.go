@@ -151,6 +151,9 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 			p.queueID, p.topic, t.ReadQueueNums, p.conn.RemoteAddr())
 	}
 	sub, err := p.subscription(g)
+	if err == nil && cfg.RejectPullConsumers {
+		err = b.rejectPuller(p.group, p.conn)
+	}
 	return g, t, sub, err
 }
 

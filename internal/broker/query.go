@@ -13,18 +13,15 @@ import (
 // QUERY_MESSAGE 12, SEARCH_OFFSET_BY_TIMESTAMP 29, GET_MAX_OFFSET 30, GET_MIN_OFFSET 31, GET_EARLIEST_MSG_STORETIME 32,
 // VIEW_MESSAGE_BY_ID 33, QUERY_CONSUME_QUEUE 321.
 //
-// Behaviour: a query by key answers with stored records, oldest first, at most 64 and about 8 MiB. A queue that has never had a
+// Behaviour: a query by key answers with stored records, oldest first, at most maxMsgsNumBatch and about 8 MiB. A queue that has never had a
 // message is as empty as one that has lost all.
 // Differs from Apache: each message found by key is looked at; one of another topic or key whose hash is the same is left out. An
 // offset at which no message begins is never answered with bytes.
 
-const (
-	queryMax       = 64 // messages of one query by key
-	queryUniqueMax = 32
-)
+const queryUniqueMax = 32 // messages of one query by unique key
 
 func (b *Broker) queryMessage(_ *remoting.Request, h *protocol.QueryMessageHeader) (*remoting.Answer, error) {
-	q := store.KeyQuery{Topic: h.Topic, Key: h.Key, Begin: h.BeginTimestamp, End: h.EndTimestamp, Max: min(int(h.MaxNum), queryMax)}
+	q := store.KeyQuery{Topic: h.Topic, Key: h.Key, Begin: h.BeginTimestamp, End: h.EndTimestamp, Max: min(int(h.MaxNum), b.settings.Load().QueryMax)}
 	switch {
 	case h.UniqueKeyQuery:
 		q.Kind, q.Max = store.UniqueKey, queryUniqueMax

@@ -88,6 +88,7 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 	for _, dir := range cfg.CommitLogDirs() {
 		table["commitLogDiskRatio_"+dir] = ratio(info.LogDiskRatio)
 	}
+	b.schedule.info(table)
 	if disk, err := (logfile.Disk{}).Usage(cfg.RootDir); err == nil {
 		table["commitLogDirCapacity"] = fmt.Sprintf("Total : %s, Free : %s.", byteCount(disk.Used+disk.Available), byteCount(disk.Available))
 	}

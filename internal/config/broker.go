@@ -58,6 +58,11 @@ type Broker struct {
 	// ServerSideResetOffset keeps a reset offset here until the consumer asks for it. Default true.
 	ServerSideResetOffset bool `prop:"useServerSideResetOffset"`
 
+	// DelayOffsetVersionStep is after how many deliveries the version in delayOffset.json counts. Default 200.
+	DelayOffsetVersionStep int64 `prop:"delayOffsetUpdateVersionStep"`
+
+	// RejectPullConsumers refuses pulls of consumers that pull by themselves, unless they are RocketMQ's tools. Default false.
+	RejectPullConsumers bool `prop:"rejectPullConsumerEnable"`
 	// LongPolling holds a pull that finds nothing for as long as the client asks. Default true.
 	LongPolling bool `prop:"longPollingEnable"`
 	// ShortPolling is how long it is held otherwise. Default 1 s.
@@ -118,6 +123,7 @@ func DefaultBroker() Broker {
 		ValidateSystemTopic:         true,
 		FlushConsumerOffsetInterval: 5 * time.Second,
 		ServerSideResetOffset:       true,
+		DelayOffsetVersionStep:      200,
 		LongPolling:                 true,
 		ShortPolling:                time.Second,
 		NotifyConsumersChanged:      true,
@@ -152,6 +158,7 @@ func (b *Broker) Validate() error {
 	v.notEmpty("brokerIP1", b.BrokerIP1)
 
 	v.within("brokerPermission", int64(b.Permission), 0, 7)
+	v.atLeast("delayOffsetUpdateVersionStep", b.DelayOffsetVersionStep, 1)
 	v.within("defaultTopicQueueNums", int64(b.DefaultTopicQueues), 1, 65536)
 	v.notEmpty("msgTraceTopicName", b.TraceTopicName)
 	v.atLeast("flushConsumerOffsetInterval", b.FlushConsumerOffsetInterval.Milliseconds(), 1)

@@ -255,12 +255,8 @@ var groups = []struct {
 			appendTopicForTimerDeleteKey boolean false`,
 	},
 	{
-		why:   "delay levels are not served yet",
-		level: slog.LevelWarn,
+		why: "delayed messages are delivered many at a time and tried again until it succeeds, in their order",
 		keys: `
-			flushDelayOffsetInterval long 10000
-			delayOffsetUpdateVersionStep long 200
-			enableScheduleMessageStats boolean true
 			enableScheduleAsyncDeliver boolean false
 			scheduleAsyncDeliverMaxPendingLimit int 2000
 			scheduleAsyncDeliverMaxResendNum2Blocked int 3`,
@@ -620,7 +616,6 @@ var groups = []struct {
 	{
 		why: "queues and index are searched within bounds that need no setting",
 		keys: `
-			maxMsgsNumBatch int 64
 			diskFallRecorded boolean true
 			defaultQueryMaxNum int 32
 			correctLogicMinOffsetSleepInterval int 1
@@ -745,7 +740,7 @@ var groups = []struct {
 		why:   "it is not acted on yet",
 		level: slog.LevelWarn,
 		keys: `
-			rejectPullConsumerEnable boolean false
+			enableScheduleMessageStats boolean true
 			useStaticSubscription boolean false
 			maxTopicLength int 127`,
 	},

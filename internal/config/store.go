@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -113,8 +114,14 @@ type Store struct {
 	// IndexEntries is the number of entries of an index file; must not change on an existing store. Default 20,000,000.
 	IndexEntries int `prop:"maxIndexNum,restart"`
 
+	// QueryMax is how many messages a query by key answers with at most. Default 64.
+	QueryMax int `prop:"maxMsgsNumBatch"`
+
 	// DelayLevels are the waiting times of delay levels 1 to n, such as "1s 5s 10s 30s 1m 2h".
 	DelayLevels string `prop:"messageDelayLevel,restart"`
+	// FlushDelayOffsetInterval is the time between two writings of delayOffset.json, so how much is delivered again after a kill.
+	// Default 10 s.
+	FlushDelayOffsetInterval time.Duration `prop:"flushDelayOffsetInterval,ms,long"`
 	// HAListenPort is the port on which slaves copy; 0 or less stands for listenPort + 1. Default 0.
 	HAListenPort int `prop:"haListenPort,restart"`
 }
@@ -154,6 +161,8 @@ func defaultStore(home string) Store {
 		Index:                     true,
 		IndexSlots:                5_000_000,
 		IndexEntries:              20_000_000,
+		QueryMax:                  64,
+		FlushDelayOffsetInterval:  10 * time.Second,
 		DelayLevels:               "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
 	}
 }
@@ -201,6 +210,9 @@ func (s *Store) DelayDurations() ([]time.Duration, error) {
 		}
 		levels = append(levels, time.Duration(n)*unit)
 	}
+	if levels == nil {
+		return nil, errors.New("at least one is needed")
+	}
 	return levels, nil
 }
 
@@ -240,6 +252,8 @@ func (s *Store) validate(v *validation) {
 	v.within("maxHashSlotNum", int64(s.IndexSlots), 1, math.MaxInt32/4-10)
 	v.within("maxIndexNum", int64(s.IndexEntries), 2, max(2, (math.MaxInt32-40-4*int64(s.IndexSlots))/20))
 
+	v.atLeast("maxMsgsNumBatch", int64(s.QueryMax), 1)
+	v.atLeast("flushDelayOffsetInterval", s.FlushDelayOffsetInterval.Milliseconds(), 1)
 	if _, err := s.DelayDurations(); err != nil {
 		v.wrong("messageDelayLevel", s.DelayLevels, `times separated by spaces, such as "1s 5s 1m 2h"; `+err.Error())
 	}

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// behind writes a file some time after what it holds has changed: once, however often that was. Nothing runs while nothing
+// changes.
+type behind struct {
+	path  string // for the log
+	write func() error
+	log   *slog.Logger
+
+	mu     sync.Mutex // protects the fields below
+	timer  *time.Timer
+	armed  bool // the timer is set
+	closed bool
+	writes sync.WaitGroup
+}
+
+// touch makes the file be written after the interval, if that is not to happen sooner.
+func (f *behind) touch(interval time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.armed || f.closed {
+		return
+	}
+	f.armed = true
+	f.writes.Add(1)
+	f.timer = time.AfterFunc(interval, func() { f.run(interval) })
+}
+
+func (f *behind) run(interval time.Duration) {
+	defer f.writes.Done()
+	f.mu.Lock()
+	f.armed = false // what changes from now on is written the next time
+	f.mu.Unlock()
+	if err := f.write(); err != nil {
+		f.log.Error("cannot write state file", "file", f.path, "err", err)
+		f.touch(interval)
+	}
+}
+
+// close writes the file a last time if it is behind.
+func (f *behind) close() error {
+	f.mu.Lock()
+	late := f.armed
+	f.closed = true
+	if f.armed && f.timer.Stop() {
+		f.writes.Done()
+	}
+	f.mu.Unlock()
+	f.writes.Wait()
+	if !late {
+		return nil
+	}
+	return f.write()
+}

@@ -1,0 +1,253 @@
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// sendDelayed sends a message with a delay level to queue 0 and returns the answer.
+func sendDelayed(t testing.TB, c *remoting.Conn, topic, level, body string, more ...string) *remoting.Response {
+	t.Helper()
+	props := "DELAY\x01" + level + "\x02"
+	for i := 0; i < len(more); i += 2 {
+		props += more[i] + "\x01" + more[i+1] + "\x02"
+	}
+	return call(t, c, protocol.ReqSendMessageV2, sendFields(topic, "i", props), []byte(body))
+}
+
+// awaitMessages pulls queue 0 of a topic until there are n messages from an offset on.
+func awaitMessages(t testing.TB, c *remoting.Conn, topic string, offset int64, n int) (ms []message.Message) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); len(ms) < n; {
+		r := call(t, c, protocol.ReqPullMessage, pullFields(topic, 0, offset, "sysFlag", "6", "suspendTimeoutMillis", "1000"), nil)
+		got := records(t, r.Body)
+		ms = append(ms, got...)
+		offset += int64(len(got))
+		if time.Now().After(deadline) {
+			t.Fatalf("topic %s has %d messages, want %d; last answer %d %s", topic, len(ms), n, r.Code, r.Remark)
+		}
+	}
+	return ms
+}
+
+func TestSchedule_DeliversEachLevelWhenItIsDue(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels = "1s 2s 0s"
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	begin := time.Now()
+	for i, level := range []string{"2", "1", "9", "1", "-1", "0"} { // 9 is the highest, 3
+		r := sendDelayed(t, c, "Delayed", level, fmt.Sprint(i), "REAL_TOPIC", "Forged", "TIMER_DELAY_SEC", "900", "k", "v")
+		if level != "-1" && level != "0" && r.Code != 0 {
+			t.Fatalf("level %s: code %d %s", level, r.Code, r.Remark)
+		}
+	}
+	sent := time.Now()
+	// -1 and 0 are no delays; what they have of a time is for the timer.
+	ms := awaitMessages(t, c, "Delayed", 0, 4)
+	var order []string
+	for _, m := range ms {
+		order = append(order, string(m.Body))
+		props := message.ParseProperties(m.Properties)
+		level, _ := strconv.Atoi(props["DELAY"])
+		if props["REAL_TOPIC"] != "Delayed" || props["REAL_QID"] != "0" || props["k"] != "v" || props["TIMER_DELAY_SEC"] != "" || level < 1 || level > 3 {
+			t.Errorf("message %s has properties %v", m.Body, props)
+			continue
+		}
+		delay := []time.Duration{time.Second, 2 * time.Second, 0}[level-1]
+		if at := time.UnixMilli(m.StoreTimestamp); at.Before(begin.Add(delay).Truncate(time.Millisecond)) || at.After(sent.Add(delay+100*time.Millisecond)) {
+			t.Errorf("message %s of level %d came after %v, want %v", m.Body, level, at.Sub(begin), delay)
+		}
+	}
+	if got := strings.Join(order, " "); got != "2 1 3 0" {
+		t.Errorf("delivered %s, want 2 1 3 0", got)
+	}
+	b.stopFollowers() // the positions move behind the messages
+	if info := b.runtimeInfo(time.Now()); info["scheduleMessageOffset_1"] != "2,2" || info["scheduleMessageOffset_2"] != "1,1" {
+		t.Errorf("runtime information says %s and %s", info["scheduleMessageOffset_1"], info["scheduleMessageOffset_2"])
+	}
+	if b.store.FindQueue("Forged", 0) != nil {
+		t.Error("a forged REAL_TOPIC was believed")
+	}
+}
+
+func TestSchedule_RefusesLevelsThatAreNoNumbers(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	for _, level := range []string{"x", "3s", "1.5", "99999999999"} {
+		if r := sendDelayed(t, c, "T", level, ""); r.Code != protocol.CodeSystemError || !strings.Contains(string(r.Remark), level) {
+			t.Errorf("level %s: code %d %s", level, r.Code, r.Remark)
+		}
+	}
+}
+
+func TestSchedule_GoesOnAfterARestartWithOtherLevels(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels = "1h 1h 1s 1h"
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialTest(t, b, remoting.Options{})
+	for i, level := range []string{"1", "2", "3", "4"} {
+		if r := sendDelayed(t, c, "Delayed", level, fmt.Sprint(i+1)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	if got := awaitMessages(t, c, "Delayed", 0, 1); string(got[0].Body) != "3" {
+		t.Fatalf("delivered %s", got[0].Body)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(cfg.RootDir, "config", "delayOffset.json"))
+	var file delayOffsets
+	if err != nil || fastjson.Unmarshal(data, &file) != nil || file.OffsetTable[3] != 1 || file.DataVersion == nil {
+		t.Fatalf("delayOffset.json is %s, %v", data, err)
+	}
+	// Level 1 is shorter now, its message waits that long from now; levels 3 and 4 are no more, and 3 has nothing left.
+	cfg.DelayLevels = "2s 1h"
+	begin := time.Now()
+	b = openTest(t, cfg)
+	got := awaitMessages(t, dialTest(t, b, remoting.Options{}), "Delayed", 1, 1)
+	if at := time.UnixMilli(got[0].StoreTimestamp).Sub(begin); string(got[0].Body) != "1" || at < 2*time.Second-2*time.Millisecond {
+		t.Errorf("message %s came after %v", got[0].Body, at)
+	}
+	if end := b.store.Queue("Delayed", 0).MaxOffset(); end != 2 {
+		t.Errorf("%d messages are delivered, want 2", end)
+	}
+	if n := len(b.schedule.levels); n != 4 {
+		t.Errorf("%d levels are looked after, want 4: one that is no more has a message", n)
+	}
+}
+
+// scheduleFor returns the schedule of a broker whose loop does not run.
+func scheduleFor(t *testing.T, cfg config.Broker) *schedule {
+	b := openTest(t, cfg)
+	b.stopFollowers()
+	b.stopFollowers = nil
+	return b.schedule
+}
+
+func TestSchedule_ClockSetBackDeliversNothingEarlyAndNothingMuchLater(t *testing.T) {
+	t.Parallel()
+	s := scheduleFor(t, testConfig(t))
+	l := s.levels[4] // a minute
+	now := time.Now()
+	ms := now.UnixMilli()
+	if got := s.wait(l, 0, ms+60_000, now); got != time.Minute {
+		t.Errorf("a message that was just stored waits %v", got)
+	}
+	if got := s.wait(l, 0, ms-1, now); got != 0 {
+		t.Errorf("a message that is due waits %v", got)
+	}
+	// The clock was set back by an hour; the newest message is due an hour and a minute from now, an older one half a minute before it.
+	hour := int64(3600_000)
+	l.ahead = ahead{until: 2, newest: ms + hour + 60_000, at: now.Add(time.Minute)}
+	if got := s.wait(l, 0, ms+hour+30_000, now); got != 30*time.Second {
+		t.Errorf("the older one waits %v", got)
+	}
+	if got := s.wait(l, 1, ms+hour+60_000, now); got != time.Minute {
+		t.Errorf("the newest waits %v", got)
+	}
+	if got := s.wait(l, 2, ms+10_000, now); got != 10*time.Second {
+		t.Errorf("one stored since waits %v", got)
+	}
+	// Noticed by itself: nothing newer is known.
+	l = s.levels[5]
+	if got := s.wait(l, 0, ms+hour, now); got != l.delay {
+		t.Errorf("a message from the future waits %v, want %v", got, l.delay)
+	}
+	if got := s.wait(l, 1, 1<<62, now); got != l.delay {
+		t.Errorf("a message at the end of time waits %v, want %v", got, l.delay)
+	}
+}
+
+func TestSchedule_PositionsOutsideTheirQueueAreSetRight(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	dir := filepath.Join(cfg.RootDir, "config")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "delayOffset.json"), []byte(`{"offsetTable":{1:7,2:-3,40:5}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := scheduleFor(t, cfg)
+	if got := s.positions(); got[1] != 0 || got[2] != 0 || got[40] != 5 {
+		t.Errorf("positions are %v", got)
+	}
+}
+
+func TestSchedule_GoesOnWhenTheStoreTakesMessagesAgain(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels = "0s"
+	s := scheduleFor(t, cfg)
+	c := dialTest(t, s.b, remoting.Options{})
+	for i := range 600 {
+		if r := sendDelayed(t, c, "Delayed", "1", fmt.Sprint(i)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	// A topic that cannot be stored at all does not keep the others waiting.
+	bad := store.Put{Message: message.Message{Properties: message.AppendProperty(nil, "DELAY", "1")}, Queue: s.levels[0].queue}
+	if err := s.deliverNow(bad); err != nil {
+		t.Fatal(err)
+	}
+	if wait := s.round(time.Now()); wait != 0 || s.levels[0].next != scheduleBatch {
+		t.Errorf("after one round level 1 is at %d, next look in %v", s.levels[0].next, wait)
+	}
+	for s.round(time.Now()) != never {
+	}
+	for i, m := range awaitMessages(t, c, "Delayed", 0, 600) {
+		if string(m.Body) != fmt.Sprint(i) {
+			t.Fatalf("message %d is %s", i, m.Body)
+		}
+	}
+	if at := s.levels[0].next; at != 601 {
+		t.Errorf("position is %d, want 601", at)
+	}
+}
+
+// deliverNow stores a message as it is.
+func (s *schedule) deliverNow(p store.Put) error {
+	done := make(chan error, 1)
+	s.b.store.Put(&store.Batch{Puts: []store.Put{p}, Done: func(_ *store.Batch, err error) { done <- err }})
+	return <-done
+}
+
+func FuzzDelayOffset(f *testing.F) {
+	f.Add([]byte(`{"dataVersion":{"counter":1,"timestamp":5},"offsetTable":{1:3,2:9223372036854775807}}`))
+	f.Add([]byte(`{"offsetTable":{"1":3}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := &schedule{reached: map[int]int64{}}
+		if s.load(data) != nil {
+			return
+		}
+		text, err := s.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := &schedule{reached: map[int]int64{}}
+		if err := again.load(text); err != nil || len(again.reached) != len(s.reached) {
+			t.Errorf("%s is read as %v, %v", text, again.reached, err)
+		}
+	})
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+)
+
+// Entry is one entry of a queue: where a message lies, and what the dispatcher noted of it, which is the time of delivery in the
+// queues of delayed messages. Those who follow a queue look at entries first, for most of the time the next one is not due.
+type Entry struct {
+	QueueOffset int64
+	LogOffset   int64
+	TagsCode    int64
+	Size        int32
+}
+
+// Entries reads entries of a queue from an offset on into dst and returns how many there are, and the offset behind them,
+// from where to go on: it is behind places without a message too. None and the same offset is the queue's end.
+func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64, err error) {
+	var units [32]unit
+	next = max(offset, q.MinOffset())
+	for n < len(dst) {
+		got, err := q.units.read(next, units[:min(len(units), len(dst)-n)])
+		if err != nil {
+			return n, next, err
+		}
+		if got == 0 {
+			return n, next, nil
+		}
+		for _, u := range units[:got] {
+			if u.good() && !u.filler() {
+				dst[n] = Entry{QueueOffset: next, LogOffset: u.logOffset, TagsCode: u.tagsCode, Size: u.size}
+				n++
+			}
+			next++
+		}
+	}
+	return n, next, nil
+}
+
+// Records calls got for each entry of a queue in turn with the message that it points to, as a record, which is nil when it was
+// deleted with its file or is damaged. The record is appended to buf, whose bytes stay; Records returns buf.
+func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry, record []byte)) []byte {
+	g := s.getters.Get().(*getter)
+	*g = getter{s: s, q: q, filter: &noFilter, dst: buf}
+	g.logEnd = s.log.written.Load()
+	g.tailFrom = s.log.tail.start(g.logEnd)
+	for len(entries) > 0 {
+		n := min(len(entries), len(g.units))
+		for i, e := range entries[:n] {
+			g.units[i] = unit{logOffset: e.LogOffset, size: e.Size}
+		}
+		for i, u := range g.units[:n] {
+			got(entries[i], g.record(u, g.units[i:n]))
+		}
+		entries = entries[n:]
+	}
+	buf = g.dst
+	g.q, g.filter, g.dst = nil, nil, nil
+	s.getters.Put(g)
+	return buf
+}
+
+// record reads the first of some records; nil when it cannot be had.
+func (g *getter) record(u unit, wanted []unit) []byte {
+	at := len(g.dst)
+	dst, err := g.read(u, wanted)
+	if err == nil && !isRecordOf(dst[at:], u) {
+		err = fmt.Errorf("no record of %d bytes: %w", u.size, message.ErrDamaged)
+	}
+	if err != nil {
+		g.dst = dst[:at]
+		g.unreadable(u.logOffset, err)
+		return nil
+	}
+	g.dst = dst
+	return dst[at:len(dst):len(dst)]
+}
+
+// Refused says why nothing can be stored in the queue; nil when it can.
+func (q *Queue) Refused() error { return q.refused }
+
+// Flush makes durable what was stored before, for a file that tells of it.
+func (s *Store) Flush() error {
+	to := s.log.written.Load()
+	s.flushLog()
+	if s.log.flushed.Load() < to {
+		return s.Writable()
+	}
+	return nil
+}
