@@ -31,6 +31,7 @@ type dispatcher struct {
 	checkpointed int64      // the mark dispatched at the last checkpoint
 	dirty        []*Queue   // have units that are not durable
 	record       message.Dispatch
+	queue        *Queue // of the message before, for the next is often of the same
 	arrived      []arrival
 }
 
@@ -76,10 +77,11 @@ func (s *Store) dispatchChunk(off, to int64) error {
 	if b == nil {
 		return errors.New("bug: it is not in memory any more")
 	}
+	defer func() { d.dispatched.Store(off) }()
 	for off < to && len(b) > 0 {
 		size, kind := message.Peek(b)
 		if kind == message.Blank {
-			d.dispatched.Store(off + int64(size))
+			off += int64(size)
 			return nil
 		}
 		if err := message.ReadDispatch(b, &d.record); err != nil {
@@ -90,7 +92,6 @@ func (s *Store) dispatchChunk(off, to int64) error {
 		}
 		off += int64(size)
 		b = b[size:]
-		d.dispatched.Store(off)
 	}
 	return nil
 }
@@ -101,9 +102,12 @@ func (s *Store) dispatchRecord(m *message.Dispatch) error {
 	d := &s.dispatcher
 	d.newest, d.newestTime = m.LogOffset, m.StoreTimestamp
 	if message.InConsumeQueue(m.SysFlag) && m.SysFlag&message.FlagInnerBatch == 0 {
-		q := s.queues.findBytes(m.Topic, m.QueueID)
-		if q == nil {
-			q = s.addQueue(string(m.Topic), m.QueueID)
+		q := d.queue
+		if q == nil || q.id != m.QueueID || q.topic != string(m.Topic) {
+			if q = s.queues.findBytes(m.Topic, m.QueueID); q == nil {
+				q = s.addQueue(string(m.Topic), m.QueueID)
+			}
+			d.queue = q
 		}
 		if q.refused != nil || m.LogOffset < q.emptiedAt {
 			return nil
