@@ -53,6 +53,7 @@ var handlers = []handler{
 	{code: protocol.ReqViewMessageByID, do: typed((*Broker).viewMessage), slow: true},
 	{code: protocol.ReqHeartBeat, do: (*Broker).heartBeat},
 	{code: protocol.ReqUnregisterClient, do: typed((*Broker).unregisterClient)},
+	{code: protocol.ReqConsumerSendMsgBack, hot: (*Broker).sendBack},
 	{code: protocol.ReqGetConsumerListByGroup, do: typed((*Broker).getConsumerList)},
 	{code: protocol.ReqLockBatchMQ, do: (*Broker).lockBatchMQ},
 	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ},

@@ -71,6 +71,19 @@ func (l *queueLocks) unlock(group, client string, queues []protocol.MessageQueue
 	}
 }
 
+// has says whether some client of the group has a queue locked.
+func (l *queueLocks) has(group string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	for _, held := range l.groups[group] {
+		if now.Sub(held.asked) <= lockMax {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *Broker) lockBatchMQ(r *remoting.Request) (*remoting.Answer, error) {
 	var body protocol.LockBatchBody
 	if err := fastjson.Unmarshal(r.Body, &body); err != nil {

@@ -29,9 +29,9 @@ import (
 type sendHeader struct {
 	group, topic, defaultTopic, properties []byte
 	defaultQueues, queueID, sysFlag, flag  int32
-	reconsumeTimes                         int32
+	reconsumeTimes, maxReconsume           int32
 	bornTimestamp                          int64
-	unitMode, batch                        bool
+	unitMode, batch, hasMaxReconsume       bool
 }
 
 // decodeSend reads the header of either form: one-letter names (310, 320) or long ones (10).
@@ -70,6 +70,9 @@ func decodeSend(r *remoting.Request, h *sendHeader) error {
 			h.reconsumeTimes, ok = parseInt32(v)
 		case 'k':
 			h.unitMode = string(v) == "true"
+		case 'l':
+			h.maxReconsume, ok = parseInt32(v)
+			h.hasMaxReconsume = true
 		case 'm':
 			h.batch = string(v) == "true"
 		default:
@@ -125,6 +128,12 @@ func (b *Broker) sendMessage(ss *session, r *remoting.Request) {
 	}
 	if h.queueID < 0 {
 		h.queueID = rand.Int32N(max(t.WriteQueueNums, 1))
+	}
+	if t.retry {
+		if t, err = b.sendToRetry(cfg, r, &h, t); err != nil {
+			b.refuseSend(r, err)
+			return
+		}
 	}
 	if r.Code == protocol.ReqSendBatchMessage || h.batch {
 		err = b.addBatch(cfg, ss, r, &h, t)

@@ -1,0 +1,247 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// CONSUMER_SEND_MSG_BACK 36, and sends to a retry topic.
+//
+// A consumer that cannot consume a message gives it back by its log offset. A copy goes into the group's retry topic, delayed by a level
+// that grows with each try, or into its dead-letter topic when it was tried often enough. Clients that cannot reach 36 send the copy
+// to the retry topic themselves, and so do consumers of ordered messages when they give up.
+//
+// Behaviour: the copy keeps body, tags, keys and first id. RETRY_TOPIC and ORIGIN_MESSAGE_ID tell where the first one is, and the reconsume
+// times how often it was tried. It is answered when the copy is as safe as flushDiskType asks.
+// Differs from Apache: a message that no consumer can have seen (half, delayed, timed) is refused; a dead letter also has
+// DLQ_ORIGIN_TOPIC and DLQ_ORIGIN_MESSAGE_ID, which clients over gRPC show; with SYNC_FLUSH the answer waits for the disk.
+
+const (
+	retryLevelFirst = 3 // delay level of the first try again
+	dlqQueues       = 1
+)
+
+// sendBack stores the copy and answers when that is done.
+func (b *Broker) sendBack(_ *session, r *remoting.Request) {
+	var h protocol.SendBackHeader
+	err := r.DecodeFields(&h)
+	var put *store.Put
+	if err == nil {
+		put, err = b.copyForRetry(r, &h)
+	}
+	if err != nil || put == nil {
+		remoting.Respond(r, func(*remoting.Request) (*remoting.Answer, error) { return nil, err })
+		return
+	}
+	cfg := b.settings.Load()
+	late := &remoting.Request{Header: r.Header, Conn: r.Conn}
+	late.Fields, late.Remark, late.Body = nil, nil, nil // they lie in the connection's buffer
+	b.putThen([]store.Put{*put}, func(err error) {
+		if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
+			err = sendFailure(cfg, err)
+		} else {
+			err = nil
+		}
+		remoting.Respond(late, func(*remoting.Request) (*remoting.Answer, error) { return nil, err })
+		late.Conn.Flush()
+	})
+}
+
+// copyForRetry makes what is to be stored of a message that was given back; nil when it is just forgotten.
+func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (*store.Put, error) {
+	cfg := b.settings.Load()
+	if cfg.BrokerRole == config.Slave {
+		return nil, protocol.Errorf(protocol.CodeSystemError, "no master available along with %s (this broker is a slave)", cfg.BrokerIP1)
+	}
+	g := b.groups.get([]byte(h.Group))
+	if g == nil {
+		return nil, groupMissing(cfg, h.Group)
+	}
+	if cfg.Permission&permWrite == 0 {
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] sending message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, cfg.Permission)
+	}
+	if g.RetryQueueNums <= 0 {
+		return nil, nil
+	}
+	flag := int32(0)
+	if h.UnitMode {
+		flag = protocol.TopicFlagUnitSub
+	}
+	t, err := b.retryTopic(retryPrefix+h.Group, g.RetryQueueNums, flag)
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.givenBack(h)
+	if err != nil {
+		return nil, err
+	}
+	most := g.RetryMaxTimes
+	if h.MaxReconsumeTimes != nil && r.Version >= protocol.VersionV3_4_9 {
+		most = *h.MaxReconsumeTimes
+	}
+	level, queue := h.DelayLevel, rand.Int32N(g.RetryQueueNums)
+	dead := p.ReconsumeTimes >= most || level < 0
+	switch {
+	case dead:
+		if t, err = b.retryTopic(dlqPrefix+h.Group, dlqQueues, 0); err != nil {
+			return nil, err
+		}
+		level, queue = 0, 0
+		b.log.Info("message becomes a dead letter", "group", h.Group, "log_offset", p.LogOffset, "reconsume_times", p.ReconsumeTimes, "at_most", most,
+			"delay_level", h.DelayLevel, "addr", r.Conn.RemoteAddr())
+	case level == 0:
+		level = int32(min(retryLevelFirst+int64(p.ReconsumeTimes), int64(b.schedule.top)))
+	}
+	p.Properties = retryProperties(&p.Message, level, dead)
+	p.ReconsumeTimes++
+	p.PreparedTransactionOffset = 0
+	if p.Queue = t.queue(queue); p.Queue == nil { // the topic has fewer than the group says
+		p.Queue = t.queue(0)
+	}
+	if p.Queue == nil {
+		return nil, protocol.Errorf(protocol.CodeSystemError, "topic[%s] has no queues", t.TopicName)
+	}
+	return p, nil
+}
+
+func groupMissing(cfg *settings, group string) error {
+	return protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group not exist, %s (autoCreateSubscriptionGroup=%t)", shown(group), cfg.AutoCreateGroup)
+}
+
+// retryTopic returns a group's retry or dead-letter topic, made if it is not there.
+func (b *Broker) retryTopic(name string, queues, flag int32) (*topic, error) {
+	t := b.topics.find(name)
+	if t == nil {
+		var err error
+		if t, err = b.topics.createRetry(name, min(queues, queuesMax), false, flag); err != nil {
+			return nil, protocol.Errorf(protocol.CodeSystemError, "topic[%s] not exist (%v)", name, err)
+		}
+	}
+	if t.Perm&permWrite == 0 {
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] sending message is forbidden (perm=%d)", name, t.Perm)
+	}
+	return t, nil
+}
+
+// givenBack finds the message at the offset that a consumer says.
+func (b *Broker) givenBack(h *protocol.SendBackHeader) (*store.Put, error) {
+	refuse := func(why string) error {
+		return protocol.Errorf(protocol.CodeSystemError, "look message by offset failed, %d (%s)", h.Offset, why)
+	}
+	rec, err := b.store.MessageAt(h.Offset)
+	if errors.Is(err, store.ErrNoMessage) {
+		return nil, refuse("no message begins there; it may have expired")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := new(store.Put)
+	if err := message.Decode(rec, &p.Message); err != nil {
+		return nil, err
+	}
+	if p.Topic == topicHalf || p.Topic == topicOp || p.Topic == topicSchedule || p.Topic == topicTimer || !message.InConsumeQueue(p.SysFlag) {
+		return nil, refuse("what is there waits in a queue of the system and was not delivered to any consumer")
+	}
+	return p, nil
+}
+
+// retryProperties are the properties of the copy. m is the message that was given back.
+func retryProperties(m *message.Message, level int32, dead bool) []byte {
+	var retryTopic, originID, uniqKey, dlqTopic []byte
+	props := make([]byte, 0, len(m.Properties)+len(m.Topic)+128)
+	for name, value := range message.Properties(m.Properties) {
+		switch string(name) {
+		case message.PropRetryTopic:
+			retryTopic = value
+			continue
+		case message.PropOriginMessageID:
+			originID = value
+			continue
+		case message.PropDLQOriginTopic:
+			dlqTopic = value
+		case message.PropUniqKey:
+			uniqKey = value
+		case message.PropWait, message.PropDelay, message.PropCRC32, message.PropTransactionPrepared,
+			message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS: // its own time is over
+			continue
+		}
+		props = message.AppendProperty(props, string(name), value)
+	}
+	if retryTopic == nil {
+		retryTopic = []byte(m.Topic)
+	}
+	if len(bytes.TrimSpace(originID)) == 0 {
+		originID = message.AppendOffsetID(nil, m.StoreHost, m.LogOffset)
+	}
+	props = message.AppendProperty(props, message.PropRetryTopic, retryTopic)
+	props = message.AppendProperty(props, message.PropOriginMessageID, originID)
+	props = message.AppendProperty(props, message.PropWait, "false")
+	props = message.AppendProperty(props, message.PropDelay, strconv.Itoa(int(level)))
+	if dead && dlqTopic == nil {
+		props = appendDeadLetter(props, retryTopic, uniqKey, originID)
+	}
+	return props
+}
+
+// appendDeadLetter tells where a dead letter is from.
+func appendDeadLetter(props, topic, uniqKey, originID []byte) []byte {
+	if len(uniqKey) == 0 {
+		uniqKey = originID
+	}
+	if len(topic) > 0 {
+		props = message.AppendProperty(props, message.PropDLQOriginTopic, topic)
+	}
+	if len(uniqKey) > 0 {
+		props = message.AppendProperty(props, message.PropDLQOriginMessageID, uniqKey)
+	}
+	return props
+}
+
+// sendToRetry is for a send to a retry topic. When the message was tried often enough, or the group consumes in order, so that only
+// what it has given up comes here, the send goes to the dead-letter topic, which is returned.
+func (b *Broker) sendToRetry(cfg *settings, r *remoting.Request, h *sendHeader, t *topic) (*topic, error) {
+	name := groupOfRetry(t.TopicName)
+	g := b.groups.get([]byte(name))
+	if g == nil {
+		return nil, groupMissing(cfg, name)
+	}
+	most := g.RetryMaxTimes
+	if h.hasMaxReconsume && r.Version >= protocol.VersionV3_4_9 {
+		most = h.maxReconsume
+	}
+	if h.reconsumeTimes <= most && !b.locks.has(name) {
+		return t, nil
+	}
+	dlq, err := b.retryTopic(dlqPrefix+name, dlqQueues, 0)
+	if err != nil {
+		return nil, err
+	}
+	h.queueID = 0
+	h.properties = message.SetProperty(h.properties, message.PropDelay, "-1")
+	if _, told := message.Property(h.properties, message.PropDLQOriginTopic); !told {
+		topic, _ := message.Property(h.properties, message.PropRetryTopic)
+		uniqKey, _ := message.Property(h.properties, message.PropUniqKey)
+		originID, _ := message.Property(h.properties, message.PropOriginMessageID)
+		h.properties = appendDeadLetter(h.properties, topic, uniqKey, originID)
+	}
+	b.log.Info("message becomes a dead letter", "group", name, "reconsume_times", h.reconsumeTimes, "at_most", most, "addr", r.Conn.RemoteAddr())
+	return dlq, nil
+}
+
+// groupOfRetry is the group of a retry topic. Those of the second form end in + and a topic.
+func groupOfRetry(topic string) string {
+	name := strings.TrimPrefix(topic, retryPrefix)
+	if group, of, two := strings.Cut(name, "+"); two && of != "" && !strings.Contains(of, "+") {
+		return group
+	}
+	return name
+}
