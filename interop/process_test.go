@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -30,7 +31,10 @@ type output struct {
 	spoken chan struct{} // closed when await was said
 }
 
-const tailMax = 8 << 10
+const (
+	tailMax  = 8 << 10
+	linesMax = 12
+)
 
 // startMax is how long a server may take to start: a JVM on a busy machine takes its time.
 const startMax = 3 * time.Minute
@@ -52,10 +56,17 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.file.Write(p)
 }
 
+// String is the last lines, without Java's stack frames: who reads of a failure wants to see the failure, too.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return string(o.tail)
+	var said []string
+	for line := range strings.Lines(string(o.tail)) {
+		if !strings.HasPrefix(line, "\tat ") {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said[max(0, len(said)-linesMax):], "")
 }
 
 // start starts a command; what it says on standard error, and on standard output unless the command has a place for that
