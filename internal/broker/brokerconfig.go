@@ -60,6 +60,9 @@ func (b *Broker) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
 	b.live.changes++
 	b.live.changed = time.Now()
 	b.log.Info("configuration changed", "keys", slices.Sorted(maps.Keys(changes)), "addr", r.Conn.RemoteAddr())
+	if servers := next.NamesrvAddrs(); !slices.Equal(servers, old.NamesrvAddrs()) {
+		b.registrar.use(servers)
+	}
 	if next.Permission != old.Permission {
 		b.topics.bumpVersion()
 		b.registrar.changed()

@@ -339,3 +339,28 @@ func TestRegistrar_AsksARefusingNameServerLessAndLess(t *testing.T) {
 		t.Errorf("asked four times within %s, want at least %s", d, least)
 	}
 }
+
+func TestConfig_NameServersChangeAtOnce(t *testing.T) {
+	t.Parallel()
+	old, other := newNSDouble(t), newNSDouble(t)
+	cfg := testConfig(t)
+	cfg.NamesrvAddr = old.addr
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	old.next(protocol.ReqRegisterBroker)
+	c := dialTest(t, b, remoting.Options{})
+	if r := call(t, c, protocol.ReqUpdateBrokerConfig, nil, []byte("namesrvAddr="+other.addr)); r.Code != protocol.CodeSuccess {
+		t.Errorf("%d %s", r.Code, r.Remark)
+	}
+	other.next(protocol.ReqRegisterBroker)
+	old.next(protocol.ReqUnregisterBroker)
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -25,7 +25,7 @@ type Broker struct {
 	// ID is 0 for a master and more for a slave. Default 0.
 	ID int64 `prop:"brokerId,restart,important"`
 	// NamesrvAddr lists the NameServers, host:port separated by semicolons. Default $NAMESRV_ADDR.
-	NamesrvAddr string `prop:"namesrvAddr,restart,important"`
+	NamesrvAddr string `prop:"namesrvAddr,important"`
 	// BrokerIP1 is the address that clients are told. Default bindAddress when that is one address, else the host's first that is no
 	// loopback.
 	BrokerIP1 string `prop:"brokerIP1,restart,important"`
