@@ -30,6 +30,7 @@ public final class Program {
         new PushConsumers().register(commands);
         new LiteConsumers().register(commands);
         new PullConsumers().register(commands);
+        new Filters().register(commands);
     }
 
     public static void main(String[] args) throws Exception {
