@@ -47,7 +47,7 @@ final class Producers {
         commands.put("query", this::query);
     }
 
-    private DefaultMQProducer of(Form in) {
+    DefaultMQProducer of(Form in) {
         DefaultMQProducer producer = producers.get(in.text("name"));
         if (producer == null) {
             throw new IllegalArgumentException("no such producer");

@@ -26,7 +26,9 @@ public final class Program {
 
     private Program(PrintStream out) {
         this.out = out;
-        new Producers().register(commands);
+        Producers producers = new Producers();
+        producers.register(commands);
+        new Modes(producers).register(commands);
         new PushConsumers().register(commands);
         new LiteConsumers().register(commands);
         new PullConsumers().register(commands);
