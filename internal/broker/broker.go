@@ -221,6 +221,7 @@ func storeConfig(cfg config.Broker, host netip.AddrPort, log *slog.Logger) store
 	if levels, err := cfg.DelayDurations(); err == nil { // a wrong one was refused when the configuration was read
 		sc.DelayLevels = levels
 	}
+	sc.LightQueues = cfg.LightQueues && cfg.MultiDispatch
 	sc.MessageIndexEnable, sc.MaxHashSlotNum, sc.MaxIndexNum = cfg.Index, cfg.IndexSlots, cfg.IndexEntries
 	return sc
 }

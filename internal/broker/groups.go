@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // groups are the broker's subscription groups, kept in config/subscriptionGroup.json. What an admin changed is on disk before the
@@ -19,6 +20,7 @@ import (
 type groups struct {
 	settings *atomic.Pointer[settings]
 	log      *slog.Logger
+	light    bool // there are groups of light queues; does not change
 	file     *saved
 
 	changeMu sync.Mutex // one change at a time, from looking at the table to putting into it
@@ -40,7 +42,7 @@ func (g *group) forbidden(topic []byte) bool { return g.noRead[string(topic)]&pe
 
 // openGroups reads subscriptionGroup.json and adds the groups that every broker has.
 func openGroups(path string, b *Broker) (*groups, error) {
-	g := &groups{settings: &b.settings, log: b.log, byName: map[string]*group{}, forbidden: map[string]map[string]int32{}}
+	g := &groups{settings: &b.settings, log: b.log, light: b.settings.Load().LightQueues, byName: map[string]*group{}, forbidden: map[string]map[string]int32{}}
 	for _, name := range []string{"TOOLS_CONSUMER", "FILTERSRV_CONSUMER", "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY", "CID_ONSAPI_PULL",
 		"CID_ONSAPI_PERMISSION", "CID_ONSAPI_OWNER", "CID_RMQ_SYS_TRANS"} {
 		g.byName[name] = &group{SubscriptionGroupConfig: protocol.NewSubscriptionGroupConfig(name)}
@@ -178,15 +180,23 @@ func (g *groups) dataVersion() protocol.DataVersion {
 // find finds a group, nil when there is none.
 func (g *groups) find(name string) *group {
 	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.byName[name]
+	found := g.byName[name]
+	g.mu.RUnlock()
+	if found == nil && g.light && store.IsLight(name) {
+		return lightGroup(name)
+	}
+	return found
 }
 
 // findBytes is find without an allocation.
 func (g *groups) findBytes(name []byte) *group {
 	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.byName[string(name)]
+	found := g.byName[string(name)]
+	g.mu.RUnlock()
+	if found == nil && g.light && store.IsLight(name) {
+		return lightGroup(string(name))
+	}
+	return found
 }
 
 // count returns how many groups there are.
@@ -258,6 +268,9 @@ func (g *groups) update(configs ...protocol.SubscriptionGroupConfig) error {
 func (g *groups) updateAll(configs []protocol.SubscriptionGroupConfig) (last int64, err error) {
 	g.changeMu.Lock()
 	defer g.changeMu.Unlock()
+	if g.light { // they are there anyway, and have no settings
+		configs = slices.DeleteFunc(configs, func(c protocol.SubscriptionGroupConfig) bool { return store.IsLight(c.GroupName) })
+	}
 	for i := range configs {
 		c := &configs[i]
 		var current map[string]string

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 // logged. Nothing else ever sets one back.
 type offsets struct {
 	path     string
+	before   string // the file to be read while there is none at path; "" when there is no other
 	interval time.Duration
 	settings *atomic.Pointer[settings]
 	log      *slog.Logger
@@ -72,6 +74,9 @@ type consumerOffsets struct {
 // openOffsets reads consumerOffset.json.
 func openOffsets(path string, b *Broker) (*offsets, error) {
 	o := newOffsets(path, b)
+	if b.settings.Load().LightQueues {
+		o.before, o.path = path, filepath.Join(filepath.Dir(path), "lmqConsumerOffset.json")
+	}
 	if err := o.open(); err != nil {
 		return nil, err
 	}
@@ -89,6 +94,11 @@ func (o *offsets) open() error {
 	if err != nil {
 		return err
 	}
+	if c.Path == "" && o.before != "" {
+		if c, err = statefile.Read(o.before, o.load); err != nil {
+			return err
+		}
+	}
 	if c.Why != nil {
 		o.log.Warn("state file could not be used as it is", "file", o.path, "used", c.Path, "err", c.Why)
 	}
@@ -97,8 +107,8 @@ func (o *offsets) open() error {
 }
 
 func (o *offsets) load(data []byte) error {
-	var file consumerOffsets
-	if err := fastjson.Unmarshal(data, &file); err != nil {
+	file, err := readLightOffsets(data)
+	if err != nil {
 		return err
 	}
 	for key, queues := range file.OffsetTable {
@@ -451,7 +461,11 @@ func (o *offsets) write() error {
 	o.writeMu.Lock()
 	defer o.writeMu.Unlock()
 	o.dirty.Store(false)
-	data, err := fastjson.MarshalIndent(o.all())
+	var file any = o.all()
+	if o.settings.Load().LightQueues {
+		file = file.(consumerOffsets).withLight()
+	}
+	data, err := fastjson.MarshalIndent(file)
 	if err != nil {
 		return err
 	}

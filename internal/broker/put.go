@@ -24,6 +24,12 @@ func (b *Broker) putThen(puts []store.Put, then func(error)) {
 				return
 			}
 		}
+		if f.light != nil {
+			if err := b.addLight(cfg, &f, &puts[i]); err != nil {
+				then(err)
+				return
+			}
+		}
 	}
 	b.store.Put(&store.Batch{Puts: puts, Wait: level, Done: func(batch *store.Batch, err error) {
 		for i := range batch.Puts {

@@ -229,6 +229,8 @@ type propertyFacts struct {
 	half  bool
 	timer bool   // has a time at which it is due
 	delay []byte // its delay level; nil when there is none
+
+	light []byte // the light queues that it is for too (light.go); nil when there are none
 }
 
 func inspect(props []byte) (f propertyFacts) {
@@ -255,6 +257,12 @@ func inspect(props []byte) (f propertyFacts) {
 					f.half = true
 				}
 			}
+		case 20:
+			if string(name) == message.PropMultiDispatch {
+				f.light = value
+			}
+		case 24:
+			f.rewrite = f.rewrite || string(name) == message.PropMultiQueueOffset
 		case 14, 15, 16:
 			switch string(name) {
 			case message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS:
@@ -284,6 +292,12 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	p.Body, p.Properties = r.Body, props
 	if facts.isDiverted() {
 		if err := b.divert(cfg, &facts, p); err != nil {
+			sb.Puts = sb.Puts[:len(sb.Puts)-1]
+			return err
+		}
+	}
+	if facts.light != nil {
+		if err := b.addLight(cfg, &facts, p); err != nil {
 			sb.Puts = sb.Puts[:len(sb.Puts)-1]
 			return err
 		}
@@ -318,7 +332,7 @@ func (sb *sendBatch) add(t *topic, h *sendHeader, ss *session) *store.Put {
 	p.Queue = t.queue(h.queueID)
 	p.Flag, p.SysFlag, p.ReconsumeTimes = h.flag, h.sysFlag|t.sysFlag, h.reconsumeTimes
 	p.BornTimestamp, p.BornHost = h.bornTimestamp, ss.peer
-	p.PreparedTransactionOffset, p.Err = 0, nil
+	p.PreparedTransactionOffset, p.Err, p.Light = 0, nil, nil
 	return p
 }
 
@@ -338,7 +352,7 @@ func withoutBrokerProperties(props []byte) []byte {
 	var out []byte
 	for name, value := range message.Properties(props) {
 		switch string(name) {
-		case message.PropCluster, message.PropMsgRegion, message.PropTraceOn, message.PropPopCK:
+		case message.PropCluster, message.PropMsgRegion, message.PropTraceOn, message.PropPopCK, message.PropMultiQueueOffset:
 		default:
 			out = message.AppendProperty(out, string(name), value)
 		}
@@ -367,7 +381,11 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		if len(m.Body) > cfg.MaxMessageSize || len(m.Properties) > message.MaxProperties {
 			return illegal(cfg, fmt.Errorf("message %d of the batch has a body of %d bytes and properties of %d", n, len(m.Body), len(m.Properties)))
 		}
-		if f := inspect(m.Properties); f.isDiverted() {
+		f := inspect(m.Properties)
+		if f.light != nil && f.rewrite {
+			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: message %d of the batch gives itself offsets in light queues (%s)", n, message.PropMultiQueueOffset)
+		}
+		if f.isDiverted() {
 			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: message %d of the batch is delayed, timed or transactional, which a batch cannot be", n)
 		}
 		n++
@@ -425,7 +443,7 @@ func (sb *sendBatch) release() {
 	clear(sb.sends) // they hold slices of the arena
 	for i := range sb.Puts {
 		p := &sb.Puts[i]
-		p.Body, p.Properties, p.Queue = nil, nil, nil
+		p.Body, p.Properties, p.Queue, p.Light = nil, nil, nil, nil
 	}
 	sb.Puts, sb.sends, sb.arena = sb.Puts[:0], sb.sends[:0], sb.arena[:0]
 	sb.b, sb.conn = nil, nil

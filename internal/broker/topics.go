@@ -26,6 +26,7 @@ type topics struct {
 	open     func(topic string, id int32) *store.Queue
 	changed  func(changed []*protocol.TopicConfig) // tells the NameServers; called with no lock held; nil until there is someone to tell
 	system   map[string]bool                       // topics that nobody may change, but for those that begin with rmq_sys_; does not change
+	light    bool                                  // there are topics of light queues; does not change
 	file     *saved
 
 	changeMu sync.Mutex // one change at a time, from looking at the table to putting into it
@@ -92,7 +93,7 @@ func (t *topic) queue(id int32) *store.Queue {
 
 // openTopics reads topics.json and adds the topics that every broker has.
 func openTopics(path string, b *Broker) (*topics, error) {
-	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, byName: map[string]*topic{}, system: map[string]bool{}}
+	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
 	t.addSystemTopics()
 	var err error
 	t.file, err = openSaved(path, t.log, savedTable{load: t.load, apply: t.apply, encode: t.encode})
@@ -207,15 +208,23 @@ func (t *topics) encode() ([]byte, error) {
 // get finds a topic, nil when there is none.
 func (t *topics) get(name []byte) *topic {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.byName[string(name)]
+	found := t.byName[string(name)]
+	t.mu.RUnlock()
+	if found == nil && t.light && store.IsLight(name) {
+		return lightTopic(string(name), t.open)
+	}
+	return found
 }
 
 // find finds a topic, nil when there is none.
 func (t *topics) find(name string) *topic {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.byName[name]
+	found := t.byName[name]
+	t.mu.RUnlock()
+	if found == nil && t.light && store.IsLight(name) {
+		return lightTopic(name, t.open)
+	}
+	return found
 }
 
 // all returns every topic, which must not be changed, and the table's version.
@@ -314,6 +323,9 @@ func (t *topics) update(configs ...protocol.TopicConfig) error {
 func (t *topics) updateAll(configs []protocol.TopicConfig) (puts []*protocol.TopicConfig, last int64, err error) {
 	t.changeMu.Lock()
 	defer t.changeMu.Unlock()
+	if t.light { // they are there anyway, and have no settings
+		configs = slices.DeleteFunc(configs, func(c protocol.TopicConfig) bool { return store.IsLight(c.TopicName) })
+	}
 	for i := range configs {
 		c := &configs[i]
 		var current map[string]string

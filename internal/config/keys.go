@@ -300,11 +300,7 @@ var groups = []struct {
 			liteLagLatencyCollectEnable boolean false
 			liteLagLatencyMetricsEnable boolean false
 			liteLagCountMetricsEnable boolean false
-			liteLagLatencyTopK int 50
-			enableLmq boolean false
-			enableMultiDispatch boolean false
-			maxLmqConsumeQueueNum int 20000
-			enableLmqQuota boolean false`,
+			liteLagLatencyTopK int 50`,
 	},
 	{
 		why: "a request is served by the goroutine of its connection: there are no thread pools, and no queues before them",

@@ -117,6 +117,16 @@ type Store struct {
 	// QueryMax is how many messages a query by key answers with at most. Default 64.
 	QueryMax int `prop:"maxMsgsNumBatch"`
 
+	// LightQueues lets messages be put into light queues (LMQ) by their property INNER_MULTI_DISPATCH, and makes topics and groups
+	// that begin with %LMQ% be there without being made. Default false.
+	LightQueues bool `prop:"enableLmq,restart"`
+	// MultiDispatch lets them be found there. Default false.
+	MultiDispatch bool `prop:"enableMultiDispatch,restart"`
+	// LightQueuesMax is how many light queues there can be with enableLmqQuota. Default 20,000.
+	LightQueuesMax int `prop:"maxLmqConsumeQueueNum"`
+	// LightQuota refuses messages for more light queues than maxLmqConsumeQueueNum. Default false.
+	LightQuota bool `prop:"enableLmqQuota"`
+
 	// DelayLevels are the waiting times of delay levels 1 to n, such as "1s 5s 10s 30s 1m 2h".
 	DelayLevels string `prop:"messageDelayLevel,restart"`
 	// FlushDelayOffsetInterval is the time between two writings of delayOffset.json, so how much is delivered again after a kill.
@@ -161,6 +171,7 @@ func defaultStore(home string) Store {
 		Index:                     true,
 		IndexSlots:                5_000_000,
 		IndexEntries:              20_000_000,
+		LightQueuesMax:            20_000,
 		QueryMax:                  64,
 		FlushDelayOffsetInterval:  10 * time.Second,
 		DelayLevels:               "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",

@@ -54,6 +54,8 @@ type commitLog struct {
 	stuck      error   // the disk has no space for what is appended; it is tried again
 	err        error   // why the log is not written any more
 
+	lights int // light queues that have messages
+
 	putMessages, putBytes int64     // since open
 	idle                  sync.Cond // writing was given up
 }
@@ -62,6 +64,9 @@ type commitLog struct {
 // append lock and has checked the message.
 func (s *Store) append(p *Put, now int64) {
 	l, m := &s.log, &p.Message
+	if p.Light != nil {
+		s.placeLight(p)
+	}
 	fileSize := l.files.FileSize()
 	if left := fileSize - l.appended%fileSize; int64(m.Size)+message.BlankSize > left {
 		c := l.tail.room(l.appended, message.BlankSize, s.keptFrom())

@@ -56,6 +56,8 @@ type Config struct {
 	ForceVerifyPropCRC bool            // recovery checks that CRC and not the body's
 	DelayLevels        []time.Duration // messageDelayLevel
 
+	LightQueues bool // enableLmq and enableMultiDispatch: messages are dispatched to light queues
+
 	MessageIndexEnable bool
 	MaxHashSlotNum     int
 	MaxIndexNum        int

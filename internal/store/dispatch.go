@@ -113,19 +113,33 @@ func (s *Store) dispatchRecord(m *message.Dispatch) error {
 			return nil
 		}
 		tagsCode := s.tagsCode(m)
-		if err := q.units.append(m.QueueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}); err != nil {
+		if err := s.enqueue(q, m, m.QueueOffset, tagsCode); err != nil {
 			return err
 		}
-		if !q.dirty {
-			q.dirty = true
-			d.dirty = append(d.dirty, q)
-		}
-		if q.watchers.Load() > 0 && s.hooks.Arrived != nil {
-			d.arrived = append(d.arrived, arrival{q, m.QueueOffset + 1, tagsCode, m.StoreTimestamp})
+		if m.MultiDispatch != nil && m.MultiOffset != nil && s.cfg.LightQueues && AllowsLight(m.Topic) {
+			if err := s.dispatchLight(m, tagsCode); err != nil {
+				return err
+			}
 		}
 	}
 	if s.index != nil && m.SysFlag&message.FlagTransaction != message.FlagTransactionRollback {
 		return s.index.append(m)
+	}
+	return nil
+}
+
+// enqueue puts a message's place into a queue. The caller holds d.mu.
+func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int64) error {
+	d := &s.dispatcher
+	if err := q.units.append(queueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}); err != nil {
+		return err
+	}
+	if !q.dirty {
+		q.dirty = true
+		d.dirty = append(d.dirty, q)
+	}
+	if q.watchers.Load() > 0 && s.hooks.Arrived != nil {
+		d.arrived = append(d.arrived, arrival{q, queueOffset + 1, tagsCode, m.StoreTimestamp})
 	}
 	return nil
 }

@@ -36,6 +36,10 @@ const (
 type Put struct {
 	message.Message
 	Queue *Queue
+	// Light are the queues that INNER_MULTI_DISPATCH names, nil for a name that is no light queue's. No list at all for messages
+	// without that property.
+	Light   []*Queue
+	lightAt int // where their offsets go in Properties
 
 	// Err says why this message alone was not stored; others of its batch may be.
 	Err error
@@ -117,6 +121,9 @@ func (s *Store) prepare(p *Put) {
 	p.Err = p.Queue.refused
 	if p.Err != nil {
 		return
+	}
+	if p.Light != nil {
+		p.makeRoom()
 	}
 	if n := len(m.Body); n > s.cfg.MaxMessageSize {
 		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, s.cfg.MaxMessageSize)

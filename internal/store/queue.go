@@ -18,7 +18,11 @@ type Queue struct {
 	refused error // why nothing can be stored in it
 
 	watchers atomic.Int32
-	next     int64 // offset of the next message to be stored; protected by the append lock
+
+	// Protected by the append lock.
+	next    int64 // offset of the next message to be stored
+	placed  int64 // log offset + 1 of the message that has its newest offset as a light queue
+	counted bool  // in commitLog.lights
 
 	// Protected by dispatcher.mu.
 	dirty     bool  // in dispatcher.dirty

@@ -148,6 +148,10 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	d.checkpointed = from
 	for _, q := range s.queues.all() {
 		q.next = q.units.max()
+		if q.next > 0 && IsLight(q.topic) {
+			q.counted = true
+			l.lights++
+		}
 		if l.files.Start() > 0 {
 			if _, err := q.units.deleteBefore(l.files.Start()); err != nil {
 				return fmt.Errorf("cannot find the begin of queue %s-%d: %w", q.topic, q.id, err)

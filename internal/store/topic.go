@@ -62,6 +62,10 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 	l.mu.Lock()
 	for _, q := range queues {
 		q.next = 0
+		if q.counted {
+			q.counted = false
+			l.lights--
+		}
 		q.emptiedAt = l.appended
 	}
 	l.mu.Unlock()
