@@ -36,20 +36,22 @@ type Broker struct {
 	started  time.Time
 	table    map[int32]*handler
 
-	store    *store.Store
-	topics   *topics
-	groups   *groups
-	offsets  *offsets
-	schedule *schedule
-	clients  *clients
-	locks    *queueLocks
-	holds    holds
-	watches  watches
-	uniqKeys *message.UniqKeys
-	counters counters
-	rates    rates
-	routes   routes
-	live     liveConfig
+	store      *store.Store
+	topics     *topics
+	groups     *groups
+	offsets    *offsets
+	schedule   *schedule
+	clients    *clients
+	locks      *queueLocks
+	holds      holds
+	watches    watches
+	halves     *halves // nil on a slave
+	halfCounts *halfCounts
+	uniqKeys   *message.UniqKeys
+	counters   counters
+	rates      rates
+	routes     routes
+	live       liveConfig
 
 	slow   chan struct{} // one for each slow request being served
 	asking chan struct{} // one for each request that waits for another client
@@ -176,6 +178,10 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	}
 	b.clients = newClients(b)
 	b.locks = newQueueLocks()
+	b.halfCounts = openHalfCounts(filepath.Join(dir, "transactionMetrics"), b)
+	if cfg.BrokerRole != config.Slave {
+		b.halves = openHalves(b)
+	}
 	return nil
 }
 
@@ -260,7 +266,7 @@ func (b *Broker) Close() error {
 	}
 	if b.main != nil { // its state was opened as a whole
 		b.clients.close()
-		errs = append(errs, b.schedule.close(), b.offsets.close(), b.groups.close(), b.topics.close())
+		errs = append(errs, b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.groups.close(), b.topics.close())
 	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())

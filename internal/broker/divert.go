@@ -13,7 +13,8 @@ import (
 // A half message, one that is due at a time and one that is delayed by a level are stored in a queue of the system, with their own
 // topic and queue in two properties (REAL_TOPIC, REAL_QID). A follower (follow.go) reads that queue and puts each message into its
 // own topic when it is time. So each is on the one road of a message twice, and whatever ends in Store.Put may be diverted:
-// what clients send (addSingle) and what the broker puts itself (putNow).
+// what clients send (addSingle) and what the broker puts itself (putNow). But half messages come from clients only: a committed message
+// keeps the property that made it one.
 
 // isDiverted says whether divert has something to do.
 func (f *propertyFacts) isDiverted() bool { return f.half || f.timer || f.delay != nil }
@@ -28,7 +29,7 @@ func (b *Broker) divert(cfg *settings, f *propertyFacts, p *store.Put) error {
 	kind := p.SysFlag & message.FlagTransaction
 	switch {
 	case f.half && (p.ReconsumeTimes <= 0 || level <= 0): // old clients try a message again with the properties it had
-		return b.divertHalf(cfg, f, p)
+		return b.divertHalf(cfg, p)
 	case kind == message.FlagTransactionPrepared || kind == message.FlagTransactionRollback:
 		return nil
 	case level > 0:
@@ -49,10 +50,6 @@ func (f *propertyFacts) delayLevel() (int, error) {
 		return 0, protocol.Errorf(protocol.CodeSystemError, "For input string: %q (property DELAY is not a number from 1 up, or not one of 32 bits)", f.delay)
 	}
 	return int(level), nil
-}
-
-func (b *Broker) divertHalf(_ *settings, _ *propertyFacts, _ *store.Put) error {
-	return notYet("transactional messages")
 }
 
 func (b *Broker) divertTimer(_ *settings, _ *propertyFacts, _ *store.Put) error {

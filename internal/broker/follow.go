@@ -13,6 +13,7 @@ import (
 // master only, from the moment the broker serves until Close.
 var followers = []func(*Broker, context.Context){
 	(*Broker).followSchedule,
+	followHalves,
 }
 
 // startFollowers starts them; stopFollowers ends them and waits.

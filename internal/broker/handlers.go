@@ -54,6 +54,7 @@ var handlers = []handler{
 	{code: protocol.ReqHeartBeat, do: (*Broker).heartBeat},
 	{code: protocol.ReqUnregisterClient, do: typed((*Broker).unregisterClient)},
 	{code: protocol.ReqConsumerSendMsgBack, hot: (*Broker).sendBack},
+	{code: protocol.ReqEndTransaction, hot: (*Broker).endTransaction},
 	{code: protocol.ReqGetConsumerListByGroup, do: typed((*Broker).getConsumerList)},
 	{code: protocol.ReqLockBatchMQ, do: (*Broker).lockBatchMQ},
 	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ},
@@ -79,6 +80,7 @@ var handlers = []handler{
 	{code: protocol.ReqCloneGroupOffset, do: typed((*Broker).cloneGroupOffset), slow: true},
 	{code: protocol.ReqSendBatchMessage, hot: (*Broker).sendMessage},
 	{code: protocol.ReqQueryConsumeQueue, do: typed((*Broker).queryConsumeQueue), slow: true},
+	{code: protocol.ReqResumeCheckHalfMessage, do: typed((*Broker).resumeCheck), slow: true},
 	{code: protocol.ReqSendReplyMessage, do: (*Broker).sendReply, asks: true},
 	{code: protocol.ReqSendReplyMessageV2, do: (*Broker).sendReply, asks: true},
 	{code: protocol.ReqGetAllProducerInfo, do: (*Broker).getAllProducers},
@@ -95,6 +97,7 @@ var handlers = []handler{
 type session struct {
 	peer  netip.AddrPort
 	sends *sendBatch // collected in this read; nil when there are none
+	ends  *endBatch  // the same
 }
 
 func sessionOf(c *remoting.Conn) *session {
@@ -165,8 +168,15 @@ func (b *Broker) serveBeside(h *handler, room chan struct{}, r *remoting.Request
 
 // Flush stores what the requests of one read have sent.
 func (p port) Flush(c *remoting.Conn) {
-	if ss, ok := c.State.(*session); ok && ss.sends != nil {
+	ss, ok := c.State.(*session)
+	if !ok {
+		return
+	}
+	if ss.sends != nil {
 		ss.put(p.b)
+	}
+	if ss.ends != nil {
+		ss.putEnds(p.b)
 	}
 }
 

@@ -18,6 +18,7 @@ func (b *Broker) putThen(puts []store.Put, then func(error)) {
 	level := cfg.wait(propertyFacts{})
 	for i := range puts {
 		f := inspect(puts[i].Properties)
+		f.half = false
 		if f.isDiverted() {
 			if err := b.divert(cfg, &f, &puts[i]); err != nil {
 				then(err)

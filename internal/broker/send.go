@@ -22,8 +22,8 @@ import (
 // it (ASYNC_FLUSH) or the disk has (SYNC_FLUSH). All sends that one read of a connection brought are stored together and
 // answered together. A batch is stored as a whole or not at all. An unknown topic is made after the default topic
 // that the client names, if that may be inherited.
-// Differs from Apache: a refusal names the value, the limit and the resource, behind Apache's own words. Delayed, timed and
-// transactional messages are refused until this broker delivers them; they are never delivered too early.
+// Differs from Apache: a refusal names the value, the limit and the resource, behind Apache's own words. Delayed and timed
+// messages are refused until this broker delivers them; they are never delivered too early.
 
 // sendHeader is a send request's header, read in place.
 type sendHeader struct {
@@ -420,6 +420,9 @@ func (sb *sendBatch) done(_ *store.Batch, err error) {
 		for j := range puts {
 			if puts[j].Err != nil {
 				failure = puts[j].Err
+			}
+			if failure != nil {
+				b.uncountHalf(&puts[j], failure)
 			}
 			bytes += int64(puts[j].Size)
 		}

@@ -235,7 +235,6 @@ func TestSend_RefusalsNameTheCause(t *testing.T) {
 	check("system topic", send, sendFields("SCHEDULE_TOPIC_XXXX"), nil, protocol.CodeNoPermission, "SCHEDULE_TOPIC_XXXX")
 	check("no default topic", send, sendFields("Unknown", "c", "NoSuchDefault"), nil, protocol.CodeTopicNotExist, "Unknown")
 	check("delay level", send, sendFields("T", "i", "DELAY\x01soon\x02"), nil, protocol.CodeSystemError, "soon")
-	check("transaction", send, sendFields("T", "i", "TRAN_MSG\x01true\x02"), nil, protocol.CodeMessageIllegal, "transactional")
 	check("damaged batch", protocol.ReqSendBatchMessage, sendFields("T", "m", "true"), []byte("nonsense"), protocol.CodeMessageIllegal)
 	if n := b.store.Queue("T", 0).MaxOffset(); n != 0 {
 		t.Errorf("%d messages were stored", n)

@@ -72,6 +72,20 @@ type Broker struct {
 	// SlaveRead advises a consumer that is far behind to read from a slave. Default false.
 	SlaveRead bool `prop:"slaveReadEnable"`
 
+	// RejectTransactions refuses half messages. Default false.
+	RejectTransactions bool `prop:"rejectTransactionMessage,important"`
+	// TransactionTimeout is how old a half message is at least when its producers are asked what has become of it, unless the message
+	// says otherwise. Default 6 s.
+	TransactionTimeout time.Duration `prop:"transactionTimeOut,ms,long,important"`
+	// TransactionCheckMax is how often they are asked before the message is put into TRANS_CHECK_MAX_TIME_TOPIC. Default 15.
+	TransactionCheckMax int `prop:"transactionCheckMax,important"`
+	// TransactionCheckInterval is the least time between two rounds of asking. Default 30 s.
+	TransactionCheckInterval time.Duration `prop:"transactionCheckInterval,ms,long,important"`
+	// TransactionMetricsInterval is the time between two writings of transactionMetrics, while it changes. Default 10 s.
+	TransactionMetricsInterval time.Duration `prop:"transactionMetricFlushInterval,ms,long"`
+	// TransactionOpBytes is the largest body of a message that tells which half messages are done with. Default 4096.
+	TransactionOpBytes int `prop:"transactionOpMsgMaxSize"`
+
 	// RegisterPeriod is the time between two registrations with the NameServers; from 10 s to 60 s. Default 30 s.
 	RegisterPeriod time.Duration `prop:"registerNameServerPeriod,ms,restart"`
 	// RegisterTimeout is how long one registration may take. Default 24 s.
@@ -127,6 +141,11 @@ func DefaultBroker() Broker {
 		LongPolling:                 true,
 		ShortPolling:                time.Second,
 		NotifyConsumersChanged:      true,
+		TransactionTimeout:          6 * time.Second,
+		TransactionCheckMax:         15,
+		TransactionCheckInterval:    30 * time.Second,
+		TransactionMetricsInterval:  10 * time.Second,
+		TransactionOpBytes:          4096,
 		RegisterPeriod:              30 * time.Second,
 		RegisterTimeout:             24 * time.Second,
 		ForceRegister:               true,
@@ -163,6 +182,11 @@ func (b *Broker) Validate() error {
 	v.notEmpty("msgTraceTopicName", b.TraceTopicName)
 	v.atLeast("flushConsumerOffsetInterval", b.FlushConsumerOffsetInterval.Milliseconds(), 1)
 	v.atLeast("shortPollingTimeMills", b.ShortPolling.Milliseconds(), 0)
+	v.atLeast("transactionTimeOut", b.TransactionTimeout.Milliseconds(), 0)
+	v.atLeast("transactionCheckMax", int64(b.TransactionCheckMax), 0)
+	v.atLeast("transactionCheckInterval", b.TransactionCheckInterval.Milliseconds(), 1)
+	v.atLeast("transactionMetricFlushInterval", b.TransactionMetricsInterval.Milliseconds(), 1)
+	v.atLeast("transactionOpMsgMaxSize", int64(b.TransactionOpBytes), 1)
 	v.atLeast("registerBrokerTimeoutMills", b.RegisterTimeout.Milliseconds(), 1)
 	v.atLeast("brokerNotActiveTimeoutMillis", b.NotActiveTimeout.Milliseconds(), 1)
 	v.atLeast("channelExpiredTimeout", b.ClientExpiry.Milliseconds(), 1)

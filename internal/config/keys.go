@@ -262,16 +262,13 @@ var groups = []struct {
 			scheduleAsyncDeliverMaxResendNum2Blocked int 3`,
 	},
 	{
-		why:   "transactions are not served yet",
-		level: slog.LevelWarn,
+		why: "the end of a transaction is stored at once, together with all that come with it",
 		keys: `
-			rejectTransactionMessage boolean false
-			transactionTimeOut long 6000
-			transactionCheckMax int 15
-			transactionCheckInterval long 30000
-			transactionMetricFlushInterval long 10000
-			transactionOpMsgMaxSize int 4096
-			transactionOpBatchInterval int 3000
+			transactionOpBatchInterval int 3000`,
+	},
+	{
+		why: "half messages are always kept in RMQ_SYS_TRANS_HALF_TOPIC",
+		keys: `
 			transWriteOriginTransHalfEnable boolean true`,
 	},
 	{

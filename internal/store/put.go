@@ -113,6 +113,13 @@ func (s *Store) Put(b *Batch) {
 	s.write(writeRounds)
 }
 
+// Check says why a message would not be stored, as far as that lies with the message itself, for who must know before it is put
+// together with others.
+func (s *Store) Check(p *Put) error {
+	s.prepare(p)
+	return p.Err
+}
+
 // prepare checks what can be checked outside the append lock.
 func (s *Store) prepare(p *Put) {
 	m := &p.Message

@@ -1,0 +1,631 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// Checking back: the producers of an undecided half message are asked what has become of its transaction (CHECK_TRANSACTION_STATE 39).
+//
+// A round of checks is made when a half message is due, and not before transactionCheckInterval is over since the last. Each one that is
+// due is stored again with one check more, and one living producer of its group is asked, each in its turn; its answer is an
+// END_TRANSACTION like any other. After transactionCheckMax checks, or when it is older than fileReservedTime, it goes to
+// TRANS_CHECK_MAX_TIME_TOPIC instead. So a check counts whether or not a producer was there to be asked, as in Apache.
+//
+// A checker looks at what has come since it last did, and not at what it knows: its costs follow the half messages and the undecided
+// ones. With none undecided it waits for the next half message.
+type checker struct {
+	*halves
+	last time.Time // of the last round
+	turn int       // counts those who were asked
+
+	watching bool
+	woken    <-chan struct{}
+	unwatch  func()
+
+	positions [2]int64 // as they were last stored: of the half messages and of the op messages
+}
+
+const (
+	copyBatch    = 64      // half messages that are stored again together
+	copyBytesMax = 1 << 20 // and the bytes of their bodies at which no more come to them
+)
+
+// holdBackMax is how many half messages may come behind an undecided one before it is stored again, so that what is kept and
+// what a start reads stays bounded. A test makes it smaller.
+var holdBackMax int64 = 1 << 20
+
+// followHalves checks half messages until ctx ends.
+func followHalves(b *Broker, ctx context.Context) {
+	c := &checker{halves: b.halves, last: time.Now()} // producers are given an interval to come back after a start
+	c.positions = [2]int64{b.offsets.query(string(sysGroup), topicHalf, 0), b.offsets.query(string(sysGroup), topicOp, 0)}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		next := c.look(ctx)
+		if ctx.Err() != nil {
+			c.watch(false)
+			return
+		}
+		if c.watch(c.mustWatch(next)) && c.q.MaxOffset() > c.scannedTo() {
+			continue // came before the watch
+		}
+		if next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-c.woken:
+		}
+	}
+}
+
+// mustWatch says whether a half message that comes now may be due before the next look.
+func (c *checker) mustWatch(next time.Time) bool {
+	cfg := c.b.settings.Load()
+	soonest := time.Now().Add(cfg.TransactionTimeout)
+	if floor := c.last.Add(cfg.TransactionCheckInterval); soonest.Before(floor) {
+		soonest = floor
+	}
+	return next.IsZero() || next.After(soonest)
+}
+
+// watch begins or ends to be woken by half messages, and says whether it began now.
+func (c *checker) watch(on bool) (began bool) {
+	if on == c.watching {
+		return false
+	}
+	c.watching = on
+	if !on {
+		c.unwatch()
+		c.woken = nil
+		return false
+	}
+	c.woken, c.unwatch = c.b.watches.watch(c.q)
+	return true
+}
+
+func (h *halves) scannedTo() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.scanned
+}
+
+// look does what is due, and says when to look again; zero is when the next half message has come.
+func (c *checker) look(ctx context.Context) (next time.Time) {
+	c.followOrders()
+	before := c.scannedTo()
+	c.scan()
+	cfg, now := c.b.settings.Load(), time.Now()
+	ended := c.hold(ctx, cfg)
+	floor := c.last.Add(cfg.TransactionCheckInterval)
+	if !now.Before(floor) {
+		ended = append(ended, c.round(ctx, cfg, now)...)
+	}
+	c.advance(cfg, ended)
+	due, any := c.firstDue()
+	if c.scannedTo() != before { // more are coming, and need not wake it each
+		if soon := now.Add(cfg.TransactionTimeout).UnixMilli(); !any || soon < due {
+			due, any = soon, true
+		}
+	}
+	if !any {
+		return time.Time{}
+	}
+	next = time.UnixMilli(due + 1)
+	if floor = c.last.Add(cfg.TransactionCheckInterval); next.Before(floor) {
+		next = floor
+	}
+	return next
+}
+
+// followOrders begins anew when someone else has set the positions.
+func (c *checker) followOrders() {
+	for _, topic := range []string{topicHalf, topicOp} {
+		c.b.offsets.takeReset([]byte(topic), sysGroup, 0)
+	}
+	now := [2]int64{c.b.offsets.query(string(sysGroup), topicHalf, 0), c.b.offsets.query(string(sysGroup), topicOp, 0)}
+	if now != c.positions {
+		c.b.log.Warn("positions of transactions were changed from outside", "group", string(sysGroup), "half_from", c.positions[0], "half_to", now[0],
+			"op_from", c.positions[1], "op_to", now[1])
+		c.positions = now
+		c.load()
+	}
+}
+
+// firstDue forgets those that have ended, and returns when the first of the others is due.
+func (h *halves) firstDue() (due int64, any bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open = slices.DeleteFunc(h.open, func(o openHalf) bool { return o.offset < h.base || h.states.get(o.offset).isFinished() })
+	if cap(h.open) > 1024 && len(h.open) < cap(h.open)/8 {
+		h.open = slices.Clone(h.open)
+	}
+	for _, o := range h.open {
+		if !any || o.due < due {
+			due, any = o.due, true
+		}
+	}
+	return due, any
+}
+
+// take takes the next undecided half messages that are wanted, of those from *at on in open, and makes whoever wants to end them wait.
+func (h *halves) take(at *int, wanted func(openHalf) bool) (taken []openHalf) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ; *at < len(h.open) && len(taken) < copyBatch; *at++ {
+		o := h.open[*at]
+		if o.offset < h.base {
+			continue
+		}
+		if s := h.states.get(o.offset); s&halfStates == halfOpen && wanted(o) {
+			h.states.set(o.offset, s|halfMoving)
+			taken = append(taken, o)
+		}
+	}
+	return taken
+}
+
+// round checks the half messages that are due, and returns those that no copy or op message tells of yet.
+func (c *checker) round(ctx context.Context, cfg *settings, now time.Time) (ended []int64) {
+	begin := now.UnixMilli()
+	var r roundResult
+	for at := 0; ctx.Err() == nil; {
+		taken := c.take(&at, func(o openHalf) bool { return o.due < begin })
+		if len(taken) == 0 {
+			break
+		}
+		c.last = now
+		offsets, err := c.check(cfg, taken, &r)
+		ended = append(ended, offsets...)
+		if err != nil {
+			c.b.log.Error("half messages could not be checked", "err", err)
+			c.postpone(begin + cfg.TransactionCheckInterval.Milliseconds())
+			break
+		}
+	}
+	if r.checked > 0 || r.givenUp > 0 {
+		c.b.log.Info("transactions were checked", "asked", r.asked, "nobody_to_ask", r.checked-r.asked, "given_up", r.givenUp, "ended_before", r.ended)
+	}
+	return ended
+}
+
+// postpone makes those that are due wait until the next round.
+func (h *halves) postpone(due int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.open {
+		h.open[i].due = max(h.open[i].due, due)
+	}
+}
+
+// roundResult is what came of a round.
+type roundResult struct {
+	checked, asked, givenUp, ended int
+	conns                          map[string][]*remoting.Conn // by producer group
+}
+
+// copied is a half message that is being stored again.
+type copied struct {
+	openHalf
+	half message.Message // as it was read
+	to   halfState       // what becomes of the old one
+	put  int             // its copy; -1 when there is none
+	asks []byte          // the properties that its producer is shown
+}
+
+// check stores half messages again with one check more, or puts them aside, and asks their producers.
+func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) (ended []int64, err error) {
+	for len(taken) > 0 {
+		var puts []store.Put
+		var all []copied
+		for bytes := 0; len(all) < len(taken) && bytes < copyBytesMax; {
+			m := copied{openHalf: taken[len(all)], to: halfGone, put: -1}
+			if c.readHalf(m.offset, &m.half) {
+				puts = c.prepare(cfg, &m, puts)
+				bytes += len(m.half.Body)
+			} else {
+				c.b.log.Warn("half message cannot be read any more", "queue_offset", m.offset)
+			}
+			all = append(all, m)
+		}
+		if err := c.store(cfg, puts); err != nil {
+			c.restore(taken)
+			return ended, err
+		}
+		ended = append(ended, c.moved(all, puts, time.Now().Add(cfg.TransactionCheckInterval).UnixMilli())...)
+		for i := range all {
+			r.count(&all[i], all[i].to == halfMoved && c.ask(cfg, &all[i], puts, r))
+		}
+		taken = taken[len(all):]
+	}
+	return ended, nil
+}
+
+func (r *roundResult) count(m *copied, asked bool) {
+	switch m.to {
+	case halfMoved:
+		r.checked++
+		if asked {
+			r.asked++
+		}
+	case halfGivenUp:
+		r.givenUp++
+	case halfCommitted:
+		r.ended++
+	}
+}
+
+// readHalf reads the half message at a queue offset, with bytes of its own.
+func (h *halves) readHalf(offset int64, m *message.Message) bool {
+	rec, _ := h.b.store.Get(h.q, offset, 1, maxPullBytes, nil, nil)
+	return len(rec) > 0 && message.Decode(rec, m) == nil && m.QueueOffset == offset
+}
+
+// prepare decides what becomes of a half message that is due, and adds what is to be stored for that.
+func (c *checker) prepare(cfg *settings, m *copied, puts []store.Put) []store.Put {
+	f := inspectHalf(&m.half)
+	if m.offset < c.fresh && c.findCommitted(&f) {
+		m.to = halfCommitted // the broker was killed before its op message was stored
+		return puts
+	}
+	props := appendPropertiesWithout(nil, m.half.Properties, message.PropTransactionCheckTimes, message.PropPreparedQueueOffset, message.PropCRC32)
+	checks := f.checks
+	discard := f.checks > 0 && f.checks >= cfg.TransactionCheckMax
+	if !discard {
+		checks++
+		discard = time.Now().UnixMilli()-m.half.BornTimestamp > cfg.FileReserved.Milliseconds()
+	}
+	props = message.AppendProperty(props, message.PropTransactionCheckTimes, strconv.Itoa(checks))
+	m.put = len(puts)
+	if discard {
+		m.to = halfGivenUp
+		c.b.log.Warn("half message is given up", "topic", string(f.topic), "group", string(f.group), "key", string(f.uniqKey), "checks", f.checks,
+			"born", time.UnixMilli(m.half.BornTimestamp), "into", topicCheckMax)
+		return append(puts, copyOf(&m.half, c.givenUpQueue(), withRoot(props, f.root)))
+	}
+	m.to, m.asks = halfMoved, props
+	return append(puts, copyOf(&m.half, c.q, withRoot(props, f.root)))
+}
+
+// givenUpQueue is where half messages go after the last check.
+func (h *halves) givenUpQueue() *store.Queue {
+	if _, err := h.b.topics.createRetry(topicCheckMax, 1, false, 0); err != nil {
+		h.b.log.Error("topic could not be created", "topic", topicCheckMax, "err", err)
+	}
+	return h.b.store.Queue(topicCheckMax, 0)
+}
+
+func withRoot(props []byte, root int64) []byte {
+	return message.AppendProperty(slices.Clip(props), message.PropPreparedQueueOffset, strconv.FormatInt(root, 10))
+}
+
+func copyOf(m *message.Message, q *store.Queue, props []byte) store.Put {
+	p := store.Put{Message: *m, Queue: q}
+	p.Properties, p.Err = props, nil
+	return p
+}
+
+// store stores messages of this broker's own, next to each other and as they are.
+func (h *halves) store(cfg *settings, puts []store.Put) error {
+	if len(puts) == 0 {
+		return nil
+	}
+	done := make(chan error, 1)
+	h.b.store.Put(&store.Batch{Puts: puts, Wait: cfg.wait(propertyFacts{}), Done: func(batch *store.Batch, err error) {
+		for i := range batch.Puts {
+			if err == nil {
+				err = batch.Puts[i].Err
+			}
+		}
+		done <- err
+	}})
+	return <-done
+}
+
+// restore gives back what take has taken.
+func (h *halves) restore(taken []openHalf) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range taken {
+		h.states.set(o.offset, h.states.get(o.offset)&^halfStates)
+	}
+	h.settled.Broadcast()
+}
+
+// moved notes what became of half messages and where their copies are, and returns the offsets of those that have ended here.
+func (c *checker) moved(all []copied, puts []store.Put, due int64) (ended []int64) {
+	c.mu.Lock()
+	for i := range all {
+		m := &all[i]
+		c.states.set(m.offset, m.to)
+		ended = append(ended, m.offset)
+		if m.to != halfMoved {
+			continue
+		}
+		at := puts[m.put].QueueOffset
+		when := due
+		if m.asks == nil {
+			when = m.due
+		}
+		c.current[m.root] = at
+		c.states.set(at, c.states.get(at)|halfListed|halfLooked)
+		c.open = append(c.open, openHalf{at, m.root, when})
+	}
+	c.settled.Broadcast()
+	c.mu.Unlock()
+	for i := range all {
+		if to := all[i].to; to == halfGivenUp || to == halfCommitted {
+			if topic, ok := message.Property(all[i].half.Properties, message.PropRealTopic); ok {
+				c.b.halfCounts.add(string(topic), -1)
+			}
+		}
+	}
+	return ended
+}
+
+// hold stores half messages again that have too many behind them, unchanged and without a check.
+func (c *checker) hold(ctx context.Context, cfg *settings) (ended []int64) {
+	limit := c.q.MaxOffset() - holdBackMax
+	if limit <= c.base {
+		return nil
+	}
+	for at := 0; ctx.Err() == nil; {
+		taken := c.take(&at, func(o openHalf) bool { return o.offset < limit })
+		if len(taken) == 0 {
+			return ended
+		}
+		var puts []store.Put
+		var all []copied
+		for _, o := range taken {
+			m := copied{openHalf: o, to: halfGone, put: -1}
+			if c.readHalf(o.offset, &m.half) {
+				m.to, m.put = halfMoved, len(puts)
+				props := appendPropertiesWithout(nil, m.half.Properties, message.PropPreparedQueueOffset, message.PropCRC32)
+				puts = append(puts, copyOf(&m.half, c.q, withRoot(props, o.root)))
+			}
+			all = append(all, m)
+		}
+		if err := c.store(cfg, puts); err != nil {
+			c.restore(taken)
+			c.b.log.Error("half messages could not be stored again", "err", err)
+			return ended
+		}
+		ended = append(ended, c.moved(all, puts, 0)...)
+	}
+	return ended
+}
+
+// ask asks a producer of a half message's group what has become of the transaction, and says whether there was one.
+func (c *checker) ask(cfg *settings, m *copied, puts []store.Put, r *roundResult) bool {
+	group, _ := message.Property(m.asks, message.PropProducerGroup)
+	conns, known := r.conns[string(group)]
+	if !known {
+		if r.conns == nil {
+			r.conns = map[string][]*remoting.Conn{}
+		}
+		conns = c.b.clients.producersOf(string(group))
+		r.conns[string(group)] = conns
+	}
+	if len(conns) == 0 {
+		return false
+	}
+	call := checkCall(cfg, m, &puts[m.put])
+	for range conns {
+		c.turn++
+		if conns[c.turn%len(conns)].Notify(call) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// checkCall is the question. The message is shown as it will be when it is committed, but for its place, which is the copy's.
+func checkCall(cfg *settings, m *copied, p *store.Put) *remoting.Call {
+	shownAs := m.half
+	shownAs.Properties, shownAs.QueueOffset, shownAs.LogOffset = m.asks, p.QueueOffset, p.LogOffset
+	f := inspectHalf(&shownAs)
+	shownAs.Topic, shownAs.QueueID = string(f.topic), max(f.queueID, 0)
+	key := string(f.uniqKey)
+	return &remoting.Call{Code: protocol.ReqCheckTransactionState, Ext: [][2]string{
+		{"topic", topicHalf},
+		{"tranStateTableOffset", strconv.FormatInt(p.QueueOffset, 10)},
+		{"commitLogOffset", strconv.FormatInt(p.LogOffset, 10)},
+		{"msgId", key}, {"transactionId", key},
+		{"offsetMsgId", string(message.AppendOffsetIDOf(nil, cfg.idHost, p.LogOffset))},
+		{"bname", cfg.Name},
+	}, Body: shownAs.AppendRecord(nil, false)}
+}
+
+// producersOf returns the connections of a group's producers, in an order that stays while they do.
+func (c *clients) producersOf(group string) []*remoting.Conn {
+	c.mu.RLock()
+	list := make([]*client, 0, len(c.producers[group]))
+	for _, p := range c.producers[group] {
+		list = append(list, p)
+	}
+	c.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *client) int { return cmp.Compare(a.id, b.id) })
+	conns := make([]*remoting.Conn, len(list))
+	for i, p := range list {
+		conns[i] = p.conn
+	}
+	return conns
+}
+
+// advance moves the positions behind all that has ended, forgets what lies before them, and tells in op messages of those that
+// have ended and lie behind.
+func (c *checker) advance(cfg *settings, ended []int64) {
+	c.mu.Lock()
+	end := c.scanned
+	base := c.base
+	for base < end && c.states.get(base).isFinished() {
+		base++
+	}
+	c.mu.Unlock()
+	behind := ended[:0]
+	for _, offset := range ended {
+		if offset >= base {
+			behind = append(behind, offset)
+		}
+	}
+	if err := c.store(cfg, c.appendOps(nil, cfg, behind)); err != nil {
+		c.b.log.Error("op messages of transactions could not be stored", "err", err)
+	}
+	opBase := c.opBase
+	c.readOps(opBase, func(m *message.Message) bool {
+		for offset := range opOffsets(m) {
+			if offset >= base {
+				return false
+			}
+		}
+		opBase = m.QueueOffset + 1
+		return true
+	})
+	c.mu.Lock()
+	c.base, c.opBase = base, opBase
+	c.states.dropBefore(base)
+	for root, at := range c.current {
+		if at < base {
+			delete(c.current, root)
+		}
+	}
+	for root, done := range c.late {
+		if done { // the log tells of it by now
+			delete(c.late, root)
+		}
+	}
+	c.mu.Unlock()
+	c.save(base, opBase)
+}
+
+// save keeps the positions, first that of the half messages: op messages too many do no harm.
+func (c *checker) save(base, opBase int64) {
+	from := ownCommit{net.TCPAddrFromAddrPort(c.b.settings.Load().storeHost)}
+	if base != c.positions[0] && (base > 0 || c.positions[0] >= 0) {
+		c.b.offsets.commit(sysGroup, []byte(topicHalf), 0, base, from)
+		c.positions[0] = base
+	}
+	if opBase != c.positions[1] && (opBase > 0 || c.positions[1] >= 0) {
+		c.b.offsets.commit(sysGroup, []byte(topicOp), 0, opBase, from)
+		c.positions[1] = opBase
+	}
+}
+
+// ownCommit is who commits the broker's own offsets.
+type ownCommit struct{ addr net.Addr }
+
+func (o ownCommit) RemoteAddr() net.Addr { return o.addr }
+
+// resume makes a half message, given by its offset id, be checked again as if it never had been, also after the last check.
+func (h *halves) resume(id string) error {
+	_, logOffset, err := message.ParseOffsetID(id)
+	if err != nil {
+		return err
+	}
+	var m message.Message
+	rec, err := h.b.store.MessageAt(logOffset)
+	if err != nil {
+		return err
+	}
+	if err := message.Decode(rec, &m); err != nil {
+		return err
+	}
+	f := inspectHalf(&m)
+	if m.Topic != topicHalf && m.Topic != topicCheckMax {
+		return fmt.Errorf("the message is in topic %q, neither in %s nor in %s", m.Topic, topicHalf, topicCheckMax)
+	}
+	if len(f.topic) == 0 || f.queueID < 0 {
+		return errors.New("the message does not say which topic it is for")
+	}
+	if h.findCommitted(&f) {
+		return errors.New("the transaction was committed")
+	}
+	at, waiting, err := h.takeToResume(&m, &f, m.Topic == topicCheckMax || h.findGivenUp(&f))
+	if err != nil {
+		return err
+	}
+	return h.putResumed(&m, &f, at, waiting)
+}
+
+// takeToResume takes the copy that stands for a half message, -1 if none does any more, and says whether it is counted as undecided.
+func (h *halves) takeToResume(m *message.Message, f *halfFacts, givenUp bool) (at int64, waiting bool, err error) {
+	if f.root < 0 {
+		return -1, false, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		at = f.root
+		if c, ok := h.current[f.root]; ok {
+			at = c
+		} else if m.Topic == topicHalf {
+			at = m.QueueOffset
+		}
+		if at < h.base {
+			break
+		}
+		switch s := h.states.get(at); s & halfStates {
+		case halfMoving:
+			h.settled.Wait()
+			continue
+		case halfOpen:
+			h.states.set(at, s|halfMoving)
+			return at, true, nil
+		case halfGivenUp:
+			return -1, false, nil
+		case halfCommitting, halfRollingBack, halfCommitted, halfRolledBack:
+			return -1, false, errors.New("the transaction was ended")
+		}
+		break
+	}
+	if !givenUp {
+		return -1, false, errors.New("the transaction was ended")
+	}
+	return -1, false, nil
+}
+
+// putResumed stores the copy that is checked from now on.
+func (h *halves) putResumed(m *message.Message, f *halfFacts, at int64, waiting bool) error {
+	cfg := h.b.settings.Load()
+	props := appendPropertiesWithout(nil, m.Properties, message.PropTransactionCheckTimes, message.PropPreparedQueueOffset, message.PropCRC32)
+	props = message.AppendProperty(props, message.PropTransactionCheckTimes, "0")
+	if f.root >= 0 {
+		props = withRoot(props, f.root)
+	}
+	puts := []store.Put{copyOf(m, h.q, props)}
+	if at >= 0 {
+		puts = h.appendOps(puts, cfg, []int64{at})
+	}
+	err := h.store(cfg, puts)
+	if err == nil && !waiting {
+		h.b.halfCounts.add(string(f.topic), 1)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err == nil && f.root >= 0:
+		h.current[f.root] = puts[0].QueueOffset
+		if at >= 0 {
+			h.states.set(at, halfMoved)
+		}
+	case at >= 0:
+		h.states.set(at, h.states.get(at)&^halfStates)
+	}
+	h.settled.Broadcast()
+	return err
+}
