@@ -43,6 +43,7 @@ type Broker struct {
 	schedule   *schedule
 	clients    *clients
 	locks      *queueLocks
+	timers     *timers // nil without timerWheelEnable
 	holds      holds
 	watches    watches
 	halves     *halves // nil on a slave
@@ -182,7 +183,8 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if cfg.BrokerRole != config.Slave {
 		b.halves = openHalves(b)
 	}
-	return nil
+	b.timers, err = openTimers(b, cfg)
+	return err
 }
 
 // resolveHost makes the address that goes into records and message ids of what brokerIP1 says, a name or an address.
@@ -266,7 +268,7 @@ func (b *Broker) Close() error {
 	}
 	if b.main != nil { // its state was opened as a whole
 		b.clients.close()
-		errs = append(errs, b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.groups.close(), b.topics.close())
+		errs = append(errs, b.timers.close(), b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.groups.close(), b.topics.close())
 	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())

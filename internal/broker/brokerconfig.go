@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -43,31 +44,37 @@ func (b *Broker) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
+	return nil, b.changeConfig(changes, r.Conn.RemoteAddr())
+}
+
+// changeConfig changes keys for someone at an address.
+func (b *Broker) changeConfig(changes map[string]string, from net.Addr) error {
 	b.live.mu.Lock()
 	defer b.live.mu.Unlock()
 	old := b.settings.Load()
 	next, notes, err := old.Broker.With(changes)
 	if err != nil {
-		return nil, configError(err)
+		return configError(err)
 	}
 	for _, n := range notes {
-		b.log.Log(context.Background(), n.Level, "configuration: "+n.String(), "addr", r.Conn.RemoteAddr())
+		b.log.Log(context.Background(), n.Level, "configuration: "+n.String(), "addr", from)
 	}
 	if err := keepConfig(next.File, changes); err != nil {
-		return nil, err
+		return err
 	}
 	b.settings.Store(newSettings(next, old.storeHost))
 	b.live.changes++
 	b.live.changed = time.Now()
-	b.log.Info("configuration changed", "keys", slices.Sorted(maps.Keys(changes)), "addr", r.Conn.RemoteAddr())
+	b.log.Info("configuration changed", "keys", slices.Sorted(maps.Keys(changes)), "addr", from)
 	if servers := next.NamesrvAddrs(); !slices.Equal(servers, old.NamesrvAddrs()) {
 		b.registrar.use(servers)
 	}
+	b.timers.wake()
 	if next.Permission != old.Permission {
 		b.topics.bumpVersion()
 		b.registrar.changed()
 	}
-	return nil, nil
+	return nil
 }
 
 // configError gives the reason why a configuration was not changed its code.

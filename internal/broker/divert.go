@@ -51,12 +51,3 @@ func (f *propertyFacts) delayLevel() (int, error) {
 	}
 	return int(level), nil
 }
-
-func (b *Broker) divertTimer(_ *settings, _ *propertyFacts, _ *store.Put) error {
-	return notYet("timer messages")
-}
-
-// notYet refuses what would otherwise be delivered at the wrong time.
-func notYet(format string, args ...any) error {
-	return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: this broker does not deliver "+format+" yet, and does not store what it would deliver too early", args...)
-}

@@ -3,7 +3,7 @@
 // broker.go is its life, handlers.go the table of what it answers. A file a family of codes: send.go, pull.go, offset.go,
 // client.go, topic.go, group.go, query.go, lock.go, assign.go, stats.go, brokerconfig.go. State lies in parts that each
 // have their own lock and file: topics.go, groups.go, offsets.go, clients.go; hold.go keeps pulls that wait for a message.
-// schedule.go delivers delayed messages. divert.go parks messages in queues of the system, and followers (follow.go) bring them back.
+// schedule.go delivers delayed messages, timerfollow.go timed ones. divert.go parks messages in queues of the system, and followers (follow.go) bring them back.
 //
 // # Goroutines
 //

@@ -14,6 +14,7 @@ import (
 var followers = []func(*Broker, context.Context){
 	(*Broker).followSchedule,
 	followHalves,
+	(*Broker).followTimers,
 }
 
 // startFollowers starts them; stopFollowers ends them and waits.

@@ -60,6 +60,8 @@ var handlers = []handler{
 	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ},
 	{code: protocol.ReqGetAllConsumerOffset, do: (*Broker).getAllConsumerOffset, slow: true},
 	{code: protocol.ReqCheckClientConfig, do: (*Broker).checkClientConfig},
+	{code: protocol.ReqGetTimerCheckPoint, do: (*Broker).getTimerCheckpoint},
+	{code: protocol.ReqGetTimerMetrics, do: (*Broker).getTimerMetrics},
 	{code: protocol.ReqUpdateAndCreateSubscriptionGroup, do: (*Broker).updateGroup, slow: true},
 	{code: protocol.ReqGetAllSubscriptionGroupConfig, do: typed((*Broker).getAllGroups), slow: true},
 	{code: protocol.ReqGetTopicStatsInfo, do: typed((*Broker).getTopicStats), slow: true},
@@ -90,7 +92,9 @@ var handlers = []handler{
 	{code: protocol.ReqGetSubscriptionGroupConfig, do: typed((*Broker).getGroup)},
 	{code: protocol.ReqUpdateAndGetGroupForbidden, do: typed((*Broker).updateGroupForbidden), slow: true},
 	{code: protocol.ReqLitePullMessage, hot: (*Broker).pullMessage, notFast: true},
+	{code: protocol.ReqRecallMessage, do: typed((*Broker).recallMessage), slow: true},
 	{code: protocol.ReqQueryAssignment, do: (*Broker).queryAssignment, slow: true},
+	{code: protocol.ReqSwitchTimerEngine, do: (*Broker).switchTimerEngine, slow: true},
 }
 
 // session is what the broker keeps of a connection. It is used in the connection's goroutine only.

@@ -181,6 +181,7 @@ type sent struct {
 	queueID  int32
 	first, n int    // its messages in the batch's Puts
 	uniqKey  []byte // lies in the batch's arena
+	timer    bool   // the message may be recalled
 }
 
 // sendBatch is the messages that one read of a connection brought and that wait for the same mark.
@@ -227,13 +228,14 @@ type propertyFacts struct {
 
 	// The message is diverted (divert.go).
 	half  bool
-	timer bool   // has a time at which it is due
+	timer bool   // has a time at which it is due, and did not wait for it yet
 	delay []byte // its delay level; nil when there is none
 
 	light []byte // the light queues that it is for too (light.go); nil when there are none
 }
 
 func inspect(props []byte) (f propertyFacts) {
+	waited := false
 	for name, value := range message.Properties(props) {
 		switch len(name) {
 		case 4:
@@ -257,6 +259,8 @@ func inspect(props []byte) (f propertyFacts) {
 					f.half = true
 				}
 			}
+		case 12:
+			waited = waited || string(name) == message.PropTimerOutMS
 		case 20:
 			if string(name) == message.PropMultiDispatch {
 				f.light = value
@@ -270,6 +274,7 @@ func inspect(props []byte) (f propertyFacts) {
 			}
 		}
 	}
+	f.timer = f.timer && !waited
 	return f
 }
 
@@ -303,7 +308,7 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 		}
 	}
 	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
-		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey})
+		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, timer: facts.timer})
 	return nil
 }
 
@@ -480,6 +485,11 @@ func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store
 	}
 	f.Str("TRACE_ON", cfg.traceOn)
 	f.Str("MSG_REGION", cfg.RegionID)
+	if stored && s.timer {
+		if sb.ids = appendRecallHandle(sb.ids[:0], puts[0].Properties, cfg.Name); len(sb.ids) > 0 {
+			f.Plain("recallHandle", sb.ids)
+		}
+	}
 	if stored {
 		f.Int("queueOffset", puts[0].QueueOffset)
 	}

@@ -76,10 +76,9 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 		"remainTransientStoreBufferNumbs": "2147483647",
 		"pageCacheLockTimeMills":          "0",
 
-		"timerReadBehind": "0", "timerOffsetBehind": "0", "timerCongestNum": "0", "timerEnqueueTps": "0.0", "timerDequeueTps": "0.0",
-
 		"EndTransactionQueueSize": "0", "EndTransactionThreadPoolQueueCapacity": "100000",
 	}
+	maps.Copy(table, b.timers.info(now))
 	for pool, capacity := range map[string]string{"send": "10000", "pull": "100000", "litePull": "100000", "query": "20000", "ack": "100000"} {
 		table[pool+"ThreadPoolQueueSize"] = "0"
 		table[pool+"ThreadPoolQueueCapacity"] = capacity

@@ -143,8 +143,11 @@ func (t *topics) addSystemTopics() {
 	add(cfg.Cluster+"_REPLY_TOPIC", 1, readWrite)
 	add(systemPrefix+"REVIVE_LOG_"+cfg.Cluster, 8, readWrite)
 	add(protocol.TopicSyncMemberPrefix+cfg.Name, 1, permInherit)
-	for _, name := range []string{topicHalf, topicOp, topicRocksHalf, topicRocksOp, topicTimer} {
+	for _, name := range []string{topicHalf, topicOp, topicRocksHalf, topicRocksOp} {
 		add(name, 1, readWrite)
+	}
+	if cfg.TimerWheel {
+		add(topicTimer, 1, readWrite)
 	}
 }
 
@@ -239,6 +242,13 @@ func (t *topics) all() (map[string]*protocol.TopicConfig, protocol.DataVersion) 
 }
 
 // count returns how many topics there are.
+// names are the names of all topics, in no order.
+func (t *topics) names() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Keys(t.byName))
+}
+
 func (t *topics) count() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

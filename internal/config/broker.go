@@ -99,6 +99,10 @@ type Broker struct {
 	// SlaveActingMaster lets the slave with the least id serve while the master is away; told to the NameServers. Default false.
 	SlaveActingMaster bool `prop:"enableSlaveActingMaster,restart"`
 
+	// RecallMessage lets producers take back timed messages before their time. Default false.
+	RecallMessage bool `prop:"recallMessageEnable"`
+	// RecallWhenNotWriteable lets them do so when brokerPermission forbids to write. Default true.
+	RecallWhenNotWriteable bool `prop:"allowRecallWhenBrokerNotWriteable"`
 	// AcceptSendsFrom is the time, in Unix milliseconds, before which messages are refused. Default 0.
 	AcceptSendsFrom int64 `prop:"startAcceptSendRequestTimeStamp"`
 	// RegionID is told to producers with each answer. Default DefaultRegion.
@@ -150,6 +154,7 @@ func DefaultBroker() Broker {
 		RegisterTimeout:             24 * time.Second,
 		ForceRegister:               true,
 		NotActiveTimeout:            10 * time.Second,
+		RecallWhenNotWriteable:      true,
 		RegionID:                    "DefaultRegion",
 		TraceOn:                     true,
 		ClientExpiry:                2 * time.Minute,

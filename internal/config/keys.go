@@ -130,6 +130,12 @@ var groups = []struct {
 			storeType string default`,
 	},
 	{
+		why:     "there are no timers in RocksDB here, and those that such a store holds would not be delivered",
+		refused: true,
+		keys: `
+			timerRocksDBEnable boolean false`,
+	},
+	{
 		why:     "there is no DLedger commit log here, and a group of such brokers would have several masters",
 		refused: true,
 		keys: `
@@ -220,39 +226,38 @@ var groups = []struct {
 			useSeparateStorePathForRocksdbCQ boolean false`,
 	},
 	{
-		why:   "messages of arbitrary delay are not served yet",
-		level: slog.LevelWarn,
+		why: "one loop does the work of timers, and writes behind in its own way",
 		keys: `
-			mappedFileSizeTimerLog int 104857600
-			timerPrecisionMs int 1000
-			timerRollWindowSlot int 172800
-			timerFlushIntervalMs int 1000
 			timerGetMessageThreadNum int 3
 			timerPutMessageThreadNum int 3
 			timerEnableDisruptor boolean false
-			timerEnableCheckMetrics boolean true
-			timerInterceptDelayLevel boolean false
-			timerMaxDelaySec int 259200
-			timerWheelSnapshotFlush boolean false
-			timerWheelEnable boolean true
-			disappearTimeAfterStart int -1
-			timerStopEnqueue boolean false
-			timerCheckMetricsWhen string 05
-			timerSkipUnknownError boolean false
 			timerWarmEnable boolean false
-			timerStopDequeue boolean false
-			timerEnableRetryUntilSuccess boolean false
-			timerCongestNumEachSlot int 2147483647
-			timerMetricSmallThreshold int 1000000
 			timerProgressLogIntervalMs int 10000
 			timerWheelSnapshotIntervalMs int 10000
+			timerInterceptDelayLevel boolean false
+			timerColdDataCheckIntervalMs int 60000`,
+	},
+	{
+		why: "counts of timers are counted anew at each start when they are wrong",
+		keys: `
+			timerEnableCheckMetrics boolean true
+			timerCheckMetricsWhen string 05
+			timerMetricSmallThreshold int 1000000`,
+	},
+	{
+		why: "a timer that cannot be stored in its topic is tried again until it can, and dropped only if it never can",
+		keys: `
+			timerSkipUnknownError boolean false
+			timerEnableRetryUntilSuccess boolean false`,
+	},
+	{
+		why: "there are no timers in RocksDB",
+		keys: `
 			timerRecallToTimeWheelEnable boolean true
 			timerRecallToTimelineEnable boolean true
 			timerReputServiceCorePoolSize int 6
 			timerReputServiceMaxPoolSize int 6
-			timerReputServiceQueueCapacity int 10000
-			timerColdDataCheckIntervalMs int 60000
-			appendTopicForTimerDeleteKey boolean false`,
+			timerReputServiceQueueCapacity int 10000`,
 	},
 	{
 		why: "delayed messages are delivered many at a time and tried again until it succeeds, in their order",
@@ -270,13 +275,6 @@ var groups = []struct {
 		why: "half messages are always kept in RMQ_SYS_TRANS_HALF_TOPIC",
 		keys: `
 			transWriteOriginTransHalfEnable boolean true`,
-	},
-	{
-		why:   "recalling messages is not served yet",
-		level: slog.LevelWarn,
-		keys: `
-			allowRecallWhenBrokerNotWriteable boolean true
-			recallMessageEnable boolean false`,
 	},
 	{
 		why:   "light topics are not served yet",
@@ -658,7 +656,6 @@ var groups = []struct {
 		keys: `
 			popConsumerKVServiceInit boolean false
 			popConsumerKVServiceEnable boolean false
-			timerRocksDBEnable boolean false
 			transRocksDBEnable boolean false
 			indexRocksDBEnable boolean false
 			combineAssignOffsetCQType string default`,

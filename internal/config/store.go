@@ -132,6 +132,34 @@ type Store struct {
 	// FlushDelayOffsetInterval is the time between two writings of delayOffset.json, so how much is delivered again after a kill.
 	// Default 10 s.
 	FlushDelayOffsetInterval time.Duration `prop:"flushDelayOffsetInterval,ms,long"`
+	// TimerWheel delivers messages at any time that they ask for. Default true.
+	TimerWheel bool `prop:"timerWheelEnable,restart"`
+	// TimerLogFileSize is the length of a timer-log file in bytes; must not change on an existing store. Default 100 MiB.
+	TimerLogFileSize int `prop:"mappedFileSizeTimerLog,restart"`
+	// TimerPrecision is by how much a message may be late: 100, 200, 500 or 1000 ms. Default 1 s.
+	TimerPrecision time.Duration `prop:"timerPrecisionMs,ms,restart"`
+	// TimerRollWindow is how many precisions ahead a message is put into the wheel at most; one that is due later is put there again
+	// when they have passed. Default 172,800, which is two days.
+	TimerRollWindow int `prop:"timerRollWindowSlot,restart"`
+	// TimerFlushInterval is the time between two fsyncs of timer log, wheel and checkpoint while they change. Default 1 s.
+	TimerFlushInterval time.Duration `prop:"timerFlushIntervalMs,ms,restart"`
+	// TimerMaxDelay is how far ahead a message may be due. Default 3 days.
+	TimerMaxDelay time.Duration `prop:"timerMaxDelaySec,s"`
+	// TimerStartDelay is how long after its start a broker delivers no timers; below 0 is 0. Default -1 ms.
+	TimerStartDelay time.Duration `prop:"disappearTimeAfterStart,ms,restart"`
+	// TimerStopEnqueue keeps new timers waiting in their queue, outside of the wheel. Default false.
+	TimerStopEnqueue bool `prop:"timerStopEnqueue"`
+	// TimerStopDequeue keeps timers that are due in the wheel. Default false.
+	TimerStopDequeue bool `prop:"timerStopDequeue"`
+	// TimerCongest is how many messages may wait for one slot before some are refused, and all from twice as many on. Default
+	// 2,147,483,647, which is no limit.
+	TimerCongest int `prop:"timerCongestNumEachSlot"`
+	// TimerDeleteByTopic makes a recall name the topic of the message too. Default false.
+	TimerDeleteByTopic bool `prop:"appendTopicForTimerDeleteKey"`
+	// TimerSnapshots says that the wheel of a store that RocketMQ wrote may be in files timerwheel.<n>. They are read at the start and
+	// removed. Default false.
+	TimerSnapshots bool `prop:"timerWheelSnapshotFlush,restart"`
+
 	// HAListenPort is the port on which slaves copy; 0 or less stands for listenPort + 1. Default 0.
 	HAListenPort int `prop:"haListenPort,restart"`
 }
@@ -174,6 +202,14 @@ func defaultStore(home string) Store {
 		LightQueuesMax:            20_000,
 		QueryMax:                  64,
 		FlushDelayOffsetInterval:  10 * time.Second,
+		TimerWheel:                true,
+		TimerLogFileSize:          100 << 20,
+		TimerPrecision:            time.Second,
+		TimerRollWindow:           172_800,
+		TimerFlushInterval:        time.Second,
+		TimerMaxDelay:             72 * time.Hour,
+		TimerStartDelay:           -time.Millisecond,
+		TimerCongest:              math.MaxInt32,
 		DelayLevels:               "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
 	}
 }
@@ -268,6 +304,10 @@ func (s *Store) validate(v *validation) {
 	if _, err := s.DelayDurations(); err != nil {
 		v.wrong("messageDelayLevel", s.DelayLevels, `times separated by spaces, such as "1s 5s 1m 2h"; `+err.Error())
 	}
+	v.within("mappedFileSizeTimerLog", int64(s.TimerLogFileSize), 4096, math.MaxInt32)
+	v.atLeast("timerFlushIntervalMs", s.TimerFlushInterval.Milliseconds(), 1)
+	v.atLeast("timerMaxDelaySec", int64(s.TimerMaxDelay/time.Second), 1)
+	v.atLeast("timerCongestNumEachSlot", int64(s.TimerCongest), 0)
 	v.within("haListenPort", int64(s.HAListenPort), math.MinInt32, 65535)
 }
 
@@ -276,9 +316,28 @@ func (s *Store) settle(n *notes) {
 	n.clamp("diskMaxUsedSpaceRatio", &s.DiskMaxUsedRatio, 10, 95)
 	n.clamp("diskSpaceCleanForciblyRatio", &s.DiskCleanForciblyRatio, 30, 85)
 	n.clamp("diskSpaceWarningLevelRatio", &s.DiskWarningRatio, 35, 90)
+	s.settleTimers(n)
 	if odd := s.ConsumeQueueFileSize % 20; odd > 0 && s.ConsumeQueueFileSize < math.MaxInt32-20 {
 		was := s.ConsumeQueueFileSize
 		s.ConsumeQueueFileSize += 20 - odd
 		n.info("mappedFileSizeConsumeQueue", "%d is rounded up to %d, a whole number of entries of 20 bytes", was, s.ConsumeQueueFileSize)
+	}
+}
+
+// settleTimers takes the precision that there is below the one that is asked for, and a window that fits into the wheel.
+func (s *Store) settleTimers(n *notes) {
+	was, precision := s.TimerPrecision, 100*time.Millisecond
+	for _, p := range [...]time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second} {
+		if was >= p {
+			precision = p
+		}
+	}
+	if was != precision {
+		s.TimerPrecision = precision
+		n.info("timerPrecisionMs", "%d is taken as %d; possible are 100, 200, 500 and 1000", was.Milliseconds(), precision.Milliseconds())
+	}
+	if most := 7*24*3600 - 60; s.TimerRollWindow < 2 || s.TimerRollWindow > most {
+		n.info("timerRollWindowSlot", "%d is taken as %d, for possible are 2 to that", s.TimerRollWindow, most)
+		s.TimerRollWindow = most
 	}
 }

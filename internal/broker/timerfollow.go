@@ -1,0 +1,342 @@
+package broker
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store"
+	"github.com/liftoffmq/liftoff/internal/store/timer"
+)
+
+// The follower of rmq_sys_wheel_timer. One goroutine does both: it takes new messages of the queue into the wheel, and brings those whose
+// time has come to their topics. It sleeps until there is a new message or the next slot is due.
+//
+//	for {
+//		deliver the first slot that is due, and tell the wheel
+//		take in some messages of the queue: what is due already goes to its topic, the others into the wheel
+//		nothing of both: sleep
+//	}
+//
+// After a crash messages are taken in again from the checkpoint on. Which of them are in the timer log already, the log says; which
+// were delivered, the checkpoint's time says. What is delivered twice is the slot that was being delivered, as in Apache.
+
+const (
+	takeInMax    = 512     // messages taken in at once
+	deliverMax   = 512     // messages put at once
+	deliverBytes = 1 << 20 // of records, that are put at once
+	timerRetry   = 500 * time.Millisecond
+	sleepMax     = time.Minute // the clock may be set meanwhile
+)
+
+// begin finds out where to go on.
+func (t *timers) begin() {
+	c := t.wheel.Checkpoint(0)
+	low, high := t.queue.MinOffset(), t.queue.MaxOffset()
+	t.offset = min(max(c.QueueFlushed, low), high)
+	if t.offset != c.QueueFlushed {
+		t.log.Warn("the queue of timers is not where its checkpoint is", "checkpoint", c.QueueFlushed, "min", low, "max", high)
+	}
+	t.taken.from, t.taken.end = t.offset, high
+	t.taken.written, t.taken.read = min(c.QueueWritten, high), c.Read
+	t.taken.offset.Store(t.offset)
+}
+
+func (b *Broker) followTimers(ctx context.Context) {
+	t := b.timers
+	if t == nil {
+		return
+	}
+	woken, unwatch := b.watches.watch(t.queue)
+	defer unwatch()
+	clock := time.NewTimer(0)
+	defer clock.Stop()
+	for ctx.Err() == nil {
+		cfg := b.settings.Load()
+		busy := t.delivers(cfg) && t.deliverDue(ctx)
+		if !cfg.TimerStopEnqueue && !t.farBehind() {
+			busy = t.takeIn(ctx) || busy
+		}
+		if busy {
+			continue
+		}
+		clock.Reset(t.sleep(cfg))
+		select {
+		case <-ctx.Done():
+		case <-woken:
+		case <-t.woken:
+		case <-clock.C:
+		}
+	}
+}
+
+// delivers says whether slots are delivered now.
+func (t *timers) delivers(cfg *settings) bool {
+	return !cfg.TimerStopDequeue && !time.Now().Before(t.starts)
+}
+
+// sleep is how long nothing will be due.
+func (t *timers) sleep(cfg *settings) time.Duration {
+	due, ok := t.wheel.Next()
+	if !ok || cfg.TimerStopDequeue {
+		return math.MaxInt64 // until a message comes
+	}
+	return min(max(time.Until(time.UnixMilli(due)), time.Until(t.starts), 0), sleepMax)
+}
+
+// farBehind says whether slots are so late that new messages would need their places in the wheel.
+func (t *timers) farBehind() bool {
+	due, ok := t.wheel.Next()
+	return ok && time.Since(time.UnixMilli(due)) > time.Hour
+}
+
+// takeIn takes some messages of the queue in and says whether there were any.
+func (t *timers) takeIn(ctx context.Context) bool {
+	s := t.b.store
+	max := t.queue.MaxOffset()
+	if t.offset >= max {
+		return false
+	}
+	var buf []byte
+	next := t.offset
+	for n := 0; n < takeInMax && next < max; {
+		var r store.GetResult
+		at := len(buf)
+		buf, r = s.Get(t.queue, next, takeInMax-n, deliverBytes, nil, buf)
+		if len(buf) == at && r.NextOffset <= next {
+			break
+		}
+		next = r.NextOffset
+		n += r.Count
+	}
+	if next == t.offset {
+		return false
+	}
+	if err := t.sort(ctx, buf); err != nil {
+		if ctx.Err() == nil {
+			t.log.Error("cannot take in timers", "queue_offset", t.offset, "err", err)
+			pause(ctx, timerRetry)
+		}
+		return ctx.Err() == nil
+	}
+	t.offset = next
+	t.taken.offset.Store(next)
+	t.wheel.Reached(next)
+	return true
+}
+
+// sort puts what is due of some records to its topics, and then the others into the wheel.
+func (t *timers) sort(ctx context.Context, buf []byte) error {
+	now := time.Now().UnixMilli()
+	late := newDelivery(t)
+	var entries []timer.Entry
+	for len(buf) > 0 {
+		var m message.Message
+		if err := message.Decode(buf, &m); err != nil {
+			return err
+		}
+		buf = buf[m.Size:]
+		f := readTimer(m.Properties)
+		if !f.ok {
+			t.log.Warn("message in the queue of timers has no time or no topic to go to: it is passed over", "log_offset", m.LogOffset, "queue_offset", m.QueueOffset)
+			continue
+		}
+		if t.wasTaken(&m, f.due) {
+			continue
+		}
+		switch {
+		case f.due+t.precision > now && !t.wheel.IsPast(f.due):
+			entries = append(entries, timer.Entry{Due: f.due, LogOffset: m.LogOffset, Size: m.Size, Topic: f.topic, Delete: f.deletes != nil})
+		case f.deletes != nil:
+			t.log.Warn("a message cannot be recalled any more, it is delivered", "uniq_key", string(f.deletes))
+		default:
+			late.add(&m, &f, math.MaxInt64, now)
+		}
+	}
+	n := len(late.batch.Puts)
+	if err := late.put(ctx); err != nil {
+		return err
+	}
+	_, err := t.wheel.Add(now, entries...)
+	t.taken.in.Add(int64(len(entries) + n))
+	return err
+}
+
+// wasTaken says whether a message was taken in before the broker was started.
+func (t *timers) wasTaken(m *message.Message, due int64) bool {
+	k := &t.taken
+	if m.QueueOffset >= k.end {
+		k.logged = nil
+		return false
+	}
+	if !k.isLogged {
+		var err error
+		if k.logged, err = t.wheel.Logged(m.LogOffset); err != nil {
+			t.log.Error("some timers may be delivered twice", "err", err)
+		}
+		k.isLogged = true
+	}
+	if _, found := slices.BinarySearch(k.logged, m.LogOffset); found {
+		return true
+	}
+	return m.QueueOffset < k.written && due < k.read
+}
+
+// deliverDue delivers the first slot if it is due and says whether there was one.
+func (t *timers) deliverDue(ctx context.Context) bool {
+	slot, items, err := t.wheel.Take(time.Now().UnixMilli())
+	if err != nil {
+		t.log.Error("cannot read timers that are due", "err", err)
+		return !pause(ctx, timerRetry)
+	}
+	if slot == 0 {
+		return false
+	}
+	if err := t.deliver(ctx, slot, items); err != nil {
+		return false // the broker is being closed, and delivers it after the start
+	}
+	for {
+		if err = t.wheel.Done(slot, t.offset); err == nil || pause(ctx, timerRetry) {
+			break
+		}
+		t.log.Error("cannot keep that timers were delivered", "err", err)
+	}
+	if err := t.wheel.RemoveBefore(t.b.store.LogStart()); err != nil {
+		t.log.Error("cannot remove old files of the timer log", "err", err)
+	}
+	return true
+}
+
+// deliver brings the messages of a slot to their topics, but for those that others of it take away. Two batches are on their way at a
+// time: while one is stored, the next is read.
+func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) error {
+	deleted := t.deleted(items)
+	now := time.Now().UnixMilli()
+	places := make([]store.Place, len(items))
+	for i, it := range items {
+		places[i] = store.Place{LogOffset: it.LogOffset, Size: it.Size}
+	}
+	next, stored := newDelivery(t), newDelivery(t)
+	for i := range items {
+		if items[i].Delete && !items[i].Roll {
+			continue
+		}
+		m, f, ok := t.read(&next.buf, places[i:])
+		if !ok || !items[i].Roll && f.due/t.precision != slot/t.precision {
+			continue
+		}
+		if len(deleted) > 0 && deleted[t.deleteKey(&f)] {
+			t.wheel.Count(f.topic, -1)
+			continue
+		}
+		if items[i].Roll {
+			next.roll(&m, &f, items[i].Added, now)
+		} else {
+			next.add(&m, &f, items[i].Added, now)
+		}
+		if next.full() {
+			if err := stored.wait(ctx); err != nil {
+				return err
+			}
+			next.start()
+			next, stored = stored, next
+			now = time.Now().UnixMilli()
+		}
+	}
+	if err := stored.wait(ctx); err != nil {
+		return err
+	}
+	next.start()
+	return next.wait(ctx)
+}
+
+// deleted are the unique keys of messages that others of the slot take away.
+func (t *timers) deleted(items []timer.Item) map[string]bool {
+	var keys map[string]bool
+	var buf []byte
+	for _, it := range items {
+		if !it.Delete || it.Roll {
+			continue
+		}
+		buf = buf[:0]
+		if _, f, ok := t.read(&buf, []store.Place{{LogOffset: it.LogOffset, Size: it.Size}}); ok && f.deletes != nil {
+			if keys == nil {
+				keys = make(map[string]bool)
+			}
+			keys[string(f.deletes)] = true
+			t.wheel.Count(f.topic, 1) // it was taken from the count before there was anything to take away
+		}
+	}
+	return keys
+}
+
+// deleteKey names a message as those do that take it away.
+func (t *timers) deleteKey(f *timerFacts) string {
+	return timerDeleteKey(t.b.settings.Load(), string(f.topic), string(f.uniqKey))
+}
+
+// timerDeleteKey is what TIMER_DEL_UNIQKEY must be to take a message away.
+func timerDeleteKey(cfg *settings, topic, uniqKey string) string {
+	if cfg.TimerDeleteByTopic {
+		return topic + "+" + uniqKey
+	}
+	return uniqKey
+}
+
+// read reads the message at the first of some places into buf. What is no timer is of another time: the log was cut there and
+// written again.
+func (t *timers) read(buf *[]byte, places []store.Place) (m message.Message, f timerFacts, ok bool) {
+	at := len(*buf)
+	b, err := t.b.store.RecordAt(places, *buf)
+	if err == nil {
+		err = message.Decode(b[at:], &m)
+	}
+	*buf = b
+	if err != nil {
+		t.log.Error("a timer cannot be delivered, for its message is gone", "log_offset", places[0].LogOffset, "err", err)
+		return m, f, false
+	}
+	f = readTimer(m.Properties)
+	return m, f, f.ok && m.Topic == topicTimer
+}
+
+// timerFacts are what a message in the queue of timers says of itself.
+type timerFacts struct {
+	ok      bool
+	due     int64
+	topic   []byte
+	queueID int32
+	uniqKey []byte
+	deletes []byte // the message that it takes away
+	rolls   int64
+	light   []byte // the light queues that it is for too
+}
+
+func readTimer(props []byte) (f timerFacts) {
+	hasDue, hasQueue := false, false
+	for name, value := range message.Properties(props) {
+		switch string(name) {
+		case message.PropTimerOutMS:
+			n, err := strconv.ParseInt(string(value), 10, 64)
+			f.due, hasDue = n, err == nil && n >= 0 && n < 1<<52
+		case message.PropRealTopic:
+			f.topic = value
+		case message.PropRealQueueID:
+			n, err := strconv.ParseInt(string(value), 10, 32)
+			f.queueID, hasQueue = int32(n), err == nil && n >= 0 && n < queuesMax
+		case message.PropUniqKey:
+			f.uniqKey = value
+		case message.PropTimerDelUniqKey:
+			f.deletes = value
+		case message.PropMultiDispatch:
+			f.light = value
+		case message.PropTimerRollTimes:
+			f.rolls, _ = strconv.ParseInt(string(value), 10, 32)
+		}
+	}
+	f.ok = hasDue && hasQueue && len(f.topic) > 0
+	return f
+}

@@ -1,0 +1,341 @@
+package timer
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// openFiles is how many files of the timer log may be open at once.
+const openFiles = 16
+
+// Open reads wheel and log, and brings them to where they were when the process ended.
+func Open(cfg Config) (*Timer, error) {
+	if cfg.FS == nil {
+		cfg.FS = logfile.Disk{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	logDir, wheelPath, checkPath, metricsPath := cfg.paths()
+	t := &Timer{cfg: cfg, precision: cfg.Precision.Milliseconds(), handles: logfile.NewHandles(openFiles)}
+	window := int64(cfg.RollWindow)
+	if most := int64(slotCount/2 - slotsSpared); window > most || window < 2 {
+		window = most
+	}
+	t.rollAfter = window * t.precision
+	t.log.files = logfile.NewLog(cfg.FS, t.handles, cfg.LogFileSize, logDir)
+	t.wheel = wheel{fs: cfg.FS, path: wheelPath, precision: t.precision}
+	t.file = checkFile{fs: cfg.FS, path: checkPath}
+	t.metrics = metrics{path: metricsPath, log: cfg.Logger, topics: cfg.Topics}
+	err := t.load()
+	if err == nil {
+		err = t.recover()
+	}
+	if err != nil {
+		_ = t.release()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Timer) load() (err error) {
+	if err := t.log.files.Load(); err != nil {
+		return err
+	}
+	if t.check, err = t.file.read(); err != nil {
+		return err
+	}
+	if t.cfg.Snapshots {
+		if err := t.takeSnapshot(); err != nil {
+			return fmt.Errorf("cannot use snapshot of timer wheel: %w", err)
+		}
+	}
+	if err := t.wheel.open(); err != nil {
+		return err
+	}
+	return t.metrics.load()
+}
+
+// recover finds the end of the log and brings the wheel to it.
+//
+// The wheel in its file is that of the checkpoint, or of some moment after it, for its pages are written one by one. Either way the
+// last record of a slot's chain that the wheel knows is in the durable log, and putting the records behind the checkpoint into
+// their slots again makes the chains whole.
+func (t *Timer) recover() error {
+	l := &t.log
+	l.start = l.files.Start()
+	if t.check.Read == 0 { // without a checkpoint as old as the wheel is good for
+		t.check.Read = t.floor(time.Now().UnixMilli()) - (slotCount/2-slotsSpared)*t.precision
+	}
+	t.read = t.floor(t.check.Read)
+	if l.files.Len() == 0 {
+		l.end, l.written = 0, 0
+		return nil
+	}
+	from := t.recordAt(min(max(t.check.LogFlushed, l.start), l.files.End()))
+	l.end, l.written = from, from
+	fits, err := t.loadWheel(from)
+	if err != nil {
+		return err
+	}
+	if !fits {
+		from = l.start
+	}
+	var last *record
+	end, err := l.scan(from, func(_ int64, r *record) bool {
+		if r.logOffset+int64(r.size) > t.cfg.CommitLogEnd {
+			return false
+		}
+		last = r
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if last == nil {
+		// Nothing behind the checkpoint: the last records before it may speak of messages that the commit log lost.
+		if end, err = t.lastKept(end); err != nil {
+			return err
+		}
+	}
+	if err := t.cut(end); err != nil {
+		return err
+	}
+	if !fits {
+		return t.rebuild()
+	}
+	if _, err := l.scan(min(from, end), t.replay(end)); err != nil {
+		return err
+	}
+	if err := t.mend(end); err != nil {
+		return err
+	}
+	return t.recount()
+}
+
+// loadWheel reads the wheel and says whether it is that of the log, whose durable part ends at a position: with the same precision, and
+// not of another time. The slot with the newest record there tells.
+func (t *Timer) loadWheel(end int64) (fits bool, err error) {
+	waiting, newest, at, err := t.wheel.load(t.read, end)
+	if err != nil {
+		return false, err
+	}
+	t.waiting = waiting
+	if newest == nowhere {
+		return t.before(end) == nowhere, nil
+	}
+	reader := logReader{log: &t.log}
+	r, err := reader.at(newest)
+	return newest < t.log.start || err == nil && t.floor(r.due()) == at, nil
+}
+
+// recordAt is the highest position of a record at or before a position.
+func (t *Timer) recordAt(pos int64) int64 {
+	size := t.log.files.FileSize()
+	return pos/size*size + pos%size/recordSize*recordSize
+}
+
+// lastKept goes back over records of messages that are not in the commit log.
+func (t *Timer) lastKept(end int64) (int64, error) {
+	l := &t.log
+	l.end, l.written = end, end
+	reader := logReader{log: l}
+	for pos := t.before(end); pos != nowhere; pos = t.before(pos) {
+		r, err := reader.at(pos)
+		if err != nil {
+			return 0, err
+		}
+		if r.logOffset+int64(r.size) <= t.cfg.CommitLogEnd {
+			break
+		}
+		end = pos
+	}
+	return end, nil
+}
+
+// before is the position of the record before the one at a position, nowhere when there is none.
+func (t *Timer) before(pos int64) int64 {
+	size := t.log.files.FileSize()
+	if pos%size == 0 {
+		pos = pos - size + ((size-blankSize)/recordSize)*recordSize
+	}
+	if pos -= recordSize; pos < t.log.start {
+		return nowhere
+	}
+	return pos
+}
+
+// cut ends the log at a position: what lies behind must not look like records one day.
+func (t *Timer) cut(end int64) error {
+	l := &t.log
+	size := l.files.FileSize()
+	if err := l.files.RemoveFrom((end + size - 1) / size * size); err != nil {
+		return err
+	}
+	l.end, l.written = end, end
+	if end%size == 0 {
+		return nil
+	}
+	return l.files.Zero(end)
+}
+
+// replay puts records into their slots that the wheel may not know, up to a position.
+func (t *Timer) replay(end int64) func(int64, *record) bool {
+	return func(pos int64, r *record) bool {
+		if pos >= end {
+			return false
+		}
+		at := t.floor(r.due())
+		if at < t.read {
+			return true
+		}
+		s, here, err := t.wheel.get(at)
+		if err != nil || here && s.last >= pos {
+			return true
+		}
+		if s.first == nowhere {
+			s.first = pos
+		}
+		s.last = pos
+		s.number += r.counts()
+		t.waiting += int64(r.counts())
+		return t.wheel.put(at, s) == nil
+	}
+}
+
+// mend makes slots anew that end behind the log, which was cut or damaged.
+func (t *Timer) mend(end int64) error {
+	from := int64(math.MaxInt64)
+	for at, ok := t.wheel.next(t.read); ok; at, ok = t.nextBehind(at) {
+		s, here, err := t.wheel.get(at)
+		if err != nil {
+			return err
+		}
+		if here && s.last < end {
+			continue
+		}
+		from = min(from, max(s.first, t.log.start))
+		t.waiting -= int64(s.number)
+		t.wheel.leave(at)
+		if err := t.wheel.put(at, slot{first: nowhere, last: nowhere}); err != nil {
+			return err
+		}
+		t.wheel.leave(at)
+	}
+	if from >= end {
+		return nil
+	}
+	t.cfg.Logger.Warn("timer log ends before the timer wheel does: slots are made anew", "log_offset", from, "end", end)
+	_, err := t.log.scan(t.recordAt(from), t.replay(end))
+	return err
+}
+
+// nextBehind is the next occupied slot behind a time, within one turn of the wheel from read on.
+func (t *Timer) nextBehind(at int64) (int64, bool) {
+	next, ok := t.wheel.next(at + t.precision)
+	return next, ok && next > at && next < t.read+slotCount*t.precision
+}
+
+// rebuild fills an empty wheel from the log: the wheel is missing, or has another precision. The records are appended once more, for
+// the chains in the log are those of the old slots.
+func (t *Timer) rebuild() error {
+	l := &t.log
+	if t.wheel.file != nil {
+		if err := t.wheel.file.Close(); err != nil {
+			return err
+		}
+		t.wheel.file = nil
+		if err := t.cfg.FS.Remove(t.wheel.path); err != nil {
+			return err
+		}
+	}
+	t.wheel.pages, t.wheel.occupied, t.waiting = nil, nil, 0
+	now := t.floor(time.Now().UnixMilli())
+	oldest := max(t.read, now-(slotCount/2-slotsSpared)*t.precision)
+	var again []record
+	end := l.end
+	_, err := l.scan(l.start, func(pos int64, r *record) bool {
+		if pos < end && r.due() >= oldest {
+			again = append(again, *r)
+		}
+		return pos < end
+	})
+	if err != nil || len(again) == 0 {
+		return err
+	}
+	t.cfg.Logger.Warn("timer wheel does not fit the timer log: it is made anew", "messages", len(again))
+	t.read = t.floor(oldest)
+	for _, r := range again {
+		if err := t.link(r.due(), r, nil); err != nil {
+			return err
+		}
+	}
+	if err := t.recount(); err != nil {
+		return err
+	}
+	return t.Flush()
+}
+
+// Logged returns where the messages lie, in the commit log and from a log offset on, that are in the timer log already: in
+// ascending order.
+func (t *Timer) Logged(from int64) ([]int64, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var found []int64
+	reader := logReader{log: &t.log}
+	for pos := t.before(t.log.end); pos != nowhere; pos = t.before(pos) {
+		r, err := reader.at(pos)
+		if err != nil {
+			return nil, fmt.Errorf("cannot tell which timers are in the wheel: %w", err)
+		}
+		if r.logOffset < from {
+			break
+		}
+		found = append(found, r.logOffset)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// recount counts the messages of each topic anew if the counts that were kept are not those of the wheel.
+func (t *Timer) recount() error {
+	if t.metrics.sum() == t.waiting {
+		return nil
+	}
+	names := t.metrics.hashes()
+	counts := map[string]int64{}
+	reader := logReader{log: &t.log}
+	t.waiting = 0
+	for at, ok := t.wheel.next(t.read); ok; at, ok = t.nextBehind(at) {
+		s, here, err := t.wheel.get(at)
+		if err != nil {
+			return err
+		}
+		number := int32(0)
+		for pos := s.last; here && pos != nowhere; {
+			r, err := reader.at(pos)
+			if err != nil {
+				break // Take says so
+			}
+			number += r.counts()
+			if name, known := names[r.topicHash]; known {
+				counts[name] += int64(r.counts())
+			}
+			pos = r.prev
+		}
+		if number != s.number {
+			s.number = number
+			if err := t.wheel.put(at, s); err != nil {
+				return err
+			}
+		}
+		t.waiting += int64(number)
+	}
+	t.metrics.set(counts)
+	return nil
+}
