@@ -17,8 +17,8 @@ import (
 
 // QUERY_ASSIGNMENT 400.
 //
-// Behaviour: a consumer that lets brokers share out the queues is told which are its own, on all brokers of the topic; all are pulled. No
-// assignment at all is the answer while the topic's queues or the group's consumers are not known, and for a strategy other than AVG
+// Behaviour: a consumer that lets brokers share out the queues is told which are its own, on all brokers of the topic, and whether it shall
+// pull or pop them (popmode.go). No assignment at all is the answer while the topic's queues or the group's consumers are not known, and for a strategy other than AVG
 // and AVG_BY_CIRCLE; the consumer then keeps what it has.
 
 func (b *Broker) queryAssignment(r *remoting.Request) (*remoting.Answer, error) {
@@ -27,23 +27,24 @@ func (b *Broker) queryAssignment(r *remoting.Request) (*remoting.Answer, error) 
 		return nil, err
 	}
 	var answer protocol.QueryAssignmentResponse
-	queues, known := b.shareOf(&body)
+	mode := b.modeOf(body.Topic, body.ConsumerGroup)
+	queues, known := b.shareOf(&body, mode)
 	if known {
 		answer.MessageQueueAssignments = []protocol.MessageQueueAssignment{}
 	}
 	for _, q := range queues {
-		answer.MessageQueueAssignments = append(answer.MessageQueueAssignments, protocol.MessageQueueAssignment{MessageQueue: q, Mode: "PULL"})
+		answer.MessageQueueAssignments = append(answer.MessageQueueAssignments, protocol.MessageQueueAssignment{MessageQueue: q, Mode: mode.Mode})
 	}
 	return jsonAnswer(answer)
 }
 
 // shareOf returns the queues that a consumer shall have, and whether that is known.
-func (b *Broker) shareOf(body *protocol.QueryAssignmentBody) (queues []protocol.MessageQueue, known bool) {
+func (b *Broker) shareOf(body *protocol.QueryAssignmentBody, mode protocol.RequestMode) (queues []protocol.MessageQueue, known bool) {
 	all := b.readableQueues(body.Topic)
 	if len(all) == 0 {
 		return nil, false
 	}
-	if body.MessageModel == protocol.Broadcasting {
+	if body.MessageModel == protocol.Broadcasting || !b.settings.Load().ServerLoadBalancer {
 		return all, true
 	}
 	consumers := b.clients.consumerIDs(body.ConsumerGroup)
@@ -52,13 +53,19 @@ func (b *Broker) shareOf(body *protocol.QueryAssignmentBody) (queues []protocol.
 	}
 	consumers = slices.Compact(consumers)
 	at := slices.Index(consumers, body.ClientID)
+	var allocate func([]protocol.MessageQueue, int, int) []protocol.MessageQueue
 	switch body.StrategyName {
 	case "AVG":
-		return averageShare(all, at, len(consumers)), true
+		allocate = averageShare
 	case "AVG_BY_CIRCLE":
-		return circleShare(all, at, len(consumers)), true
+		allocate = circleShare
+	default:
+		return nil, false
 	}
-	return nil, false
+	if mode.Mode == modePop {
+		return popShare(all, at, len(consumers), int(mode.PopShareQueueNum), allocate), true
+	}
+	return allocate(all, at, len(consumers)), true
 }
 
 // averageShare gives each of n consumers a run of neighbours, the first ones one more if it does not come out even. The one at -1 gets
@@ -95,7 +102,6 @@ type route struct {
 }
 
 const (
-	routeFresh   = 30 * time.Second
 	routeRetry   = 5 * time.Second // when no NameServer has answered
 	routeTimeout = 3 * time.Second
 	routesMax    = 10_000
@@ -109,7 +115,7 @@ func (b *Broker) readableQueues(topic string) []protocol.MessageQueue {
 	b.routes.mu.Unlock()
 	if now := time.Now(); now.After(known.until) {
 		if queues, ok := b.askRoute(topic); ok {
-			known = route{queues, now.Add(routeFresh)}
+			known = route{queues, now.Add(b.settings.Load().RouteInterval)}
 		} else {
 			known.until = now.Add(routeRetry)
 		}

@@ -52,7 +52,12 @@ const (
 	attrQueueType   = "queue.type"
 	attrMessageType = "message.type"
 	attrReserveTime = "reserve.time"
+
+	attrPriorityFactor = "priority.factor"
 )
+
+// typePriority is the message type of topics whose queues are priorities. Part of the format.
+const typePriority = "PRIORITY"
 
 func topicAttribute(key string) (attribute, bool) {
 	switch key {
@@ -72,7 +77,7 @@ func topicAttribute(key string) (attribute, bool) {
 
 func groupAttribute(key string) (attribute, bool) {
 	switch key {
-	case "priority.factor":
+	case attrPriorityFactor:
 		return attribute{false, from(0, 100)}, true
 	case "lite.bind.topic", "lite.sub.wildcard":
 		return attribute{false, anything}, true

@@ -45,6 +45,9 @@ type Broker struct {
 	locks      *queueLocks
 	timers     *timers // nil without timerWheelEnable
 	holds      holds
+	pops       *pops
+	orders     *orders
+	modes      *requestModes
 	watches    watches
 	halves     *halves // nil on a slave
 	halfCounts *halfCounts
@@ -177,6 +180,14 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if b.schedule, err = openSchedule(filepath.Join(dir, "delayOffset.json"), b); err != nil {
 		return err
 	}
+	b.pops = newPops(b)
+	if b.orders, err = openOrders(filepath.Join(dir, "consumerOrderInfo.json"), b); err != nil {
+		return err
+	}
+	if b.modes, err = openRequestModes(filepath.Join(dir, "messageRequestMode.json"), b); err != nil {
+		return err
+	}
+	b.offsets.settle = b.savePops
 	b.clients = newClients(b)
 	b.locks = newQueueLocks()
 	b.halfCounts = openHalfCounts(filepath.Join(dir, "transactionMetrics"), b)

@@ -15,6 +15,7 @@ var followers = []func(*Broker, context.Context){
 	(*Broker).followSchedule,
 	followHalves,
 	(*Broker).followTimers,
+	(*Broker).followRevive,
 }
 
 // startFollowers starts them; stopFollowers ends them and waits.

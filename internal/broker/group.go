@@ -76,6 +76,7 @@ func (b *Broker) deleteGroup(r *remoting.Request, h *protocol.DeleteSubscription
 	if _, err := b.groups.delete(h.GroupName); err != nil {
 		return nil, err
 	}
+	b.pops.forget("", h.GroupName)
 	if h.CleanOffset {
 		b.offsets.removeGroup(h.GroupName)
 	}

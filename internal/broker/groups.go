@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,14 @@ type group struct {
 
 // forbidden says whether the group must not read a topic.
 func (g *group) forbidden(topic []byte) bool { return g.noRead[string(topic)]&permRead != 0 }
+
+// priorityFactor is how many of a hundred pops take the highest priority first (attribute priority.factor).
+func (g *group) priorityFactor() int {
+	if n, err := strconv.Atoi(g.Attributes[attrPriorityFactor]); err == nil {
+		return n
+	}
+	return 100
+}
 
 // openGroups reads subscriptionGroup.json and adds the groups that every broker has.
 func openGroups(path string, b *Broker) (*groups, error) {

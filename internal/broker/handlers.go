@@ -94,7 +94,16 @@ var handlers = []handler{
 	{code: protocol.ReqLitePullMessage, hot: (*Broker).pullMessage, notFast: true},
 	{code: protocol.ReqRecallMessage, do: typed((*Broker).recallMessage), slow: true},
 	{code: protocol.ReqQueryAssignment, do: (*Broker).queryAssignment, slow: true},
+	{code: protocol.ReqSetMessageRequestMode, do: (*Broker).setRequestMode, slow: true},
+	{code: protocol.ReqGetAllMessageRequestMode, do: (*Broker).getRequestModes},
 	{code: protocol.ReqSwitchTimerEngine, do: (*Broker).switchTimerEngine, slow: true},
+	{code: protocol.ReqPopMessage, hot: (*Broker).popMessage},
+	{code: protocol.ReqAckMessage, hot: (*Broker).ackMessage},
+	{code: protocol.ReqPeekMessage, hot: (*Broker).popMessage},
+	{code: protocol.ReqChangeMessageInvisibleTime, hot: (*Broker).changeInvisible},
+	{code: protocol.ReqNotification, hot: (*Broker).popMessage},
+	{code: protocol.ReqPollingInfo, do: typed((*Broker).pollingInfo)},
+	{code: protocol.ReqBatchAckMessage, do: (*Broker).batchAck, slow: true},
 }
 
 // session is what the broker keeps of a connection. It is used in the connection's goroutine only.

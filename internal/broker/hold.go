@@ -14,12 +14,14 @@ import (
 // holdMax is the longest time that a pull is held, whatever its client asks for.
 const holdMax = 10 * time.Minute
 
-// holds keeps pulls that found no message: by queue, for the dispatcher to wake, and by deadline. A waiting pull is a
-// record in two lists, not a goroutine. One timer stands at the earliest deadline, or earlier: it is not moved when that pull
-// is answered before, but looks again when it fires.
+// holds keeps requests that found no message: by queue, for the dispatcher to wake, and by deadline. A waiting request is a
+// record in two lists, not a goroutine. One timer stands at the earliest deadline, or earlier: it is not moved when that request
+// is answered before, but looks again when it fires. What waits for pops is in pophold.go.
 type holds struct {
 	mu         sync.Mutex // protects the fields below
 	byQueue    map[*store.Queue][]*pull
+	pops       map[*store.Queue][]*popGroup // who wants to hear of messages in a queue
+	popsHeld   int64
 	byDeadline holdHeap
 	timer      *time.Timer
 	fires      time.Time // when the timer does; zero when it is off
@@ -27,8 +29,24 @@ type holds struct {
 	expiring   sync.WaitGroup
 }
 
+// held is what holds needs of a waiting request. It lies in the request.
+type held struct {
+	request  waiter // the request itself
+	deadline time.Time
+	heapAt   int // in holds.byDeadline
+}
+
+// A waiter is a request that may be held.
+type waiter interface {
+	// leaveLocked takes it out of the list that arrivals look at; holds.mu is held.
+	leaveLocked(*holds)
+	// resume serves it again, on a goroutine of others, whom a panic must not reach.
+	resume()
+}
+
 func (h *holds) open() {
 	h.byQueue = make(map[*store.Queue][]*pull)
+	h.pops = make(map[*store.Queue][]*popGroup)
 	h.timer = time.AfterFunc(time.Hour, h.expire)
 	h.timer.Stop()
 }
@@ -36,7 +54,7 @@ func (h *holds) open() {
 // hold keeps p until a message that it wants is in q or the time is over; then it is served again.
 func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Duration) {
 	p.keep()
-	p.queue, p.sub, p.deadline = q, sub, time.Now().Add(wait)
+	p.queue, p.sub, p.request = q, sub, p
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -44,19 +62,25 @@ func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Durat
 		return
 	}
 	h.byQueue[q] = append(h.byQueue[q], p)
-	heap.Push(&h.byDeadline, p)
-	if h.fires.IsZero() || p.deadline.Before(h.fires) {
-		h.fires = p.deadline
-		h.timer.Reset(wait)
-	}
+	h.pushLocked(&p.held, wait)
 	q.Watch(1)
 	missed := q.MaxOffset() > p.offset // came between the look and Watch
 	if missed {
-		h.removeLocked(p)
+		h.removeLocked(&p.held)
 	}
 	h.mu.Unlock()
 	if missed {
 		p.resume()
+	}
+}
+
+// pushLocked makes the request be served again after wait at the latest.
+func (h *holds) pushLocked(w *held, wait time.Duration) {
+	w.deadline = time.Now().Add(wait)
+	heap.Push(&h.byDeadline, w)
+	if h.fires.IsZero() || w.deadline.Before(h.fires) {
+		h.fires = w.deadline
+		h.timer.Reset(wait)
 	}
 }
 
@@ -76,7 +100,7 @@ func (p *pull) keep() {
 	p.expression, p.expressionType = cut(len(p.expression)), cut(len(p.expressionType))
 }
 
-// resume serves a pull that was held, and sends the answer. It runs on a goroutine of others, whom a panic must not reach.
+// resume serves a pull that was held, and sends the answer.
 func (p *pull) resume() {
 	conn, log := p.conn, p.b.log
 	defer func() {
@@ -99,11 +123,15 @@ func (h *holds) arrived(q *store.Queue, nextOffset, tagsCode int64) {
 		}
 	}
 	for _, p := range ready {
-		h.removeLocked(p)
+		h.removeLocked(&p.held)
 	}
+	groups := h.pops[q]
 	h.mu.Unlock()
 	for _, p := range ready {
 		p.resume()
+	}
+	if len(groups) > 0 {
+		h.arrivedForPops(q, nextOffset, tagsCode)
 	}
 }
 
@@ -117,7 +145,7 @@ func (h *holds) release(q *store.Queue, group string) {
 		}
 	}
 	for _, p := range ready {
-		h.removeLocked(p)
+		h.removeLocked(&p.held)
 	}
 	h.mu.Unlock()
 	for _, p := range ready {
@@ -125,9 +153,13 @@ func (h *holds) release(q *store.Queue, group string) {
 	}
 }
 
-// removeLocked takes p out of both lists.
-func (h *holds) removeLocked(p *pull) {
-	heap.Remove(&h.byDeadline, p.heapAt)
+// removeLocked takes a request out of both lists.
+func (h *holds) removeLocked(w *held) {
+	heap.Remove(&h.byDeadline, w.heapAt)
+	w.request.leaveLocked(h)
+}
+
+func (p *pull) leaveLocked(h *holds) {
 	list := h.byQueue[p.queue]
 	for i := range list {
 		if list[i] == p {
@@ -144,10 +176,10 @@ func (h *holds) removeLocked(p *pull) {
 	p.queue.Watch(-1)
 }
 
-// expire serves the pulls whose time is over, and sets the timer to the next.
+// expire serves the requests whose time is over, and sets the timer to the next.
 func (h *holds) expire() {
 	now := time.Now()
-	var over []*pull
+	var over []waiter
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -156,9 +188,9 @@ func (h *holds) expire() {
 	h.expiring.Add(1)
 	defer h.expiring.Done()
 	for len(h.byDeadline) > 0 && !h.byDeadline[0].deadline.After(now) {
-		p := h.byDeadline[0]
-		h.removeLocked(p)
-		over = append(over, p)
+		w := h.byDeadline[0]
+		h.removeLocked(w)
+		over = append(over, w.request)
 	}
 	h.fires = time.Time{}
 	if len(h.byDeadline) > 0 {
@@ -166,19 +198,19 @@ func (h *holds) expire() {
 		h.timer.Reset(h.fires.Sub(now))
 	}
 	h.mu.Unlock()
-	for _, p := range over {
-		p.resume()
+	for _, w := range over {
+		w.resume()
 	}
 }
 
-// waiting is the number of held pulls.
+// waiting is the number of held requests.
 func (h *holds) waiting() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.byDeadline)
 }
 
-// close answers all held pulls, as if their time were over: a client that hears nothing would wait for its own timeout
+// close answers all held requests, as if their time were over: a client that hears nothing would wait for its own timeout
 // before it looks for another broker. Nothing is held any more.
 func (h *holds) close() {
 	h.mu.Lock()
@@ -187,18 +219,18 @@ func (h *holds) close() {
 		h.timer.Stop()
 	}
 	left := slices.Clone(h.byDeadline)
-	for _, p := range left {
-		h.removeLocked(p)
+	for _, w := range left {
+		h.removeLocked(w)
 	}
 	h.mu.Unlock()
-	for _, p := range left {
-		p.resume()
+	for _, w := range left {
+		w.request.resume()
 	}
 	h.expiring.Wait()
 }
 
-// holdHeap is container/heap's interface over pulls, the earliest deadline first.
-type holdHeap []*pull
+// holdHeap is container/heap's interface over waiting requests, the earliest deadline first.
+type holdHeap []*held
 
 func (h holdHeap) Len() int           { return len(h) }
 func (h holdHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
@@ -209,8 +241,8 @@ func (h holdHeap) Swap(i, j int) {
 
 // Push is heap.Interface.
 func (h *holdHeap) Push(p any) {
-	p.(*pull).heapAt = len(*h)
-	*h = append(*h, p.(*pull))
+	p.(*held).heapAt = len(*h)
+	*h = append(*h, p.(*held))
 }
 
 // Pop is heap.Interface.

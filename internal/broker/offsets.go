@@ -31,6 +31,7 @@ type offsets struct {
 	settings *atomic.Pointer[settings]
 	log      *slog.Logger
 	endOf    func(topic string, queue int32) (end int64, known bool)
+	settle   func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
 
 	mu      sync.RWMutex // protects the table; each groupOffsets has a lock of its own
 	byGroup map[string]map[string]*groupOffsets
@@ -460,7 +461,11 @@ func (o *offsets) writeBehind() {
 func (o *offsets) write() error {
 	o.writeMu.Lock()
 	defer o.writeMu.Unlock()
+	again := o.settle != nil && o.settle()
 	o.dirty.Store(false)
+	if again {
+		o.touch()
+	}
 	var file any = o.all()
 	if o.settings.Load().LightQueues {
 		file = file.(consumerOffsets).withLight()

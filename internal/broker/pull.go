@@ -39,10 +39,9 @@ type pull struct {
 	buf []byte // what the byte slices above lie in while held
 
 	// While held, protected by holds.mu.
-	queue    *store.Queue
-	sub      *subscription
-	deadline time.Time
-	heapAt   int // in holds.byDeadline
+	held
+	queue *store.Queue
+	sub   *subscription
 }
 
 var pulls = sync.Pool{New: func() any { return new(pull) }}

@@ -149,6 +149,7 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		if _, err := b.topics.delete(name); err != nil {
 			return nil, err
 		}
+		b.pops.forget(name, "")
 		b.offsets.removeTopic(name)
 		if err := b.store.DeleteTopic(name); err != nil {
 			return nil, fmt.Errorf("topic %s is deleted, but its messages are not: %w", name, err)

@@ -141,7 +141,7 @@ func (t *topics) addSystemTopics() {
 		add(cfg.TraceTopicName, 1, readWrite)
 	}
 	add(cfg.Cluster+"_REPLY_TOPIC", 1, readWrite)
-	add(systemPrefix+"REVIVE_LOG_"+cfg.Cluster, 8, readWrite)
+	add(reviveTopic(cfg.Cluster), int32(cfg.ReviveQueues), readWrite)
 	add(protocol.TopicSyncMemberPrefix+cfg.Name, 1, permInherit)
 	for _, name := range []string{topicHalf, topicOp, topicRocksHalf, topicRocksOp} {
 		add(name, 1, readWrite)

@@ -85,6 +85,51 @@ type Broker struct {
 	TransactionMetricsInterval time.Duration `prop:"transactionMetricFlushInterval,ms,long"`
 	// TransactionOpBytes is the largest body of a message that tells which half messages are done with. Default 4096.
 	TransactionOpBytes int `prop:"transactionOpMsgMaxSize"`
+	// PopPollingSize is how many pops of a group may wait for one queue, or for all queues, of a topic. Default 1024.
+	PopPollingSize int `prop:"popPollingSize"`
+	// PopPollingTotal is how many pops may wait altogether. Default 100000.
+	PopPollingTotal int64 `prop:"maxPopPollingSize"`
+	// PopForceNotify wakes a waiting pop at each so many messages of a queue, whether it wants them or not; 0 never. Default 800.
+	PopForceNotify int64 `prop:"popLongPollingForceNotifyInterval"`
+	// PopMaxBuffer is how many check points stay in memory once they are in the revive log. Default 200000.
+	PopMaxBuffer int `prop:"popCkMaxBufferSize"`
+	// ReviveQueues is the number of queues of the revive log. Default 8.
+	ReviveQueues int `prop:"reviveQueueNum,restart"`
+	// PopOrderNotify wakes an orderly pop when its queue is free again. Default true.
+	PopOrderNotify bool `prop:"enableNotifyAfterPopOrderLockRelease"`
+	// PopInitInMemory lets a group that pops a queue for the first time begin at its first message if that is not far behind, also when it
+	// asked for the newest. Default true.
+	PopInitInMemory bool `prop:"initPopOffsetByCheckMsgInMem"`
+	// PopRetryV2 names pop retry topics %RETRY%group+topic instead of %RETRY%group_topic. Default false.
+	PopRetryV2 bool `prop:"enableRetryTopicV2"`
+	// PopRetryV1Too pops those of the old name too. Default true.
+	PopRetryV1Too bool `prop:"retrieveMessageFromPopRetryTopicV1"`
+	// PopRetryFirst is how many pops of a hundred look into the retry topic first. Default 20.
+	PopRetryFirst int `prop:"popFromRetryProbability"`
+	// PopRetryFirstPriority is the same for topics with priorities. Default 0.
+	PopRetryFirstPriority int `prop:"popFromRetryProbabilityForPriority"`
+	// PopPriorityAscending takes a higher queue number as a higher priority. Default true.
+	PopPriorityAscending bool `prop:"priorityOrderAsc"`
+	// PopSeparateRetry gives a pop retry topic as many queues as its topic has. Default false.
+	PopSeparateRetry bool `prop:"useSeparateRetryQueue"`
+	// PopActualRetryTopic shows messages of a retry topic under the name of that topic. Default false.
+	PopActualRetryTopic bool `prop:"popResponseReturnActualRetryTopic"`
+	// PopLimit keeps a group from popping a queue of which too many messages are in flight. Default false.
+	PopLimit bool `prop:"enablePopMessageThreshold"`
+	// PopLimitMessages is how many that are. Default 10000.
+	PopLimitMessages int64 `prop:"popInflightMessageThreshold"`
+	// NotificationFilter lets notifications look at tags. Default true.
+	NotificationFilter bool `prop:"useMessageFilterForNotification"`
+	// NotificationFilterMax is from how many messages on they do not. Default 64.
+	NotificationFilterMax int `prop:"maxMessageFilterNumForNotification"`
+	// ServerLoadBalancer shares queues out to the consumers that ask for it; without it each gets all. Default true.
+	ServerLoadBalancer bool `prop:"serverLoadBalancerEnable"`
+	// RouteInterval is how long the queues of a topic on all brokers are taken as known. Default 30 s.
+	RouteInterval time.Duration `prop:"loadBalancePollNameServerInterval,ms,long"`
+	// RequestMode is how consumers that ask for it consume when nothing else was set for topic and group: PULL or POP. Default PULL.
+	RequestMode string `prop:"defaultMessageRequestMode"`
+	// PopShareQueues is from how many others a consumer pops queues too then; from all when it is 0 or less. Default -1.
+	PopShareQueues int `prop:"defaultPopShareQueueNum"`
 
 	// RegisterPeriod is the time between two registrations with the NameServers; from 10 s to 60 s. Default 30 s.
 	RegisterPeriod time.Duration `prop:"registerNameServerPeriod,ms,restart"`
@@ -150,6 +195,23 @@ func DefaultBroker() Broker {
 		TransactionCheckInterval:    30 * time.Second,
 		TransactionMetricsInterval:  10 * time.Second,
 		TransactionOpBytes:          4096,
+		PopPollingSize:              1024,
+		PopPollingTotal:             100_000,
+		PopForceNotify:              800,
+		PopMaxBuffer:                200_000,
+		ReviveQueues:                8,
+		PopOrderNotify:              true,
+		PopInitInMemory:             true,
+		PopRetryV1Too:               true,
+		PopRetryFirst:               20,
+		PopPriorityAscending:        true,
+		PopLimitMessages:            10_000,
+		NotificationFilter:          true,
+		NotificationFilterMax:       64,
+		ServerLoadBalancer:          true,
+		RouteInterval:               30 * time.Second,
+		RequestMode:                 "PULL",
+		PopShareQueues:              -1,
 		RegisterPeriod:              30 * time.Second,
 		RegisterTimeout:             24 * time.Second,
 		ForceRegister:               true,
@@ -186,6 +248,13 @@ func (b *Broker) Validate() error {
 	v.within("defaultTopicQueueNums", int64(b.DefaultTopicQueues), 1, 65536)
 	v.notEmpty("msgTraceTopicName", b.TraceTopicName)
 	v.atLeast("flushConsumerOffsetInterval", b.FlushConsumerOffsetInterval.Milliseconds(), 1)
+	v.atLeast("popPollingSize", int64(b.PopPollingSize), 0)
+	v.atLeast("maxPopPollingSize", b.PopPollingTotal, 0)
+	v.atLeast("popCkMaxBufferSize", int64(b.PopMaxBuffer), 0)
+	v.within("reviveQueueNum", int64(b.ReviveQueues), 1, 998) // orderly pops have number 999
+	v.within("popFromRetryProbability", int64(b.PopRetryFirst), 0, 100)
+	v.within("popFromRetryProbabilityForPriority", int64(b.PopRetryFirstPriority), 0, 100)
+	v.oneOf("defaultMessageRequestMode", b.RequestMode, "PULL", "POP")
 	v.atLeast("shortPollingTimeMills", b.ShortPolling.Milliseconds(), 0)
 	v.atLeast("transactionTimeOut", b.TransactionTimeout.Milliseconds(), 0)
 	v.atLeast("transactionCheckMax", int64(b.TransactionCheckMax), 0)

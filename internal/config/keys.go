@@ -368,53 +368,38 @@ var groups = []struct {
 			unRegisterBrokerQueueCapacity int 3000`,
 	},
 	{
-		why:   "POP is not served yet",
-		level: slog.LevelWarn,
+		why: "waiting pops are in no cache: they are a list that is as long as it must be",
 		keys: `
-			popPollingSize int 1024
 			popPollingMapSize int 100000
-			popPollingMapExpireTimeSeconds int 600
-			maxPopPollingSize long 100000
-			reviveQueueNum int 8
+			popPollingMapExpireTimeSeconds int 600`,
+	},
+	{
+		why: "what is in flight of POP is in memory first, and is put into the revive log before consumerOffset.json is written",
+		keys: `
+			enablePopBufferMerge boolean false
+			popCkStayBufferTime int 10000
+			popCkStayBufferTimeOut int 3000
+			popCkOffsetMaxQueueSize int 20000
+			enablePopBatchAck boolean false
+			appendAckAsync boolean false
+			appendCkAsync boolean false`,
+	},
+	{
+		why: "the revive log is read when something comes into it, and popped messages are delivered again when they are due",
+		keys: `
 			reviveInterval long 1000
 			reviveMaxSlow long 3
 			reviveScanTime long 10000
 			enableSkipLongAwaitingAck boolean false
 			reviveAckWaitMs long 180000
-			enablePopLog boolean false
-			enablePopBufferMerge boolean false
-			popCkStayBufferTime int 10000
-			popCkStayBufferTimeOut int 3000
-			popCkMaxBufferSize int 200000
-			popCkOffsetMaxQueueSize int 20000
-			enablePopBatchAck boolean false
-			popLongPollingForceNotifyInterval long 800
-			enableNotifyBeforePopCalculateLag boolean true
-			enableNotifyAfterPopOrderLockRelease boolean true
-			initPopOffsetByCheckMsgInMem boolean true
-			retrieveMessageFromPopRetryTopicV1 boolean true
-			enableRetryTopicV2 boolean false
-			popFromRetryProbability int 20
-			popFromRetryProbabilityForPriority int 0
-			priorityOrderAsc boolean true
-			popReviveMaxReturnSizePerRead int 16384
-			popReviveConcurrency int 32
-			popReviveMaxAttemptTimes int 16
-			popReviveSkipIfGroupAbsent boolean true
-			useSeparateRetryQueue boolean false
-			useMessageFilterForNotification boolean true
-			maxMessageFilterNumForNotification int 64
-			loadBalancePollNameServerInterval long 30000
-			serverLoadBalancerEnable boolean true
-			defaultMessageRequestMode string PULL
-			defaultPopShareQueueNum int -1
-			enablePopMetrics boolean true
-			popResponseReturnActualRetryTopic boolean false
-			popInflightMessageThreshold long 10000
-			enablePopMessageThreshold boolean false
 			skipWhenCKRePutReachMaxTimes boolean false
-			appendAckAsync boolean false
-			appendCkAsync boolean false`,
+			enablePopLog boolean false`,
+	},
+	{
+		why: "there are no metrics yet",
+		keys: `
+			enableNotifyBeforePopCalculateLag boolean true
+			enablePopMetrics boolean true`,
 	},
 	{
 		why:   "filters in SQL are not served yet",
@@ -656,6 +641,10 @@ var groups = []struct {
 		keys: `
 			popConsumerKVServiceInit boolean false
 			popConsumerKVServiceEnable boolean false
+			popReviveMaxReturnSizePerRead int 16384
+			popReviveConcurrency int 32
+			popReviveMaxAttemptTimes int 16
+			popReviveSkipIfGroupAbsent boolean true
 			transRocksDBEnable boolean false
 			indexRocksDBEnable boolean false
 			combineAssignOffsetCQType string default`,

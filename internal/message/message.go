@@ -322,6 +322,9 @@ func measure(rec []byte) (l layout, err error) {
 	return l, nil
 }
 
+// QueueOffsetOf is the queue offset of the record that begins at rec, which Peek has found to be one.
+func QueueOffsetOf(rec []byte) int64 { return int64(binary.BigEndian.Uint64(rec[atQueueOffset:])) }
+
 // Decode reads the record that begins at rec, which may be followed by others: m.Size says where it ends. Body and
 // Properties are parts of rec; a topic equal to the one m had before is not allocated again. CRCs are not looked at.
 func Decode(rec []byte, m *Message) error {

@@ -1,0 +1,512 @@
+package broker
+
+import (
+	"container/heap"
+	"math"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// What is in flight: messages that were popped and are neither acknowledged nor due again.
+//
+// A pop takes messages of a queue from its next offset on, and leaves a check point in memory that names them. Acknowledgements set
+// bits of it; when all are set it is gone, and nothing was written for any of it. What a kill must not take is kept by the group's
+// consumer offset: it stays in front of the first check point of the queue that is neither done nor in the revive log. Each time
+// before consumerOffset.json is written, save puts the check points that are there still, and the bits that came since, into
+// the revive log, all in one batch; so the offset may move past them. A kill therefore brings back what was acknowledged since
+// the last writing of consumerOffset.json (flushConsumerOffsetInterval) and nothing older.
+//
+// When a check point is due, revive (revive.go) copies what is not acknowledged to the group's retry topic. One whose record is in the
+// log waits for that record to come out of the timer, so that the log is never ahead of what was done for it.
+//
+// At most popCkMaxBufferSize check points stay in memory once they are in the log; for the rest the log alone knows, and is
+// asked like Apache's.
+type pops struct {
+	b         *Broker
+	started   int64 // ms: check points of older pops are not in memory
+	forgotten atomic.Int64
+	revives   atomic.Uint64 // which revive queue is next
+
+	mu      sync.RWMutex // protects the field below
+	byTopic map[string]map[string]*popGroup
+
+	pending pendingPoints
+	saveMu  sync.Mutex // one save at a time
+}
+
+// popMax is the most messages of a check point, whose bits are 32.
+const popMax = 32
+
+// popGroup is a group that pops a topic; its retry topics are other popGroups.
+type popGroup struct {
+	topic, group string
+	retry        [2]*popGroup // V1, V2; nil for those of retry topics
+
+	mu     sync.RWMutex // protects the field below
+	queues map[int32]*popQueue
+
+	popWaits // hold
+}
+
+// popQueue is one queue as one group pops it.
+type popQueue struct {
+	group *popGroup
+	id    int32
+	q     *store.Queue
+	pops  *pops
+
+	mu       sync.Mutex // protects the fields below
+	next     int64      // where the next pop begins while line is not empty
+	line     []*checkPoint
+	points   map[pointKey]*checkPoint
+	inFlight int         // messages
+	order    *checkPoint // in pending while an orderly pop blocks the queue
+}
+
+type pointKey struct{ start, popTime int64 }
+
+// checkPoint is what one pop has taken of one queue, or one message whose invisible time was changed. Protected by its queue's mu.
+type checkPoint struct {
+	pq                        *popQueue
+	start, popTime, invisible int64
+	next                      int64   // where the pop after it begins
+	offsets                   []int32 // distance of each message from start; nil when they follow each other
+	n                         uint8
+	acked, saved              uint32 // bits of the acknowledged messages; those of them that the log knows
+	reviveQueue               int32
+	stored                    bool // its record is in the log
+	storing                   bool // its record is being put
+	arrived                   bool // its record has come out of the timer
+	done                      bool // everything is acknowledged, or was copied to the retry topic
+	gone                      bool // forgotten with its topic or group: nothing is done for it any more
+	suspend                   bool // is delivered again without counting a try
+	order                     bool // no check point: its queue may be popped again when it is due
+	tries                     int  // how often its messages could not be copied
+	children                  int  // changed ones of its messages that are neither done nor stored
+	root                      *checkPoint
+
+	passed atomic.Bool // the log's reader need not wait for it any more
+
+	// Protected by pending.mu.
+	due                int64 // ms
+	heapAt             int   // -1 when it is not in the heap
+	inList             bool
+	previous, nextDirt *checkPoint
+}
+
+func (c *checkPoint) reviveTime() int64 { return c.popTime + c.invisible }
+
+// offset is where its i-th message lies.
+func (c *checkPoint) offset(i int) int64 {
+	if c.offsets == nil {
+		return c.start + int64(i)
+	}
+	return c.start + int64(c.offsets[i])
+}
+
+// index is which of its messages lies at an offset, -1 for none.
+func (c *checkPoint) index(offset int64) int {
+	d := offset - c.start
+	switch {
+	case d < 0 || d > math.MaxInt32:
+		return -1
+	case c.offsets == nil && d < int64(c.n):
+		return int(d)
+	case c.offsets == nil:
+		return -1
+	}
+	return slices.Index(c.offsets, int32(d))
+}
+
+// all has the bits of all its messages.
+func (c *checkPoint) all() uint32 { return uint32(1<<c.n - 1) }
+
+// isSettled says whether the consumer offset may move past it.
+func (c *checkPoint) isSettled() bool { return (c.done || c.stored) && c.children == 0 }
+
+func newPops(b *Broker) *pops {
+	p := &pops{b: b, started: time.Now().UnixMilli(), byTopic: map[string]map[string]*popGroup{}}
+	p.pending.wake = make(chan struct{}, 1)
+	return p
+}
+
+// find returns what a group has popped of a topic, nil when that is nothing.
+func (p *pops) find(group, topic []byte) *popGroup {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.byTopic[string(topic)][string(group)]
+}
+
+// of returns a group and topic, made when it is not there yet.
+func (p *pops) of(group, topic []byte) *popGroup {
+	if pg := p.find(group, topic); pg != nil {
+		return pg
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g, t := string(group), string(topic)
+	pg := p.makeLocked(g, t)
+	if pg.retry[0] == nil {
+		pg.retry = [2]*popGroup{p.makeLocked(g, popRetryTopic(g, t, popRetryV1)), p.makeLocked(g, popRetryTopic(g, t, popRetryV2))}
+	}
+	return pg
+}
+
+func (p *pops) makeLocked(group, topic string) *popGroup {
+	if p.byTopic[topic] == nil {
+		p.byTopic[topic] = map[string]*popGroup{}
+	}
+	pg := p.byTopic[topic][group]
+	if pg == nil {
+		pg = &popGroup{topic: topic, group: group, queues: map[int32]*popQueue{}}
+		p.byTopic[topic][group] = pg
+	}
+	return pg
+}
+
+// queue returns a queue as the group pops it.
+func (pg *popGroup) queue(p *pops, q *store.Queue) *popQueue {
+	id := q.ID()
+	pg.mu.RLock()
+	pq := pg.queues[id]
+	pg.mu.RUnlock()
+	if pq != nil {
+		return pq
+	}
+	pg.mu.Lock()
+	defer pg.mu.Unlock()
+	if pq = pg.queues[id]; pq == nil {
+		pq = &popQueue{group: pg, id: id, q: q, pops: p, points: map[pointKey]*checkPoint{}}
+		pg.queues[id] = pq
+	}
+	return pq
+}
+
+// findQueue returns a queue that the group has popped, nil if it has not.
+func (pg *popGroup) findQueue(id int32) *popQueue {
+	if pg == nil {
+		return nil
+	}
+	pg.mu.RLock()
+	defer pg.mu.RUnlock()
+	return pg.queues[id]
+}
+
+// nextOffset is where the next pop of a queue begins, -1 when neither memory nor the consumer offset knows.
+func (p *pops) nextOffset(group, topic string, queue int32) int64 {
+	consumed := p.b.offsets.query(group, topic, queue)
+	p.mu.RLock()
+	pg := p.byTopic[topic][group]
+	p.mu.RUnlock()
+	pq := pg.findQueue(queue)
+	if pq == nil {
+		return consumed
+	}
+	pq.mu.Lock()
+	defer pq.mu.Unlock()
+	if len(pq.line) == 0 {
+		return consumed
+	}
+	return max(pq.next, consumed)
+}
+
+// addLocked adds a check point that a pop has made; inLine when the consumer offset must wait for it. pq.mu is held.
+func (pq *popQueue) addLocked(c *checkPoint, inLine bool) {
+	c.pq = pq
+	for pq.points[pointKey{c.start, c.popTime}] != nil {
+		c.popTime++ // a receipt must name one delivery
+	}
+	pq.points[pointKey{c.start, c.popTime}] = c
+	if inLine {
+		pq.line = append(pq.line, c)
+		pq.next = c.next
+	}
+	pq.inFlight += int(c.n)
+	pq.pops.pending.add(c)
+	pq.pops.b.offsets.touch()
+}
+
+// ackLocked sets the bit of a message and says whether the check point has it.
+func (pq *popQueue) ackLocked(c *checkPoint, offset int64) bool {
+	i := c.index(offset)
+	if i < 0 {
+		return false
+	}
+	if bit := uint32(1) << i; c.acked&bit == 0 {
+		c.acked |= bit
+		pq.inFlight--
+		if c.acked == c.all() {
+			pq.finishLocked(c)
+		} else if c.stored {
+			pq.pops.pending.mark(c)
+			pq.pops.b.offsets.touch()
+		}
+	}
+	return true
+}
+
+// finishLocked is for a check point of which nothing is in flight any more.
+func (pq *popQueue) finishLocked(c *checkPoint) {
+	c.done = true
+	if c.arrived {
+		c.passed.Store(true)
+	}
+	pending := &pq.pops.pending
+	if c.stored || c.storing { // until the log knows, it must be found when its record comes
+		pending.disarm(c)
+		pending.mark(c)
+		pq.pops.b.offsets.touch()
+	} else {
+		pending.remove(c)
+		delete(pq.points, pointKey{c.start, c.popTime})
+	}
+	pq.releaseRootLocked(c)
+	pq.settleLocked()
+}
+
+// releaseRootLocked lets the check point go that c's message was popped with first.
+func (pq *popQueue) releaseRootLocked(c *checkPoint) {
+	if c.root != nil {
+		c.root.children--
+		c.root = nil
+	}
+}
+
+// settleLocked moves the consumer offset past the settled check points at the front.
+func (pq *popQueue) settleLocked() {
+	n := 0
+	for n < len(pq.line) && pq.line[n].isSettled() {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	to := pq.line[n-1].next
+	clear(pq.line[:n])
+	if pq.line = pq.line[n:]; len(pq.line) == 0 {
+		pq.line = nil
+	}
+	pq.commitLocked(to)
+}
+
+// commitLocked moves the consumer offset, never back and not away from a reset.
+func (pq *popQueue) commitLocked(to int64) {
+	o, pg := pq.pops.b.offsets, pq.group
+	if to > o.query(pg.group, pg.topic, pq.id) && !o.hasReset(pg.group, pg.topic, pq.id) {
+		o.commitText(pg.group, pg.topic, pq.id, to)
+	}
+}
+
+// restartLocked makes the next pop begin at the consumer offset. What is in flight stays so.
+func (pq *popQueue) restartLocked() { pq.line = nil }
+
+// forget drops what is in flight of a topic (group empty), a group (topic empty) or both.
+func (p *pops) forget(topic, group string) {
+	p.mu.Lock()
+	var gone []*popGroup
+	for t, groups := range p.byTopic {
+		for g, pg := range groups {
+			if (topic == "" || t == topic) && (group == "" || g == group) {
+				gone = append(gone, pg)
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, pg := range gone {
+		pg.mu.RLock()
+		for _, pq := range pg.queues {
+			pq.forget()
+		}
+		pg.mu.RUnlock()
+	}
+	for _, pg := range gone {
+		p.b.orders.remove(pg.topic, pg.group)
+	}
+}
+
+func (pq *popQueue) forget() {
+	pq.mu.Lock()
+	defer pq.mu.Unlock()
+	for _, c := range pq.points {
+		c.gone, c.done = true, true
+		c.passed.Store(true)
+		pq.pops.pending.remove(c)
+	}
+	clear(pq.points)
+	pq.line, pq.inFlight = nil, 0
+}
+
+// pendingPoints are the check points that something must be done for: at their time, or before the next save.
+type pendingPoints struct {
+	mu    sync.Mutex // protects the fields below
+	byDue dueHeap
+	first *checkPoint // of those that the log does not know as they are
+	last  *checkPoint
+	count int // of check points in the heap
+	wakes int64
+	wake  chan struct{} // holds something when one is due earlier than the reviver believes
+}
+
+// add puts a new check point into both lists.
+func (p *pendingPoints) add(c *checkPoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.due = c.reviveTime()
+	p.pushLocked(c)
+	p.linkLocked(c)
+}
+
+// arm makes c come due at a time, or at another one than before.
+func (p *pendingPoints) arm(c *checkPoint, due int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropLocked(c)
+	c.due = due
+	p.pushLocked(c)
+}
+
+func (p *pendingPoints) pushLocked(c *checkPoint) {
+	heap.Push(&p.byDue, c)
+	p.count++
+	if p.wakes == 0 || c.due < p.wakes {
+		p.wakes = c.due
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (p *pendingPoints) dropLocked(c *checkPoint) {
+	if c.heapAt >= 0 && c.heapAt < len(p.byDue) && p.byDue[c.heapAt] == c {
+		heap.Remove(&p.byDue, c.heapAt)
+		p.count--
+	}
+	c.heapAt = -1
+}
+
+// disarm makes c not come due any more.
+func (p *pendingPoints) disarm(c *checkPoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropLocked(c)
+}
+
+// mark makes the next save look at c.
+func (p *pendingPoints) mark(c *checkPoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.inList {
+		p.linkLocked(c)
+	}
+}
+
+func (p *pendingPoints) linkLocked(c *checkPoint) {
+	c.inList, c.previous, c.nextDirt = true, p.last, nil
+	if p.last != nil {
+		p.last.nextDirt = c
+	} else {
+		p.first = c
+	}
+	p.last = c
+}
+
+func (p *pendingPoints) unlinkLocked(c *checkPoint) {
+	if !c.inList {
+		return
+	}
+	if c.previous != nil {
+		c.previous.nextDirt = c.nextDirt
+	} else {
+		p.first = c.nextDirt
+	}
+	if c.nextDirt != nil {
+		c.nextDirt.previous = c.previous
+	} else {
+		p.last = c.previous
+	}
+	c.inList, c.previous, c.nextDirt = false, nil, nil
+}
+
+// remove takes c out of both lists.
+func (p *pendingPoints) remove(c *checkPoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropLocked(c)
+	p.unlinkLocked(c)
+}
+
+// takeUnsaved empties the list of those that the log does not know as they are.
+func (p *pendingPoints) takeUnsaved() (list []*checkPoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.first != nil {
+		list = append(list, p.first)
+		p.unlinkLocked(p.first)
+	}
+	return list
+}
+
+// takeDue takes at most n that are due out of the heap, and says when the next one is; 0 when there is none.
+func (p *pendingPoints) takeDue(now int64, n int) (list []*checkPoint, next int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.byDue) > 0 && p.byDue[0].due <= now && len(list) < n {
+		c := p.byDue[0]
+		p.dropLocked(c)
+		list = append(list, c)
+	}
+	p.wakes = 0
+	if len(p.byDue) > 0 {
+		p.wakes = p.byDue[0].due
+	}
+	return list, p.wakes
+}
+
+// size is how many check points are in memory.
+func (p *pendingPoints) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// dueHeap is container/heap's interface over check points, the one that is due first in front.
+type dueHeap []*checkPoint
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heapAt, h[j].heapAt = i, j
+}
+
+// Push is heap.Interface.
+func (h *dueHeap) Push(c any) {
+	c.(*checkPoint).heapAt = len(*h)
+	*h = append(*h, c.(*checkPoint))
+}
+
+// Pop is heap.Interface.
+func (h *dueHeap) Pop() any {
+	old := *h
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return c
+}
+
+// byBroker commits offsets that no client asked for.
+type byBroker struct{}
+
+// RemoteAddr is the committer's.
+func (byBroker) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// commitText is commit for the broker itself.
+func (o *offsets) commitText(group, topic string, queue int32, offset int64) {
+	o.commit([]byte(group), []byte(topic), queue, offset, byBroker{})
+}

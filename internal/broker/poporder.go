@@ -1,0 +1,327 @@
+package broker
+
+import (
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/statefile"
+)
+
+// orders are the queues that groups pop in order: what was taken of each last, and until when it is blocked. A queue is blocked as
+// long as a message of what was taken last is neither acknowledged nor visible again; only who asks with the same attempt id may
+// take it once more meanwhile. The group's consumer offset moves with the acknowledgements.
+//
+// They are kept in config/consumerOrderInfo.json, written when consumerOffset.json is. A kill may therefore unblock a queue early,
+// as with Apache.
+type orders struct {
+	path string
+	log  *slog.Logger
+	b    *Broker
+
+	mu    sync.Mutex // protects the fields below, and what they point to
+	table map[string]map[int32]*orderInfo
+	dirty bool
+}
+
+// orderInfo is one queue of one group. Part of the format of consumerOrderInfo.json.
+type orderInfo struct {
+	PopTime       int64           `json:"popTime"`
+	Invisible     *int64          `json:"i"`
+	Offsets       []int64         `json:"o"`  // the first is an offset, the others are distances from it
+	NextVisible   map[int64]int64 `json:"ot"` // by offset, of those whose invisible time was changed
+	ConsumedCount map[int64]int   `json:"oc"` // by offset, of those that were delivered before
+	LastConsumed  int64           `json:"l"`
+	Acked         uint64          `json:"cm"` // bits, by place in Offsets
+	AttemptID     *string         `json:"a"`
+}
+
+// orderFile is the content of consumerOrderInfo.json, keys topic@group.
+type orderFile struct {
+	Count int                             `json:"orderInfoCount"`
+	Level string                          `json:"orderedConsumptionLevel"`
+	Table map[string]map[int32]*orderInfo `json:"table"`
+}
+
+// orderKept is how long a queue that is not popped any more is remembered.
+const orderKept = 24 * time.Hour
+
+func openOrders(path string, b *Broker) (*orders, error) {
+	o := &orders{path: path, log: b.log, b: b, table: map[string]map[int32]*orderInfo{}}
+	c, err := statefile.Read(path, o.load)
+	if err != nil {
+		return nil, err
+	}
+	if c.Why != nil {
+		o.log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
+	}
+	return o, nil
+}
+
+func (o *orders) load(data []byte) error {
+	var file orderFile
+	if err := fastjson.Unmarshal(data, &file); err != nil {
+		return err
+	}
+	clear(o.table)
+	for key, queues := range file.Table {
+		for id, info := range queues {
+			if info == nil || len(info.Offsets) == 0 || len(info.Offsets) > 64 {
+				delete(queues, id)
+			}
+		}
+		if queues != nil {
+			o.table[key] = queues
+		}
+	}
+	return nil
+}
+
+func orderKey(topic, group string) string { return topic + "@" + group }
+
+// find returns the queue's information, nil when there is none. o.mu is held.
+func (o *orders) findLocked(pq *popQueue) *orderInfo {
+	if len(o.table) == 0 {
+		return nil
+	}
+	return o.table[orderKey(pq.group.topic, pq.group.group)][pq.id]
+}
+
+// offset is that of the i-th message.
+func (i *orderInfo) offset(at int) int64 {
+	if at == 0 {
+		return i.Offsets[0]
+	}
+	return i.Offsets[0] + i.Offsets[at]
+}
+
+func (i *orderInfo) index(offset int64) int {
+	for at := range i.Offsets {
+		if i.offset(at) == offset {
+			return at
+		}
+	}
+	return -1
+}
+
+// blockedUntil is when the queue may be popped again, in ms; not after now when it may be at once.
+func (i *orderInfo) blockedUntil(now int64) int64 {
+	for at := range i.Offsets {
+		if i.Acked&(1<<at) != 0 {
+			continue
+		}
+		until := i.PopTime
+		if i.Invisible != nil {
+			until += *i.Invisible
+		}
+		if changed, ok := i.NextVisible[i.offset(at)]; ok {
+			until = changed
+		}
+		if until > now {
+			return until
+		}
+	}
+	return now
+}
+
+// isBlocked says whether the queue must not be popped now by who asks with this attempt id.
+func (o *orders) isBlocked(pq *popQueue, attempt []byte, invisible, now int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := o.findLocked(pq)
+	if i == nil || i.AttemptID != nil && *i.AttemptID == string(attempt) {
+		return false
+	}
+	if i.Invisible == nil || *i.Invisible <= 0 {
+		i.Invisible = &invisible
+	}
+	return i.blockedUntil(now) > now
+}
+
+// taken blocks the queue with what the request has taken, and adds to its orderCountInfo how often that was delivered before.
+func (o *orders) taken(pq *popQueue, p *popRequest, l *popLook) []byte {
+	topic := pq.group.topic
+	info := &orderInfo{PopTime: l.popTime, Invisible: &p.invisible, LastConsumed: l.popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(l.taken)}
+	invisible := p.invisible // p is used again
+	info.Invisible = &invisible
+	for at := range info.Offsets[1:] {
+		info.Offsets[at+1] -= info.Offsets[0]
+	}
+	if len(p.attempt) > 0 {
+		attempt := string(p.attempt)
+		info.AttemptID = &attempt
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if old := o.findLocked(pq); old != nil {
+		info.countFrom(old)
+	}
+	key := orderKey(topic, pq.group.group)
+	if o.table[key] == nil {
+		o.table[key] = map[int32]*orderInfo{}
+	}
+	o.table[key][pq.id] = info
+	o.changedLocked(pq, info)
+	return info.appendCounts(l.orders, topic, pq.id)
+}
+
+// countFrom counts the deliveries of messages that were taken before.
+func (i *orderInfo) countFrom(old *orderInfo) {
+	if old.AttemptID != nil && i.AttemptID != nil && *old.AttemptID == *i.AttemptID {
+		i.ConsumedCount = old.ConsumedCount // the same attempt, once more
+		return
+	}
+	for at := range i.Offsets {
+		if offset := i.offset(at); old.index(offset) >= 0 {
+			i.ConsumedCount[offset] = old.ConsumedCount[offset] + 1
+		}
+	}
+}
+
+// appendCounts writes the counts for the answer.
+func (i *orderInfo) appendCounts(dst []byte, topic string, queue int32) []byte {
+	least := math.MaxInt
+	for at := range i.Offsets {
+		offset := i.offset(at)
+		if n, ok := i.ConsumedCount[offset]; ok {
+			dst = appendOrderCount(dst, topic, queue, offset, n)
+			least = min(least, n)
+		}
+	}
+	if len(i.ConsumedCount) != len(i.Offsets) {
+		least = 0
+	}
+	return appendQueueCount(dst, topic, queue, least)
+}
+
+// changedLocked makes the file be written, and who waits for the queue be woken when it is free.
+func (o *orders) changedLocked(pq *popQueue, i *orderInfo) {
+	o.dirty = true
+	o.b.offsets.touch()
+	now := time.Now().UnixMilli()
+	until := i.blockedUntil(now)
+	pending := &o.b.pops.pending
+	if pq.order == nil {
+		pq.order = &checkPoint{pq: pq, order: true, heapAt: -1}
+	}
+	if until > now && o.b.settings.Load().PopOrderNotify {
+		pending.arm(pq.order, until)
+	} else {
+		pending.disarm(pq.order)
+	}
+}
+
+// How an acknowledgement of an orderly popped message went.
+const (
+	orderAcked   = iota // the consumer offset may be next
+	orderIllegal        // it was not taken
+	orderStale          // it was taken by another pop since
+)
+
+// ack sets the bit of a message and returns where the consumer offset may be. pq.mu is held.
+func (o *orders) ack(pq *popQueue, offset, popTime int64) (next int64, how int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := o.findLocked(pq)
+	if i == nil {
+		return offset + 1, orderAcked
+	}
+	if popTime != i.PopTime {
+		return 0, orderStale
+	}
+	at := i.index(offset)
+	if at < 0 {
+		return 0, orderIllegal
+	}
+	i.Acked |= 1 << at
+	o.changedLocked(pq, i)
+	for at := range i.Offsets {
+		if i.Acked&(1<<at) == 0 {
+			return i.offset(at), orderAcked
+		}
+	}
+	return i.offset(len(i.Offsets)-1) + 1, orderAcked
+}
+
+// show makes a message visible again at another time, in ms; what was taken by another pop since stays as it is.
+func (o *orders) show(pq *popQueue, offset, popTime, at int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := o.findLocked(pq)
+	if i == nil || i.PopTime != popTime || i.index(offset) < 0 {
+		return
+	}
+	if i.NextVisible == nil {
+		i.NextVisible = map[int64]int64{}
+	}
+	i.NextVisible[offset] = at
+	o.changedLocked(pq, i)
+}
+
+// unblock forgets what was taken of a queue.
+func (o *orders) unblock(pq *popQueue) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.findLocked(pq) != nil {
+		delete(o.table[orderKey(pq.group.topic, pq.group.group)], pq.id)
+		o.dirty = true
+	}
+}
+
+// released wakes who waits for a queue that has become free.
+func (o *orders) released(pq *popQueue) { o.b.holds.wakeQueue(pq.group, pq.id) }
+
+// remove forgets a topic of a group.
+func (o *orders) remove(topic, group string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.table[orderKey(topic, group)]; ok {
+		delete(o.table, orderKey(topic, group))
+		o.dirty = true
+	}
+}
+
+// save writes the file if something has changed.
+func (o *orders) save() error {
+	data, err := o.encode()
+	if err != nil || data == nil {
+		return err
+	}
+	return statefile.Write(o.path, data)
+}
+
+func (o *orders) encode() ([]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.dirty {
+		return nil, nil
+	}
+	o.dirty = false
+	o.cleanLocked()
+	return fastjson.MarshalIndent(orderFile{Count: len(o.table), Level: "QUEUE", Table: o.table})
+}
+
+// cleanLocked forgets queues of topics and groups that are gone, and those that nobody pops any more.
+func (o *orders) cleanLocked() {
+	before := time.Now().Add(-orderKept).UnixMilli()
+	for key, queues := range o.table {
+		topic, group, ok := strings.Cut(key, "@")
+		t := o.b.topics.find(topic)
+		if !ok || t == nil || o.b.groups.find(group) == nil {
+			delete(o.table, key)
+			continue
+		}
+		for id, i := range queues {
+			if id >= t.ReadQueueNums || i.LastConsumed < before {
+				delete(queues, id)
+			}
+		}
+		if len(queues) == 0 {
+			delete(o.table, key)
+		}
+	}
+}
