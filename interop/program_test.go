@@ -196,6 +196,7 @@ type message struct {
 	stored     int64  // ms
 	at         int64  // ms, arrival
 	seq        int    // arrival, across all consumers of a program
+	times      int    // how often it was tried before
 	overlapped bool
 	properties map[string]string
 }
@@ -227,7 +228,7 @@ func parseMessages(text string) ([]message, error) {
 		m := message{
 			topic: f.Get("topic"), queue: int(number("queue")), offset: number("offset"), id: f.Get("msgId"),
 			offsetID: f.Get("offsetMsgId"), keys: f.Get("keys"), tags: f.Get("tags"), size: int(number("size")),
-			sum: f.Get("sha256"), stored: number("stored"), at: number("at"), seq: int(number("seq")),
+			sum: f.Get("sha256"), stored: number("stored"), at: number("at"), seq: int(number("seq")), times: int(number("times")),
 			overlapped: f.Get("overlapped") == "1", properties: map[string]string{},
 		}
 		if m.keys == "" {

@@ -189,7 +189,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	}
 	b.offsets.settle = b.savePops
 	b.clients = newClients(b)
-	b.locks = newQueueLocks()
+	b.locks = newQueueLocks(cfg.QueueLockMax)
 	b.halfCounts = openHalfCounts(filepath.Join(dir, "transactionMetrics"), b)
 	if cfg.BrokerRole != config.Slave {
 		b.halves = openHalves(b)

@@ -11,16 +11,15 @@ import (
 
 // LOCK_BATCH_MQ 41, UNLOCK_BATCH_MQ 42.
 //
-// Behaviour: a queue is one client's of its group for lockMax from its last request on; then whoever asks first has it. Locks are
+// Behaviour: a queue is one client's of its group for a minute from its last request on (rocketmq.broker.rebalance.lockMaxLiveTime);
+// then whoever asks first has it. Locks are
 // in memory only: a restart gives up all of them.
 // Differs from Apache: locks are this broker's own also where lockInStrictMode is set.
 
-// lockMax is how long a queue stays locked without its client asking again; clients ask every 20 s.
-const lockMax = 60 * time.Second
-
 // queueLocks are the queues that consumers of ordered messages have for themselves.
 type queueLocks struct {
-	now func() time.Time
+	now  func() time.Time
+	most time.Duration // how long a queue stays locked without its client asking again; clients ask every 20 s
 
 	mu     sync.Mutex
 	groups map[string]map[protocol.MessageQueue]queueLock
@@ -31,8 +30,8 @@ type queueLock struct {
 	asked  time.Time
 }
 
-func newQueueLocks() *queueLocks {
-	return &queueLocks{now: time.Now, groups: map[string]map[protocol.MessageQueue]queueLock{}}
+func newQueueLocks(most time.Duration) *queueLocks {
+	return &queueLocks{now: time.Now, most: most, groups: map[string]map[protocol.MessageQueue]queueLock{}}
 }
 
 // lock locks for a client those of the queues that it can have, and returns them.
@@ -47,7 +46,7 @@ func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue) 
 	}
 	got := make([]protocol.MessageQueue, 0, len(queues))
 	for _, q := range queues {
-		if held, ok := locks[q]; ok && held.client != client && now.Sub(held.asked) <= lockMax {
+		if held, ok := locks[q]; ok && held.client != client && now.Sub(held.asked) <= l.most {
 			continue
 		}
 		locks[q] = queueLock{client, now}
@@ -77,7 +76,7 @@ func (l *queueLocks) has(group string) bool {
 	defer l.mu.Unlock()
 	now := l.now()
 	for _, held := range l.groups[group] {
-		if now.Sub(held.asked) <= lockMax {
+		if now.Sub(held.asked) <= l.most {
 			return true
 		}
 	}

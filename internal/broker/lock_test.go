@@ -12,7 +12,7 @@ import (
 func TestQueueLocks_AreOneClientsForAMinute(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	l := newQueueLocks()
+	l := newQueueLocks(time.Minute)
 	l.now = func() time.Time { return now }
 	q := func(ids ...int32) (queues []protocol.MessageQueue) {
 		for _, id := range ids {

@@ -63,6 +63,9 @@ type Broker struct {
 
 	// RejectPullConsumers refuses pulls of consumers that pull by themselves, unless they are RocketMQ's tools. Default false.
 	RejectPullConsumers bool `prop:"rejectPullConsumerEnable"`
+	// QueueLockMax is after how long a queue goes to another consumer when the one that consumes it in order does not ask for it any
+	// more; a system property of RocketMQ. Default 60 s.
+	QueueLockMax time.Duration `prop:"rocketmq.broker.rebalance.lockMaxLiveTime,ms,long,restart"`
 	// LongPolling holds a pull that finds nothing for as long as the client asks. Default true.
 	LongPolling bool `prop:"longPollingEnable"`
 	// ShortPolling is how long it is held otherwise. Default 1 s.
@@ -187,6 +190,7 @@ func DefaultBroker() Broker {
 		FlushConsumerOffsetInterval: 5 * time.Second,
 		ServerSideResetOffset:       true,
 		DelayOffsetVersionStep:      200,
+		QueueLockMax:                time.Minute,
 		LongPolling:                 true,
 		ShortPolling:                time.Second,
 		NotifyConsumersChanged:      true,
@@ -244,6 +248,7 @@ func (b *Broker) Validate() error {
 	v.notEmpty("brokerIP1", b.BrokerIP1)
 
 	v.within("brokerPermission", int64(b.Permission), 0, 7)
+	v.atLeast("rocketmq.broker.rebalance.lockMaxLiveTime", b.QueueLockMax.Milliseconds(), 0)
 	v.atLeast("delayOffsetUpdateVersionStep", b.DelayOffsetVersionStep, 1)
 	v.within("defaultTopicQueueNums", int64(b.DefaultTopicQueues), 1, 65536)
 	v.notEmpty("msgTraceTopicName", b.TraceTopicName)

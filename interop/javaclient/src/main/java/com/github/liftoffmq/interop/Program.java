@@ -33,6 +33,7 @@ public final class Program {
         new LiteConsumers().register(commands);
         new PullConsumers().register(commands);
         new Filters().register(commands);
+        new Retries().register(commands);
     }
 
     public static void main(String[] args) throws Exception {

@@ -26,6 +26,18 @@ final class Received {
         notifyAll();
     }
 
+    /** Adds a message with all its properties, those of the system too. */
+    synchronized void addWhole(MessageExt message) throws Exception {
+        Form form = Messages.received(message);
+        for (Map.Entry<String, String> property : message.getProperties().entrySet()) {
+            if (!form.has("p." + property.getKey())) {
+                form.add("p." + property.getKey(), property.getValue());
+            }
+        }
+        messages.add(form.add("at", System.currentTimeMillis()).add("seq", ARRIVALS.incrementAndGet()));
+        notifyAll();
+    }
+
     /** Calls the listener's work and says whether another was at work on the same queue for the same group meanwhile. */
     static boolean overlaps(String group, MessageExt message, int workMillis) throws InterruptedException {
         String key = group + "/" + message.getTopic() + "/" + message.getQueueId();
