@@ -32,6 +32,7 @@ public final class Program {
         new PushConsumers().register(commands);
         new LiteConsumers().register(commands);
         new PullConsumers().register(commands);
+        new Transactions().register(commands);
         new Filters().register(commands);
         new Retries().register(commands);
     }
