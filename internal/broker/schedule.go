@@ -41,6 +41,7 @@ type schedule struct {
 	top    int           // the highest level that a message is given
 
 	// Of the follower only.
+	put      func(*store.Batch)
 	woken    chan struct{}
 	entries  []store.Entry
 	puts     []store.Put
@@ -107,7 +108,7 @@ type delayOffsets struct {
 // openSchedule reads delayOffset.json. Positions are never left outside their queue: a power cut may take messages, and old
 // ones are deleted.
 func openSchedule(path string, b *Broker) (*schedule, error) {
-	s := &schedule{b: b, log: b.log, path: path, woken: make(chan struct{}, 1), reached: map[int]int64{}}
+	s := &schedule{b: b, log: b.log, path: path, put: b.store.Put, woken: make(chan struct{}, 1), reached: map[int]int64{}}
 	s.file = behind{path: path, write: s.write, log: b.log}
 	s.version.Timestamp = time.Now().UnixMilli()
 	c, err := statefile.Read(path, s.load)
@@ -428,7 +429,7 @@ func (s *schedule) deliver() error {
 		return nil
 	}
 	done := make(chan error, 1)
-	s.b.store.Put(&store.Batch{Puts: s.puts, Wait: s.b.settings.Load().wait(propertyFacts{}), Done: func(_ *store.Batch, err error) { done <- err }})
+	s.put(&store.Batch{Puts: s.puts, Wait: s.b.settings.Load().wait(propertyFacts{}), Done: func(_ *store.Batch, err error) { done <- err }})
 	err := <-done
 	if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
 		return err

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -195,7 +196,7 @@ func TestSchedule_PositionsOutsideTheirQueueAreSetRight(t *testing.T) {
 	}
 }
 
-func TestSchedule_GoesOnWhenTheStoreTakesMessagesAgain(t *testing.T) {
+func TestSchedule_MovesAPartOfALevelAtATime(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t)
 	cfg.DelayLevels = "0s"
@@ -223,6 +224,74 @@ func TestSchedule_GoesOnWhenTheStoreTakesMessagesAgain(t *testing.T) {
 	}
 	if at := s.levels[0].next; at != 601 {
 		t.Errorf("position is %d, want 601", at)
+	}
+}
+
+func TestSchedule_TriesAgainInOrderUntilTheStoreTakesMessages(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels = "0s 0s"
+	s := scheduleFor(t, cfg)
+	c := dialTest(t, s.b, remoting.Options{})
+	for i := range 20 {
+		if r := sendDelayed(t, c, "Delayed", fmt.Sprint(1+i%2), fmt.Sprint(i)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	put := s.put
+	tries := 0
+	s.put = func(b *store.Batch) { tries++; b.Done(b, errors.New("disk is full")) }
+	now := time.Now()
+	for i, want := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+		if got := s.round(now); got != want*time.Millisecond || tries != i+1 {
+			t.Errorf("after failure %d of %d it is tried again in %v, want %v", i+1, tries, got, want*time.Millisecond)
+		}
+		if got := s.round(now.Add(want*time.Millisecond - 1)); got != 1 || tries != i+1 {
+			t.Errorf("it is tried before its time: %v", got)
+		}
+		now = now.Add(want * time.Millisecond)
+	}
+	if at := s.positions(); at[1] != 0 || at[2] != 0 {
+		t.Errorf("positions are %v though nothing was stored", at)
+	}
+	// Stored, though not made durable in time.
+	s.put = func(b *store.Batch) {
+		done := b.Done
+		b.Done = func(b *store.Batch, _ error) { done(b, store.ErrFlushTimeout) }
+		put(b)
+	}
+	for s.round(now) != never {
+	}
+	var order [2][]string
+	for _, m := range awaitMessages(t, c, "Delayed", 0, 20) {
+		n, _ := strconv.Atoi(string(m.Body))
+		order[n%2] = append(order[n%2], string(m.Body))
+	}
+	if got := fmt.Sprint(order); got != "[[0 2 4 6 8 10 12 14 16 18] [1 3 5 7 9 11 13 15 17 19]]" {
+		t.Errorf("delivered %s", got)
+	}
+}
+
+func TestSchedule_DeliversToATopicThatWasDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels = "1s 2s"
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendDelayed(t, c, "Gone", "1", "late")
+	sendDelayed(t, c, "Stays", "2", "last")
+	if r := call(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "Gone"}}, nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	awaitMessages(t, c, "Stays", 0, 1) // it was due after the other
+	if r := call(t, c, protocol.ReqPullMessage, pullFields("Gone", 0, 0), nil); r.Code != protocol.CodeTopicNotExist {
+		t.Errorf("a pull of the deleted topic: code %d %s", r.Code, r.Remark)
+	}
+	if err := b.topics.update(newConfig("Gone", 4)); err != nil {
+		t.Fatal(err)
+	}
+	if m := awaitMessages(t, c, "Gone", 0, 1)[0]; string(m.Body) != "late" {
+		t.Errorf("message %s", m.Body)
 	}
 }
 

@@ -96,7 +96,7 @@ func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (
 			return nil, err
 		}
 		level, queue = 0, 0
-		b.log.Info("message becomes a dead letter", "group", h.Group, "log_offset", p.LogOffset, "reconsume_times", p.ReconsumeTimes, "at_most", most,
+		b.log.Debug("message becomes a dead letter", "group", h.Group, "log_offset", p.LogOffset, "reconsume_times", p.ReconsumeTimes, "at_most", most,
 			"delay_level", h.DelayLevel, "addr", r.Conn.RemoteAddr())
 	case level == 0:
 		level = int32(min(retryLevelFirst+int64(p.ReconsumeTimes), int64(b.schedule.top)))
@@ -233,7 +233,7 @@ func (b *Broker) sendToRetry(cfg *settings, r *remoting.Request, h *sendHeader, 
 		originID, _ := message.Property(h.properties, message.PropOriginMessageID)
 		h.properties = appendDeadLetter(h.properties, topic, uniqKey, originID)
 	}
-	b.log.Info("message becomes a dead letter", "group", name, "reconsume_times", h.reconsumeTimes, "at_most", most, "addr", r.Conn.RemoteAddr())
+	b.log.Debug("message becomes a dead letter", "group", name, "reconsume_times", h.reconsumeTimes, "at_most", most, "addr", r.Conn.RemoteAddr())
 	return dlq, nil
 }
 
