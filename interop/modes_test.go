@@ -9,15 +9,16 @@ import (
 	"time"
 )
 
-func TestJava5_AsksAndReplies(t *testing.T)           { asksAndReplies(t, java5) }
-func TestJava4_AsksAndReplies(t *testing.T)           { asksAndReplies(t, java4) }
-func TestJava5_ResetsOffsetsAtTheBroker(t *testing.T) { resetsOffsets(t, java5, sharedCluster, 2) }
-func TestJava5_ResetsOffsetsAtConsumers(t *testing.T) { resetsOffsets(t, java5, tellingConsumers, 1) }
-func TestJava4_ResetsOffsetsAtConsumers(t *testing.T) { resetsOffsets(t, java4, tellingConsumers, 1) }
-func TestJava5_AsksConsumers(t *testing.T)            { asksConsumers(t, java5) }
-func TestJava4_AsksConsumers(t *testing.T)            { asksConsumers(t, java4) }
-func TestJava5_Traces(t *testing.T)                   { traces(t, java5) }
-func TestJava5_KeepsEveryCompression(t *testing.T)    { keepsEveryCompression(t, java5) }
+func TestJava5_AsksAndReplies(t *testing.T)                { asksAndReplies(t, java5) }
+func TestJava4_AsksAndReplies(t *testing.T)                { asksAndReplies(t, java4) }
+func TestJava5_ResetsOffsetsAtTheBroker(t *testing.T)      { resetsOffsets(t, java5, sharedCluster, 2) }
+func TestJava5_ResetsOffsetsAtConsumers(t *testing.T)      { resetsOffsets(t, java5, tellingConsumers, 1) }
+func TestJava4_ResetsOffsetsAtConsumers(t *testing.T)      { resetsOffsets(t, java4, tellingConsumers, 1) }
+func TestJava5_AsksConsumers(t *testing.T)                 { asksConsumers(t, java5) }
+func TestJava4_AsksConsumers(t *testing.T)                 { asksConsumers(t, java4) }
+func TestJava5_Traces(t *testing.T)                        { traces(t, java5) }
+func TestJava5_KeepsEveryCompression(t *testing.T)         { keepsEveryCompression(t, java5) }
+func TestJava5_FindsLightQueuesOnBothBrokers(t *testing.T) { findsLightQueues(t, java5) }
 
 // asksAndReplies: each of many requests gets its own reply, long ones too, which the client compresses.
 func asksAndReplies(t *testing.T, c client) {
@@ -186,6 +187,51 @@ func keepsEveryCompression(t *testing.T, c client) {
 	for _, m := range newConsumer(t, c, cl, topic, uniqueName(t, "group")).wait(want) {
 		if m.size != 20000 {
 			t.Errorf("%s has %d bytes", m.keys, m.size)
+		}
+	}
+}
+
+// findsLightQueues: messages are found in each light queue that they name, on Apache's broker, on Liftoff's and on Apache's again, in
+// one store.
+func findsLightQueues(t *testing.T, c client) {
+	t.Parallel()
+	cl := ownCluster(t, setup{broker: apache, settings: []string{"enableLmq=true", "enableMultiDispatch=true"}})
+	p := newProducer(t, c, cl)
+	topic := p.topic(2)
+	var want []string
+	for i, k := range []kind{apache, underTest("broker"), apache} {
+		if i > 0 {
+			cl.stopBroker(t, false)
+			cl.broker.kind = k
+			must(t, cl.startBroker())
+		}
+		for j := range 5 {
+			key := fmt.Sprintf("%d-%d", i, j)
+			want = append(want, key)
+			must(t, waitFor(soon, func() error {
+				_, err := p.program.call("send", "name", p.name, "topic", topic, "queue", j%2, "keys", key, "body", encoded(key), "p.INNER_MULTI_DISPATCH", "%LMQ%one,%LMQ%two")
+				return err
+			}))
+			p.ask("send", "topic", topic, "body", encoded("others"))
+		}
+		for _, light := range []string{"%LMQ%one", "%LMQ%two"} {
+			must(t, waitFor(soon, func() error { // Apache dispatches a little later
+				answer, err := p.program.call("light", "name", uniqueName(t, "light"), "namesrv", cl.addrs(), "group", "%LMQ%reader", "topic", topic, "light", light)
+				if err != nil {
+					return err
+				}
+				var got []string
+				for n, m := range p.messages(answer.Get("m")) {
+					got = append(got, m.keys)
+					if at := fmt.Sprintf("%d,%d", n, n); m.properties["INNER_MULTI_QUEUE_OFFSET"] != at && m.properties["INNER_MULTI_QUEUE_OFFSET"] != "" {
+						t.Errorf("%s is at %s, not %s", m.keys, m.properties["INNER_MULTI_QUEUE_OFFSET"], at)
+					}
+				}
+				if !slices.Equal(got, want) || answer.Get("committed") != fmt.Sprint(len(want)) {
+					return fmt.Errorf("on %s's broker %s has %v, not %v, and %s committed", k, light, got, want, answer.Get("committed"))
+				}
+				return nil
+			}))
 		}
 	}
 }

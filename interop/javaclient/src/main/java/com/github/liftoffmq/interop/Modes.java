@@ -4,13 +4,16 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /** Requests and replies, tracing, and what an administrator asks of consumers. */
 final class Modes {
@@ -28,6 +31,7 @@ final class Modes {
         commands.put("replier.close", this::closeReplier);
         commands.put("traced", this::sendTraced);
         commands.put("compress", this::compress);
+        commands.put("light", this::pullLight);
         commands.put("admin.reset", this::reset);
         commands.put("admin.status", this::status);
         commands.put("admin.running", this::running);
@@ -95,6 +99,35 @@ final class Modes {
         Object value = type.getMethod("of", String.class).invoke(null, in.text("type"));
         call(producers.of(in), "setCompressType", value);
         return new Form();
+    }
+
+    /** Pulls from a light queue, which no NameServer knows of. */
+    @SuppressWarnings("deprecation")
+    private Form pullLight(Form in) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(in.text("group"));
+        Settings.apply(in, consumer);
+        consumer.start();
+        try {
+            Object rebalance = call(consumer.getDefaultMQPullConsumerImpl(), "getRebalanceImpl");
+            String getter = find(rebalance, "getmQClientFactory", 0) != null ? "getmQClientFactory" : "getMqClientFactory";
+            call(call(rebalance, getter), "updateTopicRouteInfoFromNameServer", in.text("topic"));
+            MessageQueue queue = new MessageQueue(in.text("light"), "broker-a", 0);
+            Form answer = new Form();
+            long offset = 0;
+            for (boolean more = true; more; ) {
+                PullResult result = consumer.pull(queue, "*", offset, 32);
+                offset = result.getNextBeginOffset();
+                more = result.getMsgFoundList() != null && !result.getMsgFoundList().isEmpty();
+                for (int i = 0; more && i < result.getMsgFoundList().size(); i++) {
+                    answer.add("m", Messages.received(result.getMsgFoundList().get(i)));
+                }
+            }
+            consumer.updateConsumeOffset(queue, offset);
+            consumer.getOffsetStore().persist(queue);
+            return answer.add("committed", consumer.fetchConsumeOffset(queue, true));
+        } finally {
+            consumer.shutdown();
+        }
     }
 
     private Form reset(Form in) throws Exception {
