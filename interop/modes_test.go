@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-func TestJava5_AsksAndReplies(t *testing.T)                { asksAndReplies(t, java5) }
-func TestJava4_AsksAndReplies(t *testing.T)                { asksAndReplies(t, java4) }
-func TestJava5_ResetsOffsetsAtTheBroker(t *testing.T)      { resetsOffsets(t, java5, sharedCluster, 2) }
-func TestJava5_ResetsOffsetsAtConsumers(t *testing.T)      { resetsOffsets(t, java5, tellingConsumers, 1) }
-func TestJava4_ResetsOffsetsAtConsumers(t *testing.T)      { resetsOffsets(t, java4, tellingConsumers, 1) }
-func TestJava5_AsksConsumers(t *testing.T)                 { asksConsumers(t, java5) }
-func TestJava4_AsksConsumers(t *testing.T)                 { asksConsumers(t, java4) }
-func TestJava5_Traces(t *testing.T)                        { traces(t, java5) }
-func TestJava5_KeepsEveryCompression(t *testing.T)         { keepsEveryCompression(t, java5) }
-func TestJava5_FindsLightQueuesOnBothBrokers(t *testing.T) { findsLightQueues(t, java5) }
+func TestJava5_AsksAndReplies(t *testing.T)           { asksAndReplies(t, java5) }
+func TestJava4_AsksAndReplies(t *testing.T)           { asksAndReplies(t, java4) }
+func TestJava5_ResetsOffsetsAtTheBroker(t *testing.T) { resetsOffsets(t, java5, sharedCluster, 2) }
+func TestJava5_ResetsOffsetsAtConsumers(t *testing.T) { resetsOffsets(t, java5, tellingConsumers, 1) }
+func TestJava4_ResetsOffsetsAtConsumers(t *testing.T) { resetsOffsets(t, java4, tellingConsumers, 1) }
+func TestJava5_AsksConsumers(t *testing.T)            { asksConsumers(t, java5) }
+func TestJava4_AsksConsumers(t *testing.T)            { asksConsumers(t, java4) }
+func TestJava5_Traces(t *testing.T)                   { traces(t, java5) }
+func TestJava5_KeepsEveryCompression(t *testing.T)    { keepsEveryCompression(t, java5) }
+func TestJava5_MovesLightAndBatchQueues(t *testing.T) { movesLightAndBatchQueues(t, java5) }
 
 // asksAndReplies: each of many requests gets its own reply, long ones too, which the client compresses.
 func asksAndReplies(t *testing.T, c client) {
@@ -191,14 +191,16 @@ func keepsEveryCompression(t *testing.T, c client) {
 	}
 }
 
-// findsLightQueues: messages are found in each light queue that they name, on Apache's broker, on Liftoff's and on Apache's again, in
-// one store.
-func findsLightQueues(t *testing.T, c client) {
+// movesLightAndBatchQueues: messages are found in each light queue that they name, and batches in one record come apart, on Apache's broker, on
+// Liftoff's and on Apache's again, in one store.
+func movesLightAndBatchQueues(t *testing.T, c client) {
 	t.Parallel()
 	cl := ownCluster(t, setup{broker: apache, settings: []string{"enableLmq=true", "enableMultiDispatch=true"}})
 	p := newProducer(t, c, cl)
-	topic := p.topic(2)
-	var want []string
+	topic, batchTopic := p.topic(2), uniqueName(t, "batch")
+	p.ask("createBatchTopic", "topic", batchTopic, "broker", cl.broker.addr())
+	p.waitForQueues(batchTopic, 1)
+	var want, wantBatch []string
 	for i, k := range []kind{apache, underTest("broker"), apache} {
 		if i > 0 {
 			cl.stopBroker(t, false)
@@ -233,5 +235,29 @@ func findsLightQueues(t *testing.T, c client) {
 				return nil
 			}))
 		}
+		for j, n := range []int{4, 1, 3} {
+			var m []string
+			for l := range n {
+				key := fmt.Sprintf("%d-%d-%d", i, j, l)
+				wantBatch = append(wantBatch, key)
+				m = append(m, form("topic", batchTopic, "keys", key, "body", encoded(key)).Encode())
+			}
+			must(t, waitFor(soon, func() error {
+				_, err := p.program.call("batch", "name", p.name, "m", strings.Join(m, "\n"))
+				return err
+			}))
+		}
+		s := newConsumer(t, c, cl, batchTopic, uniqueName(t, "group"))
+		var got []string
+		for n, m := range s.wait(len(wantBatch)) {
+			got = append(got, m.keys)
+			if m.offset != int64(n) || m.body != m.keys {
+				t.Errorf("%s has the offset %d, not %d, and the body %q", m.keys, m.offset, n, m.body)
+			}
+		}
+		if !slices.Equal(got, wantBatch) {
+			t.Errorf("on %s's broker %v came, not %v", k, got, wantBatch)
+		}
+		s.close()
 	}
 }

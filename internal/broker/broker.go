@@ -221,7 +221,7 @@ func storeConfig(cfg config.Broker, host netip.AddrPort, log *slog.Logger) store
 	sc.CommitLogDirs = cfg.CommitLogDirs()
 	sc.StoreHost, sc.Logger = host, log
 	sc.CommitLogFileSize = int64(cfg.CommitLogFileSize)
-	sc.ConsumeQueueFileSize = int64(cfg.ConsumeQueueFileSize)
+	sc.ConsumeQueueFileSize, sc.BatchConsumeQueueFileSize = int64(cfg.ConsumeQueueFileSize), int64(cfg.BatchQueueFileSize)
 	sc.SyncFlush, sc.SyncFlushTimeout = cfg.FlushDiskType == config.SyncFlush, cfg.SyncFlushTimeout
 	sc.FlushInterval, sc.FlushLeastPages = cfg.FlushCommitLogInterval, cfg.FlushCommitLogLeastPages
 	sc.FlushThoroughInterval = cfg.FlushCommitLogThorough

@@ -147,14 +147,12 @@ func (o *offsets) stayBehindQueues() {
 	}
 }
 
-// endOf returns the offset behind a queue's newest message. It is not known for queues that hold batches, which the store does not
-// read.
+// endOf returns the offset behind a queue's newest message.
 func (b *Broker) endOf(topic string, queue int32) (end int64, known bool) {
 	if q := b.store.FindQueue(topic, queue); q != nil {
 		return q.MaxOffset(), true
 	}
-	t := b.topics.find(topic)
-	return 0, t == nil || !t.batchQueue
+	return 0, true
 }
 
 // find returns a group's offsets in a topic, nil when there are none.

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
@@ -181,6 +182,7 @@ type sent struct {
 	queueID  int32
 	first, n int    // its messages in the batch's Puts
 	uniqKey  []byte // lies in the batch's arena
+	inner    bool   // it was a batch and is one record
 	timer    bool   // the message may be recalled
 }
 
@@ -231,6 +233,7 @@ type propertyFacts struct {
 	timer bool   // has a time at which it is due, and did not wait for it yet
 	delay []byte // its delay level; nil when there is none
 
+	inner bool   // says how many messages it has, as inner batches do
 	light []byte // the light queues that it is for too (light.go); nil when there are none
 }
 
@@ -261,6 +264,8 @@ func inspect(props []byte) (f propertyFacts) {
 			}
 		case 12:
 			waited = waited || string(name) == message.PropTimerOutMS
+		case 9:
+			f.inner = f.inner || string(name) == message.PropInnerNum
 		case 20:
 			if string(name) == message.PropMultiDispatch {
 				f.light = value
@@ -281,6 +286,9 @@ func inspect(props []byte) (f propertyFacts) {
 // addSingle adds one message to the connection's batch.
 func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic) error {
 	facts := inspect(h.properties)
+	if facts.inner {
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: it has the property %s but is not an inner batch", message.PropInnerNum)
+	}
 	sb := ss.batch(b, r.Conn, cfg.wait(facts))
 	start := len(sb.arena)
 	if facts.rewrite {
@@ -337,7 +345,7 @@ func (sb *sendBatch) add(t *topic, h *sendHeader, ss *session) *store.Put {
 	p.Queue = t.queue(h.queueID)
 	p.Flag, p.SysFlag, p.ReconsumeTimes = h.flag, h.sysFlag|t.sysFlag, h.reconsumeTimes
 	p.BornTimestamp, p.BornHost = h.bornTimestamp, ss.peer
-	p.PreparedTransactionOffset, p.Err, p.Light = 0, nil, nil
+	p.PreparedTransactionOffset, p.Err, p.Light, p.Inner = 0, nil, nil, 0
 	return p
 }
 
@@ -372,8 +380,6 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return protocol.Errorf(protocol.CodeMessageIllegal, "message topic length too long %d", len(h.topic))
 	case t.retry:
 		return protocol.Errorf(protocol.CodeMessageIllegal, "batch request does not support retry group %s", h.topic)
-	case t.batchQueue:
-		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: topic[%s] has queue.type=BatchCQ, which this broker does not write yet", h.topic)
 	}
 	facts := inspect(h.properties)
 	n := 0
@@ -399,6 +405,9 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch is empty")
 	}
 	sb := ss.batch(b, r.Conn, cfg.wait(facts))
+	if t.batchQueue && len(facts.uniqKey) > 0 {
+		return sb.addInner(cfg, ss, r, h, t, n)
+	}
 	start := len(sb.arena)
 	sb.arena = append(sb.arena, facts.uniqKey...)
 	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
@@ -410,6 +419,24 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		p.Flag, p.Body, p.Properties = m.Flag, m.Body, m.Properties
 	}
 	sb.sends = append(sb.sends, s)
+	return nil
+}
+
+// addInner adds a batch as one record, an inner batch, which its consumers take apart. It gets the broker's properties.
+func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic, n int) error {
+	if n > math.MaxInt16 {
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch has %d messages, an inner batch can have %d", n, math.MaxInt16)
+	}
+	start := len(sb.arena)
+	sb.arena = endProperties(append(sb.arena, withoutBrokerProperties(h.properties)...), start)
+	sb.arena = append(sb.arena, cfg.properties...)
+	props := sb.arena[start:len(sb.arena):len(sb.arena)]
+	uniqKey, _ := message.Property(props, message.PropUniqKey)
+	p := sb.add(t, h, ss)
+	p.SysFlag |= message.FlagInnerBatch | message.FlagNeedUnwrap
+	p.Body, p.Properties, p.Inner = r.Body, props, n
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
+		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, inner: true})
 	return nil
 }
 
@@ -473,6 +500,9 @@ func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store
 		f.Int("queueId", int64(s.queueID))
 		if len(s.uniqKey) > 0 {
 			f.Bytes("transactionId", s.uniqKey)
+			if s.inner {
+				f.Bytes("batchUniqId", s.uniqKey)
+			}
 		}
 		sb.ids = sb.ids[:0]
 		for i := range puts {
@@ -503,6 +533,8 @@ func sendFailure(cfg *settings, err error) *protocol.Error {
 		return &protocol.Error{Code: protocol.CodeFlushDiskTimeout, Remark: err.Error()}
 	case errors.Is(err, store.ErrTooLarge):
 		return illegal(cfg, err)
+	case errors.Is(err, store.ErrInnerBatch):
+		return &protocol.Error{Code: protocol.CodeMessageIllegal, Remark: "the message is illegal: " + err.Error()}
 	case errors.Is(err, store.ErrTopic):
 		return &protocol.Error{Code: protocol.CodeInvalidParameter, Remark: err.Error()}
 	case errors.Is(err, store.ErrBusy):

@@ -21,13 +21,14 @@ import (
 // A topic that an admin made or changed is on disk before the answer. One made by a send or a heartbeat outlasts a kill when the
 // message is acknowledged, and with SYNC_FLUSH a power cut too: just as the message itself.
 type topics struct {
-	settings *atomic.Pointer[settings]
-	log      *slog.Logger
-	open     func(topic string, id int32) *store.Queue
-	changed  func(changed []*protocol.TopicConfig) // tells the NameServers; called with no lock held; nil until there is someone to tell
-	system   map[string]bool                       // topics that nobody may change, but for those that begin with rmq_sys_; does not change
-	light    bool                                  // there are topics of light queues; does not change
-	file     *saved
+	settings  *atomic.Pointer[settings]
+	log       *slog.Logger
+	open      func(topic string, id int32) *store.Queue
+	openBatch func(topic string, id int32) *store.Queue // where queue.type is BatchCQ
+	changed   func(changed []*protocol.TopicConfig)     // tells the NameServers; called with no lock held; nil until there is someone to tell
+	system    map[string]bool                           // topics that nobody may change, but for those that begin with rmq_sys_; does not change
+	light     bool                                      // there are topics of light queues; does not change
+	file      *saved
 
 	changeMu sync.Mutex // one change at a time, from looking at the table to putting into it
 
@@ -91,9 +92,18 @@ func (t *topic) queue(id int32) *store.Queue {
 	return q
 }
 
+// newTopic is newTopic with the opener that its kind of queues needs.
+func (t *topics) newTopic(c protocol.TopicConfig) *topic {
+	made := newTopic(c, t.open)
+	if made.batchQueue {
+		made.open = t.openBatch
+	}
+	return made
+}
+
 // openTopics reads topics.json and adds the topics that every broker has.
 func openTopics(path string, b *Broker) (*topics, error) {
-	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
+	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, openBatch: b.store.BatchQueue, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
 	t.addSystemTopics()
 	var err error
 	t.file, err = openSaved(path, t.log, savedTable{load: t.load, apply: t.apply, encode: t.encode})
@@ -119,7 +129,7 @@ func (t *topics) addSystemTopics() {
 		c := protocol.NewTopicConfig(name)
 		c.ReadQueueNums, c.WriteQueueNums, c.Perm = queues, queues, perm
 		t.system[name] = true
-		t.byName[name] = newTopic(c, t.open)
+		t.byName[name] = t.newTopic(c)
 	}
 	only := func(enabled bool) int32 {
 		if enabled {
@@ -164,7 +174,7 @@ func (t *topics) load(data []byte) error {
 	for name, c := range file.TopicConfigTable {
 		if c != nil {
 			c.TopicName = name
-			t.byName[name] = newTopic(*c, t.open)
+			t.byName[name] = t.newTopic(*c)
 		}
 	}
 	t.version = file.DataVersion
@@ -186,7 +196,7 @@ func (t *topics) apply(line []byte) error {
 	switch {
 	case olderThan(c.DataVersion, t.version): // the file was written by another broker since
 	case c.Topic != nil:
-		t.byName[c.Topic.TopicName] = newTopic(*c.Topic, t.open)
+		t.byName[c.Topic.TopicName] = t.newTopic(*c.Topic)
 		t.version = c.DataVersion
 	case c.Deleted != "":
 		delete(t.byName, c.Deleted)
@@ -302,7 +312,7 @@ func (t *topics) putLocked(c protocol.TopicConfig) (*topic, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("cannot make topic %q: %w", c.TopicName, err)
 	}
-	put := newTopic(c, t.open)
+	put := t.newTopic(c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.byName[c.TopicName] = put

@@ -511,7 +511,6 @@ var groups = []struct {
 	{
 		why: "queues of inner batches are not served yet",
 		keys: `
-			mapperFileSizeBatchConsumeQueue int 13800000
 			searchBcqByCacheEnable boolean true`,
 	},
 	{

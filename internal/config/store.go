@@ -49,6 +49,8 @@ type Store struct {
 	// ConsumeQueueFileSize is the length of a consume-queue file in bytes, rounded up to a multiple of 20; must not change on an
 	// existing store. Default 6,000,000, which is 300,000 entries.
 	ConsumeQueueFileSize int `prop:"mappedFileSizeConsumeQueue,restart"`
+	// BatchQueueFileSize is the same of a file of queues with queue.type=BatchCQ, rounded up to a multiple of 46. Default 13,800,000.
+	BatchQueueFileSize int `prop:"mapperFileSizeBatchConsumeQueue,restart"`
 
 	// FlushCommitLogInterval is the time between two fsyncs of the commit log with ASYNC_FLUSH. Default 500 ms.
 	FlushCommitLogInterval time.Duration `prop:"flushIntervalCommitLog,ms,restart,important"`
@@ -200,6 +202,7 @@ func defaultStore(home string) Store {
 		IndexSlots:                5_000_000,
 		IndexEntries:              20_000_000,
 		LightQueuesMax:            20_000,
+		BatchQueueFileSize:        13_800_000,
 		QueryMax:                  64,
 		FlushDelayOffsetInterval:  10 * time.Second,
 		TimerWheel:                true,
@@ -271,6 +274,7 @@ func (s *Store) validate(v *validation) {
 
 	v.within("mappedFileSizeCommitLog", int64(s.CommitLogFileSize), 4096, math.MaxInt32)
 	v.within("mappedFileSizeConsumeQueue", int64(s.ConsumeQueueFileSize), 20, math.MaxInt32-20)
+	v.within("mapperFileSizeBatchConsumeQueue", int64(s.BatchQueueFileSize), 46, math.MaxInt32-46)
 	v.atLeast("flushIntervalCommitLog", s.FlushCommitLogInterval.Milliseconds(), 1)
 	v.atLeast("flushCommitLogLeastPages", int64(s.FlushCommitLogLeastPages), 0)
 	v.atLeast("flushCommitLogThoroughInterval", s.FlushCommitLogThorough.Milliseconds(), 1)

@@ -207,7 +207,7 @@ func (s *Store) deleteBehind() {
 		return
 	}
 	for _, q := range s.queues.all() {
-		n, err := q.units.deleteBefore(start)
+		n, err := q.deleteBefore(start)
 		if err != nil {
 			s.logger.Error("cannot delete consume queue files", "topic", q.topic, "queue_id", q.id, "err", err)
 		}

@@ -64,8 +64,11 @@ type commitLog struct {
 // append lock and has checked the message.
 func (s *Store) append(p *Put, now int64) {
 	l, m := &s.log, &p.Message
-	if p.Light != nil {
+	switch {
+	case p.Light != nil:
 		s.placeLight(p)
+	case p.Inner != 0:
+		s.placeBase(p)
 	}
 	fileSize := l.files.FileSize()
 	if left := fileSize - l.appended%fileSize; int64(m.Size)+message.BlankSize > left {
@@ -79,7 +82,7 @@ func (s *Store) append(p *Put, now int64) {
 	m.QueueOffset = 0
 	if message.InConsumeQueue(m.SysFlag) {
 		m.QueueOffset = p.Queue.next
-		p.Queue.next++
+		p.Queue.next += int64(max(p.Inner, 1))
 	}
 	c := l.tail.room(l.appended, int(m.Size), s.keptFrom())
 	m.AppendRecord(c.buf[c.used:c.used:c.used+int(m.Size)], s.cfg.AppendPropCRC)

@@ -19,8 +19,9 @@ type Config struct {
 	StoreHost     netip.AddrPort // written into each record
 
 	// File sizes in bytes; those of an existing store must not change.
-	CommitLogFileSize    int64 // mappedFileSizeCommitLog
-	ConsumeQueueFileSize int64 // mappedFileSizeConsumeQueue
+	CommitLogFileSize         int64 // mappedFileSizeCommitLog
+	ConsumeQueueFileSize      int64 // mappedFileSizeConsumeQueue
+	BatchConsumeQueueFileSize int64 // mapperFileSizeBatchConsumeQueue
 
 	SyncFlush             bool          // flushDiskType: only flushed messages become visible
 	SyncFlushTimeout      time.Duration // then a batch that waits for Flushed gets ErrFlushTimeout
@@ -71,10 +72,11 @@ type Config struct {
 // DefaultConfig returns Apache's defaults for a store in rootDir.
 func DefaultConfig(rootDir string) Config {
 	return Config{
-		RootDir:              rootDir,
-		StoreHost:            netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 10911),
-		CommitLogFileSize:    1 << 30,
-		ConsumeQueueFileSize: 300_000 * 20,
+		RootDir:                   rootDir,
+		StoreHost:                 netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 10911),
+		CommitLogFileSize:         1 << 30,
+		ConsumeQueueFileSize:      300_000 * 20,
+		BatchConsumeQueueFileSize: 300_000 * 46,
 
 		SyncFlushTimeout:      5 * time.Second,
 		FlushInterval:         500 * time.Millisecond,
@@ -144,6 +146,10 @@ func (c *Config) complete() error {
 	if c.ConsumeQueueFileSize <= 0 || c.ConsumeQueueFileSize > 1<<31-1 {
 		return fmt.Errorf("cannot open store: mappedFileSizeConsumeQueue is %d, possible are 1 to 2147483647", c.ConsumeQueueFileSize)
 	}
+	if c.BatchConsumeQueueFileSize <= 0 || c.BatchConsumeQueueFileSize > 1<<31-1 {
+		return fmt.Errorf("cannot open store: mapperFileSizeBatchConsumeQueue is %d, possible are 1 to 2147483647", c.BatchConsumeQueueFileSize)
+	}
+	c.BatchConsumeQueueFileSize = (c.BatchConsumeQueueFileSize + batchUnitSize - 1) / batchUnitSize * batchUnitSize
 	c.ConsumeQueueFileSize = (c.ConsumeQueueFileSize + unitSize - 1) / unitSize * unitSize
 	c.DiskMaxUsedSpaceRatio = clamp(c.DiskMaxUsedSpaceRatio, 10, 95)
 	c.DiskSpaceCleanForciblyRatio = clamp(c.DiskSpaceCleanForciblyRatio, 30, 85)

@@ -101,11 +101,11 @@ func (s *Store) dispatchChunk(off, to int64) error {
 func (s *Store) dispatchRecord(m *message.Dispatch) error {
 	d := &s.dispatcher
 	d.newest, d.newestTime = m.LogOffset, m.StoreTimestamp
-	if message.InConsumeQueue(m.SysFlag) && m.SysFlag&message.FlagInnerBatch == 0 {
+	if message.InConsumeQueue(m.SysFlag) {
 		q := d.queue
 		if q == nil || q.id != m.QueueID || q.topic != string(m.Topic) {
 			if q = s.queues.findBytes(m.Topic, m.QueueID); q == nil {
-				q = s.addQueue(string(m.Topic), m.QueueID)
+				q = s.queueOf(m)
 			}
 			d.queue = q
 		}
@@ -128,10 +128,27 @@ func (s *Store) dispatchRecord(m *message.Dispatch) error {
 	return nil
 }
 
+// queueOf makes the queue of a message.
+func (s *Store) queueOf(m *message.Dispatch) *Queue {
+	if m.SysFlag&message.FlagInnerBatch != 0 {
+		return s.BatchQueue(string(m.Topic), m.QueueID)
+	}
+	return s.addQueue(string(m.Topic), m.QueueID)
+}
+
 // enqueue puts a message's place into a queue. The caller holds d.mu.
 func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int64) error {
 	d := &s.dispatcher
-	if err := q.units.append(queueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}); err != nil {
+	behind := queueOffset + 1
+	if q.batch != nil {
+		u := batchUnitOf(m, tagsCode)
+		if err := q.batch.append(u); err != nil {
+			return err
+		}
+		behind = u.behind()
+	} else if m.SysFlag&message.FlagInnerBatch != 0 {
+		return nil // no plain queue can have it
+	} else if err := q.units.append(queueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}); err != nil {
 		return err
 	}
 	if !q.dirty {
@@ -139,7 +156,7 @@ func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int
 		d.dirty = append(d.dirty, q)
 	}
 	if q.watchers.Load() > 0 && s.hooks.Arrived != nil {
-		d.arrived = append(d.arrived, arrival{q, queueOffset + 1, tagsCode, m.StoreTimestamp})
+		d.arrived = append(d.arrived, arrival{q, behind, tagsCode, m.StoreTimestamp})
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func (s *Store) flushBehind() {
 	}
 	var err error
 	for _, q := range dirty {
-		err = errors.Join(err, q.units.flush(true))
+		err = errors.Join(err, q.flush())
 	}
 	if s.index != nil {
 		err = errors.Join(err, s.index.flush(true))

@@ -86,7 +86,11 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		g.maxScan = max(int64(s.cfg.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
 		g.logEnd = s.log.written.Load()
 		g.tailFrom = s.log.tail.start(g.logEnd)
-		g.run()
+		if q.batch != nil {
+			g.getBatch()
+		} else {
+			g.run()
+		}
 		dst, r = g.dst, g.r
 		g.q, g.filter, g.dst = nil, nil, nil
 		s.getters.Put(g)

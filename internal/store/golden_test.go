@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -20,7 +21,7 @@ func goldenConfig(t *testing.T) Config {
 	cfg := DefaultConfig(filepath.Join(t.TempDir(), "store"))
 	check(t, os.CopyFS(cfg.RootDir, os.DirFS("testdata/golden/store")))
 	cfg.CommitLogFileSize = 131072
-	cfg.ConsumeQueueFileSize = 6000
+	cfg.ConsumeQueueFileSize, cfg.BatchConsumeQueueFileSize = 6000, 4600
 	cfg.MaxHashSlotNum, cfg.MaxIndexNum = 100, 400
 	cfg.Logger = testConfig(t).Logger
 	return cfg
@@ -46,21 +47,25 @@ func checkGolden(t *testing.T, s *Store) {
 			hex.EncodeToString(sum[:]) != row[23] || int64(m.SysFlag) != number(row[21]) {
 			t.Fatalf("message at %s is %s-%d %d", row[3], m.Topic, m.QueueID, m.QueueOffset)
 		}
-		if s.queues.batch[m.Topic] || !message.InConsumeQueue(m.SysFlag) {
+		if !message.InConsumeQueue(m.SysFlag) {
 			continue
 		}
 		q := s.FindQueue(m.Topic, m.QueueID)
 		if q == nil {
 			t.Fatalf("no queue %s-%d", m.Topic, m.QueueID)
 		}
+		behind := m.QueueOffset + 1
+		if count, ok := message.Property(m.Properties, message.PropInnerNum); ok {
+			behind = m.QueueOffset + number(string(count))
+		}
 		got, r := s.Get(q, m.QueueOffset, 1, 1<<20, nil, nil)
-		if r.Status != Found || !bytes.Equal(got, rec) || r.NextOffset != m.QueueOffset+1 {
+		if r.Status != Found || !bytes.Equal(got, rec) || r.NextOffset != behind {
 			t.Fatalf("message %d of %s-%d: %v", m.QueueOffset, m.Topic, m.QueueID, r.Status)
 		}
 		if when, ok := s.StoreTime(q, m.QueueOffset); !ok || when != number(row[8]) {
 			t.Fatalf("message %d of %s-%d was stored at %d, want %s", m.QueueOffset, m.Topic, m.QueueID, when, row[8])
 		}
-		queues[q] = max(queues[q], m.QueueOffset+1)
+		queues[q] = max(queues[q], behind)
 
 		unique, ok := message.Property(m.Properties, message.PropUniqKey)
 		if !ok {
@@ -90,12 +95,12 @@ func TestGolden_StoreIsReadAndContinued(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, root string){
 		"as it was left":         func(*testing.T, string) {},
 		"without its checkpoint": remove("checkpoint"),
-		"rebuilt from the log":   remove("checkpoint", "consumequeue", "index"),
+		"rebuilt from the log":   remove("checkpoint", "consumequeue", "batchconsumequeue", "index"),
 		"killed": func(t *testing.T, root string) {
 			check(t, os.WriteFile(filepath.Join(root, "abort"), []byte("1"), 0o644))
 		},
 		"killed and rebuilt": func(t *testing.T, root string) {
-			remove("checkpoint", "consumequeue", "index")(t, root)
+			remove("checkpoint", "consumequeue", "batchconsumequeue", "index")(t, root)
 			check(t, os.WriteFile(filepath.Join(root, "abort"), []byte("1"), 0o644))
 		},
 	} {
@@ -146,6 +151,7 @@ func TestGolden_LogIsWrittenEqual(t *testing.T) {
 	s := openTest(t, cfg)
 	defer s.Close()
 	var want message.Message
+	inner := map[int64]int{} // where inner batches have their properties, whose order is Java's, and how long they are
 	for _, row := range goldenRows(t, "expected-messages.tsv")[1:] {
 		if row[0] == "#BLANK" {
 			continue
@@ -155,9 +161,19 @@ func TestGolden_LogIsWrittenEqual(t *testing.T) {
 		check(t, message.Decode(rec, &want))
 		clock.Store(want.StoreTimestamp)
 		s.cfg.StoreHost = want.StoreHost
-		q := s.Queue(want.Topic, want.QueueID)
-		q.next = want.QueueOffset // offsets of batches go up by more than one
-		putWait(t, s, Written, Put{Queue: q, Message: want})
+		open := s.Queue
+		if apache.queues.batch[want.Topic] {
+			open = s.BatchQueue
+		}
+		p := Put{Queue: open(want.Topic, want.QueueID), Message: want}
+		if count, ok := message.Property(want.Properties, message.PropInnerNum); ok {
+			p.Inner = int(number(t, string(count)))
+			inner[want.LogOffset+int64(want.Size)-int64(len(want.Properties))] = len(want.Properties)
+		}
+		putWait(t, s, Written, p)
+	}
+	if len(inner) != 2 {
+		t.Errorf("%d inner batches", len(inner))
 	}
 	for at := int64(0); at < 131072*2; at += 131072 {
 		var a, b [131072]byte
@@ -165,6 +181,15 @@ func TestGolden_LogIsWrittenEqual(t *testing.T) {
 		check(t, err)
 		_, err = s.log.files.ReadAt(b[:], at)
 		check(t, err)
+		for props, n := range inner {
+			if props >= at && props < at+131072 {
+				p, q := a[props-at:][:n], b[props-at:][:n]
+				if fmt.Sprint(message.ParseProperties(p)) != fmt.Sprint(message.ParseProperties(q)) {
+					t.Errorf("properties %q, want %q", q, p)
+				}
+				copy(q, p)
+			}
+		}
 		if !bytes.Equal(a[:], b[:]) {
 			t.Errorf("file %d of the log differs", at)
 		}

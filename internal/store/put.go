@@ -38,8 +38,10 @@ type Put struct {
 	Queue *Queue
 	// Light are the queues that INNER_MULTI_DISPATCH names, nil for a name that is no light queue's. No list at all for messages
 	// without that property.
-	Light   []*Queue
-	lightAt int // where their offsets go in Properties
+	Light []*Queue
+	// Inner is how many messages the body of an inner batch has, 0 for a message that is none.
+	Inner   int
+	lightAt int // where offsets go in Properties
 
 	// Err says why this message alone was not stored; others of its batch may be.
 	Err error
@@ -129,8 +131,15 @@ func (s *Store) prepare(p *Put) {
 	if p.Err != nil {
 		return
 	}
-	if p.Light != nil {
+	switch {
+	case p.Light != nil:
 		p.makeRoom()
+	case p.Inner != 0:
+		p.makeBaseRoom()
+	}
+	if m.SysFlag&message.FlagInnerBatch != 0 && (p.Queue.batch == nil || p.Inner <= 0 || p.Inner > batchMax) {
+		p.Err = ErrInnerBatch
+		return
 	}
 	if n := len(m.Body); n > s.cfg.MaxMessageSize {
 		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, s.cfg.MaxMessageSize)

@@ -15,7 +15,8 @@ type Queue struct {
 	topic   string
 	id      int32
 	units   *consumeQueue
-	refused error // why nothing can be stored in it
+	batch   *batchQueue // instead of units, where queue.type is BatchCQ; else nil
+	refused error       // why nothing can be stored in it
 
 	watchers atomic.Int32
 
@@ -36,10 +37,20 @@ func (q *Queue) Topic() string { return q.topic }
 func (q *Queue) ID() int32 { return q.id }
 
 // MinOffset is the offset of the oldest message that is still there.
-func (q *Queue) MinOffset() int64 { return q.units.min() }
+func (q *Queue) MinOffset() int64 {
+	if q.batch != nil {
+		return q.batch.lowest.Load()
+	}
+	return q.units.min()
+}
 
 // MaxOffset is the offset behind the newest message that consumers may see.
-func (q *Queue) MaxOffset() int64 { return q.units.max() }
+func (q *Queue) MaxOffset() int64 {
+	if q.batch != nil {
+		return q.batch.next.Load()
+	}
+	return q.units.max()
+}
 
 // Watch adds to the number of those who want Hooks.Arrived to be called for the queue. Who adds one looks at MaxOffset
 // afterwards: what arrives later than that look is told.
@@ -49,15 +60,19 @@ func (q *Queue) Watch(delta int32) { q.watchers.Add(delta) }
 type queueTable struct {
 	mu     sync.RWMutex
 	topics map[string]map[int32]*Queue
-	batch  map[string]bool // topics whose queues are under batchconsumequeue, which we leave alone; never changes
+	batch  map[string]bool // topics whose queues are under batchconsumequeue
 }
 
 // Queue returns the queue's handle, made when it is asked for the first time.
 func (s *Store) Queue(topic string, id int32) *Queue {
-	if q := s.queues.find(topic, id); q != nil {
-		return q
+	q := s.queues.find(topic, id)
+	switch {
+	case q == nil:
+		return s.addQueue(topic, id)
+	case q.batch != nil && q.MaxOffset() == 0:
+		return s.refusedQueue(topic, id, fmt.Errorf("%w: %q was deleted and made again without batch consume queues; the broker must be started anew first", ErrTopic, topic))
 	}
-	return s.addQueue(topic, id)
+	return q
 }
 
 // FindQueue returns the queue's handle if it has been asked for or stored in before, else nil.
@@ -95,7 +110,8 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 	case !isFolderName(topic):
 		q.refused = fmt.Errorf("%w: %q", ErrTopic, topic)
 	case t.batch[topic]:
-		q.refused = fmt.Errorf("%w: %q has batch consume queues", ErrTopic, topic)
+		dir := filepath.Join(s.batchQueueDir(), topic, strconv.Itoa(int(id)))
+		q.batch = newBatchQueue(s.cfg.FS, s.handles, dir, s.cfg.BatchConsumeQueueFileSize)
 	}
 	t.topics[topic][id] = q
 	return q
@@ -104,6 +120,42 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 // isFolderName says whether a topic's queues can lie under its name, whoever made it up: not outside the store.
 func isFolderName(topic string) bool {
 	return topic != "" && topic != "." && topic != ".." && len(topic) <= 255 && !strings.ContainsAny(topic, "/\\\x00")
+}
+
+// end is the log offset behind the newest message that the queue knows of.
+func (q *Queue) end() int64 {
+	if q.batch != nil {
+		return q.batch.reached.Load()
+	}
+	return q.units.end()
+}
+
+func (q *Queue) flush() error {
+	if q.batch != nil {
+		return q.batch.flush()
+	}
+	return q.units.flush(true)
+}
+
+func (q *Queue) truncate(logOffset int64) error {
+	if q.batch != nil {
+		return q.batch.truncate(logOffset)
+	}
+	return q.units.truncate(logOffset)
+}
+
+func (q *Queue) deleteBefore(logOffset int64) (deleted int, err error) {
+	if q.batch != nil {
+		return q.batch.deleteBefore(logOffset)
+	}
+	return q.units.deleteBefore(logOffset)
+}
+
+func (q *Queue) destroy() error {
+	if q.batch != nil {
+		return q.batch.destroy()
+	}
+	return q.units.destroy()
 }
 
 // all returns every queue, in no order.

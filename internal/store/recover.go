@@ -59,13 +59,8 @@ func (s *Store) load(ctx context.Context) error {
 
 // loadQueues finds the queues that have files.
 func (s *Store) loadQueues(durable int64) error {
-	batch, err := s.cfg.FS.List(filepath.Join(s.cfg.RootDir, "batchconsumequeue"))
-	if err != nil {
-		return fmt.Errorf("cannot list batch consume queues: %w", err)
-	}
-	s.queues.batch = map[string]bool{}
-	for _, topic := range batch {
-		s.queues.batch[topic.Name] = true
+	if err := s.loadBatchQueues(); err != nil {
+		return err
 	}
 	topics, err := s.cfg.FS.List(s.consumeQueueDir())
 	if err != nil {
@@ -95,13 +90,45 @@ func (s *Store) loadQueues(durable int64) error {
 	return nil
 }
 
+// loadBatchQueues finds the queues that hold batches.
+func (s *Store) loadBatchQueues() error {
+	topics, err := s.cfg.FS.List(s.batchQueueDir())
+	if err != nil {
+		return fmt.Errorf("cannot list batch consume queues: %w", err)
+	}
+	s.queues.batch = map[string]bool{}
+	for _, topic := range topics {
+		if !topic.Dir {
+			continue
+		}
+		s.queues.batch[topic.Name] = true
+		ids, err := s.cfg.FS.List(filepath.Join(s.batchQueueDir(), topic.Name))
+		if err != nil {
+			return fmt.Errorf("cannot list queues of topic %q: %w", topic.Name, err)
+		}
+		for _, entry := range ids {
+			id, err := strconv.ParseInt(entry.Name, 10, 32)
+			if err != nil || !entry.Dir || id < 0 {
+				continue
+			}
+			if err := s.addQueue(topic.Name, int32(id)).batch.load(); err != nil {
+				if errors.Is(err, logfile.ErrFileSize) {
+					err = fmt.Errorf("%w by mapperFileSizeBatchConsumeQueue", err)
+				}
+				return fmt.Errorf("cannot open batch consume queue: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // recover finds the end of the log and makes everything end there.
 func (s *Store) recover(ctx context.Context, clean bool) error {
 	l, d := &s.log, &s.dispatcher
 	began := s.now()
 	if l.files.Len() == 0 {
 		for _, q := range s.queues.all() { // of a log that was deleted
-			if err := q.units.destroy(); err != nil {
+			if err := q.destroy(); err != nil {
 				return fmt.Errorf("cannot remove queue %s-%d of a deleted commit log: %w", q.topic, q.id, err)
 			}
 		}
@@ -147,13 +174,13 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	d.dispatched.Store(end)
 	d.checkpointed = from
 	for _, q := range s.queues.all() {
-		q.next = q.units.max()
+		q.next = q.MaxOffset()
 		if q.next > 0 && IsLight(q.topic) {
 			q.counted = true
 			l.lights++
 		}
 		if l.files.Start() > 0 {
-			if _, err := q.units.deleteBefore(l.files.Start()); err != nil {
+			if _, err := q.deleteBefore(l.files.Start()); err != nil {
 				return fmt.Errorf("cannot find the begin of queue %s-%d: %w", q.topic, q.id, err)
 			}
 		}
@@ -184,7 +211,7 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool) {
 	}
 	reached := int64(0) // by a queue
 	for _, q := range s.queues.all() {
-		reached = max(reached, q.units.end())
+		reached = max(reached, q.end())
 	}
 	// Index files that Apache did not close are removed when the index is opened. Their messages are indexed again as
 	// far as it takes few files.
@@ -234,8 +261,8 @@ func (s *Store) truncate(end int64, clean bool, why error) error {
 		return fmt.Errorf("cannot flush commit log: %w", err)
 	}
 	for _, q := range s.queues.all() {
-		if q.units.end() > end {
-			if err := q.units.truncate(end); err != nil {
+		if q.end() > end {
+			if err := q.truncate(end); err != nil {
 				return fmt.Errorf("cannot truncate queue %s-%d: %w", q.topic, q.id, err)
 			}
 		}

@@ -44,14 +44,11 @@ func (s *Store) OffsetByTime(q *Queue, timestamp int64, boundary Boundary) int64
 
 // StoreTime returns when the message at a queue offset was stored, in ms, and whether there is one.
 func (s *Store) StoreTime(q *Queue, offset int64) (int64, bool) {
-	var units [1]unit
-	if offset < q.MinOffset() || offset >= q.MaxOffset() {
+	u, ok := q.unitAt(offset)
+	if !ok {
 		return 0, false
 	}
-	if n, err := q.units.read(offset, units[:]); err != nil || n == 0 {
-		return 0, false
-	}
-	return s.storeTimeAt(units[0].logOffset)
+	return s.storeTimeAt(u.logOffset)
 }
 
 // EarliestStoreTime returns when the oldest message of a queue was stored, in ms, and whether there is one.
@@ -79,10 +76,6 @@ func (s *Store) storeTimeAt(logOffset int64) (int64, bool) {
 
 // InMemory says whether the message at a queue offset is near enough to the log's end to be taken to be in memory.
 func (s *Store) InMemory(q *Queue, offset int64) bool {
-	var units [1]unit
-	if offset < q.MinOffset() || offset >= q.MaxOffset() {
-		return false
-	}
-	n, err := q.units.read(offset, units[:])
-	return err == nil && n == 1 && s.log.written.Load()-units[0].logOffset <= s.memory
+	u, ok := q.unitAt(offset)
+	return ok && s.log.written.Load()-u.logOffset <= s.memory
 }

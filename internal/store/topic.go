@@ -50,6 +50,9 @@ func (s *Store) DeleteTopic(topic string) error {
 		if err := s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), topic)); err != nil {
 			return fmt.Errorf("cannot delete topic %q: %w", topic, err)
 		}
+		if err := s.deleteBatchFolder(topic); err != nil {
+			return fmt.Errorf("cannot delete topic %q: %w", topic, err)
+		}
 	}
 	s.flushBehind() // recovery begins behind the deleted messages from now on
 	return nil
@@ -70,9 +73,23 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 	}
 	l.mu.Unlock()
 	for _, q := range queues {
-		if err := q.units.destroy(); err != nil {
+		if err := q.destroy(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deleteBatchFolder makes a topic one of plain queues again. Handles that were given out stay what they are until the store is
+// opened anew.
+func (s *Store) deleteBatchFolder(topic string) error {
+	t := &s.queues
+	t.mu.Lock()
+	batch := t.batch[topic]
+	delete(t.batch, topic)
+	t.mu.Unlock()
+	if !batch {
+		return nil
+	}
+	return s.cfg.FS.RemoveAll(filepath.Join(s.batchQueueDir(), topic))
 }

@@ -2,6 +2,7 @@ package com.github.liftoffmq.interop;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
@@ -32,6 +33,7 @@ final class Modes {
         commands.put("traced", this::sendTraced);
         commands.put("compress", this::compress);
         commands.put("light", this::pullLight);
+        commands.put("createBatchTopic", this::createBatchTopic);
         commands.put("admin.reset", this::reset);
         commands.put("admin.status", this::status);
         commands.put("admin.running", this::running);
@@ -98,6 +100,13 @@ final class Modes {
         Class<?> type = Class.forName("org.apache.rocketmq.common.compression.CompressionType");
         Object value = type.getMethod("of", String.class).invoke(null, in.text("type"));
         call(producers.of(in), "setCompressType", value);
+        return new Form();
+    }
+
+    /** A topic whose batches are one record each; only newer clients know of it. */
+    private Form createBatchTopic(Form in) throws Exception {
+        call(producers.of(in), "createTopic", "TBW102", in.text("topic"), in.number("queues", 1),
+            Collections.singletonMap("+queue.type", "BatchCQ"));
         return new Form();
     }
 
