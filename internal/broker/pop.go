@@ -211,6 +211,9 @@ func (p *popRequest) checkPop(cfg *settings) error {
 	if p.maxMsgs > popMax {
 		return protocol.Errorf(protocol.CodeInvalidParameter, "the broker[%s] pop message's num is greater than %d: maxMsgNums=%d", cfg.BrokerIP1, popMax, p.maxMsgs)
 	}
+	if !cfg.TimerWheel {
+		return protocol.Errorf(protocol.CodeSystemError, "the broker[%s] pop message is forbidden because timerWheelEnable is false", cfg.BrokerIP1)
+	}
 	if cfg.BrokerRole == config.Slave {
 		return protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] pop message is forbidden: it is a slave (brokerRole=SLAVE)", cfg.BrokerIP1)
 	}
@@ -569,8 +572,5 @@ func (p *popRequest) resume() {
 	conn.Flush()
 }
 
-// timerMax is the longest time that the timer keeps a message for, in ms.
-const timerMax = 3 * 24 * 3600 * 1000
-
 // invisibleMax is the longest invisible time, in ms.
-func (s *settings) invisibleMax() int64 { return timerMax }
+func (s *settings) invisibleMax() int64 { return s.TimerMaxDelay.Milliseconds() }

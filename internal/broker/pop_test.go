@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // changed replaces the values of fields, and adds those that are not there.
@@ -196,5 +200,483 @@ func TestPop_WaitsForAMessage(t *testing.T) {
 	r = call(t, c, protocol.ReqPopMessage, popFields("Awaited", "pollTime", "200"), nil)
 	if r.Code != protocol.CodePollingTimeout {
 		t.Errorf("nothing there: code %d", r.Code)
+	}
+}
+
+// popAgain pops until n messages were popped.
+func popAgain(t testing.TB, c *remoting.Conn, topic string, n int, changes ...string) (list []popDelivery) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); len(list) < n; {
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d messages came: %v", len(list), n, bodies(list))
+		}
+		list = append(list, pop(t, c, topic, append([]string{"pollTime", "5000"}, changes...)...)...)
+	}
+	return list
+}
+
+// closeOnce closes a broker that may be closed already.
+func closeOnce(t testing.TB, b *Broker) {
+	if errors.Is(b.store.Writable(), store.ErrClosed) {
+		return
+	}
+	if err := b.Close(); err != nil {
+		t.Error("close:", err)
+	}
+}
+
+// restart closes a broker and opens another on its directory.
+func restart(t testing.TB, b *Broker, c *remoting.Conn) (*Broker, *remoting.Conn) {
+	t.Helper()
+	_ = c.Close()
+	<-c.Done()
+	cfg := b.Config()
+	cfg.ListenPort = 0
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeOnce(t, b) })
+	return b, dialTest(t, b, remoting.Options{})
+}
+
+func openPop(t testing.TB) (*Broker, *remoting.Conn) {
+	t.Helper()
+	b, err := Open(t.Context(), timerConfig(t), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeOnce(t, b) })
+	return b, dialTest(t, b, remoting.Options{})
+}
+
+func TestPop_InFlightOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Kept", 8, "e", "0")
+	list := pop(t, c, "Kept", "invisibleTime", "2500", "queueId", "0")
+	if len(list) != 8 {
+		t.Fatal(len(list))
+	}
+	ack(t, c, "Kept", list[:3]...)
+	b, c = restart(t, b, c)
+	if end := b.offsets.query("Poppers", "Kept", 0); end != 8 {
+		t.Errorf("consumer offset %d, want 8", end)
+	}
+	if again := pop(t, c, "Kept"); len(again) != 0 {
+		t.Errorf("popped again before they were due: %v", bodies(again))
+	}
+	ack(t, c, "Kept", list[3]) // by the receipt of the broker before
+	b, c = restart(t, b, c)
+	again := popAgain(t, c, "Kept", 4)
+	if got := strings.Join(bodies(again), ","); got != "4,5,6,7" {
+		t.Errorf("came again: %s", got)
+	}
+	ack(t, c, "Kept", again...)
+	ck := b.store.Queue(reviveTopic("DefaultCluster"), 0)
+	await(t, "the revive log to be passed", func() bool {
+		for id := range int32(8) {
+			if b.offsets.query(reviveGroup, ck.Topic(), id) != b.store.Queue(ck.Topic(), id).MaxOffset()-1 {
+				return false
+			}
+		}
+		return true
+	})
+	_, c = restart(t, b, c)
+	if more := pop(t, c, "Kept", "pollTime", "300"); len(more) != 0 {
+		t.Errorf("acknowledged and popped once more: %v", bodies(more))
+	}
+}
+
+func TestPop_SavedAndRevivedInOneRun(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Saved", 3, "e", "0")
+	list := pop(t, c, "Saved", "invisibleTime", "2000", "queueId", "0")
+	ack(t, c, "Saved", list[0])
+	if b.pops.save() {
+		t.Fatal("not saved")
+	}
+	if end := b.offsets.query("Poppers", "Saved", 0); end != 3 {
+		t.Errorf("consumer offset %d, want 3", end)
+	}
+	ack(t, c, "Saved", list[1])
+	again := popAgain(t, c, "Saved", 1)
+	if string(again[0].Body) != "2" || len(again) != 1 {
+		t.Errorf("came again: %v", bodies(again))
+	}
+	if late := time.Since(time.UnixMilli(int64(atoi(t, strings.Fields(list[0].receipt)[1])) + 2000)); late > 3*time.Second {
+		t.Errorf("it came %v late", late)
+	}
+	ack(t, c, "Saved", again...)
+	b.pops.save()
+	await(t, "the revive log to be passed", func() bool {
+		for id := range int32(8) {
+			q := b.store.Queue(reviveTopic("DefaultCluster"), id)
+			if q.MaxOffset() > 0 && b.offsets.query(reviveGroup, q.Topic(), id) != q.MaxOffset()-1 {
+				return false
+			}
+		}
+		return b.timers.wheel.Waiting() == 0
+	})
+	if n := len(b.pops.find([]byte("Poppers"), []byte("Saved")).findQueue(0).points); n != 0 {
+		t.Errorf("%d check points are left", n)
+	}
+}
+
+func atoi(t testing.TB, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func changeFields(topic string, d *popDelivery, invisible string, changes ...string) [][2]string {
+	return ackFields(topic, d, append([]string{"invisibleTime", invisible}, changes...)...)
+}
+
+func TestPop_ChangedInvisibleTimeCounts(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Changed", 2, "e", "0")
+	list := pop(t, c, "Changed", "queueId", "0")
+	r := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Changed", &list[0], "400", "suspend", "true"), nil)
+	if r.Code != 0 || fieldOf(r, "invisibleTime") != "400" || fieldOf(r, "reviveQid") != strings.Fields(list[0].receipt)[3] {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	if r := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Changed", &list[0], "400"), nil); r.Code != protocol.CodeNoMessage {
+		t.Errorf("an old receipt: code %d: %s", r.Code, r.Remark)
+	}
+	ack(t, c, "Changed", list[1])
+	again := popAgain(t, c, "Changed", 1)
+	if string(again[0].Body) != "0" || again[0].ReconsumeTimes != 0 {
+		t.Errorf("%s came again, tries %d", again[0].Body, again[0].ReconsumeTimes)
+	}
+	ack(t, c, "Changed", again...)
+	await(t, "the consumer offset", func() bool { return b.offsets.query("Poppers", "Changed", 0) == 2 })
+}
+
+// What was popped, changed and not saved must stay in front of the consumer offset.
+func TestPop_OffsetWaitsForChangedMessages(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Waits", 1, "e", "0")
+	list := pop(t, c, "Waits", "queueId", "0")
+	first := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Waits", &list[0], "30000"), nil)
+	list[0].receipt = fmt.Sprintf("0 %s 30000 %s 0 broker-a 0 0", fieldOf(first, "popTime"), fieldOf(first, "reviveQid"))
+	second := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Waits", &list[0], "40000"), nil)
+	if first.Code != 0 || second.Code != 0 {
+		t.Fatal(first.Code, second.Code, string(second.Remark))
+	}
+	if end := b.offsets.query("Poppers", "Waits", 0); end != 0 {
+		t.Errorf("consumer offset %d before anything was saved", end)
+	}
+	b.pops.save()
+	if end := b.offsets.query("Poppers", "Waits", 0); end != 1 {
+		t.Errorf("consumer offset %d after everything was saved", end)
+	}
+}
+
+func TestPop_InOrder(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Ordered", 5, "e", "0")
+	take := func(changes ...string) []popDelivery {
+		return pop(t, c, "Ordered", append([]string{"order", "true", "maxMsgNums", "2", "queueId", "0", "invisibleTime", "1000"}, changes...)...)
+	}
+	list := take("attemptId", "a1")
+	if got := strings.Join(bodies(list), ","); got != "0,1" || strings.Fields(list[0].receipt)[3] != "999" {
+		t.Fatal(got, list[0].receipt)
+	}
+	if more := take(); len(more) != 0 {
+		t.Errorf("a blocked queue was popped: %v", bodies(more))
+	}
+	if same := take("attemptId", "a1"); len(same) != 2 || same[0].count != 0 {
+		t.Errorf("the same attempt got %v", bodies(same))
+	} else {
+		list = same
+	}
+	again := popAgain(t, c, "Ordered", 2, "order", "true", "maxMsgNums", "2", "queueId", "0", "invisibleTime", "60000")
+	if got := strings.Join(bodies(again), ","); got != "0,1" || again[0].count != 1 {
+		t.Errorf("came again: %s, count %d", got, again[0].count)
+	}
+	ack(t, c, "Ordered", list[0]) // stale: changes nothing
+	if end := b.offsets.query("Poppers", "Ordered", 0); end != 0 {
+		t.Errorf("consumer offset %d after a stale ack", end)
+	}
+	ack(t, c, "Ordered", again[0])
+	if end := b.offsets.query("Poppers", "Ordered", 0); end != 1 {
+		t.Errorf("consumer offset %d, want 1", end)
+	}
+	p, err := c.Start(&remoting.Call{Code: protocol.ReqPopMessage, Ext: popFields("Ordered", "order", "true", "queueId", "0", "pollTime", "20000")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pop to be held", func() bool { return b.holds.waiting() == 1 })
+	other := dialTest(t, b, remoting.Options{})
+	ack(t, other, "Ordered", again[1])
+	r, err := p.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := deliveries(t, r, "Ordered")
+	if got := strings.Join(bodies(rest), ","); got != "2,3,4" {
+		t.Errorf("after both were acknowledged: %s", got)
+	}
+	ack(t, c, "Ordered", rest[2])
+	b2, c2 := restart(t, b, c)
+	if more := pop(t, c2, "Ordered", "order", "true", "queueId", "0"); len(more) != 0 {
+		t.Errorf("blocked no more after a restart: %v", bodies(more))
+	}
+	ack(t, c2, "Ordered", rest[0], rest[1])
+	if end := b2.offsets.query("Poppers", "Ordered", 0); end != 5 {
+		t.Errorf("consumer offset %d, want 5", end)
+	}
+}
+
+func TestPop_RefusesForgedReceipts(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Forged", 2, "e", "0")
+	list := pop(t, c, "Forged", "queueId", "0")
+	good := strings.Fields(list[0].receipt)
+	check := func(code int, changes ...string) {
+		t.Helper()
+		for _, req := range []int{protocol.ReqAckMessage, protocol.ReqChangeMessageInvisibleTime} {
+			r := call(t, c, req, changeFields("Forged", &list[0], "1000", changes...), nil)
+			if int(r.Code) != code || len(r.Remark) == 0 {
+				t.Errorf("%d %q: code %d: %s", req, changes, r.Code, r.Remark)
+			}
+		}
+	}
+	with := func(i int, v string) string {
+		f := append([]string(nil), good...)
+		f[i] = v
+		return strings.Join(f, " ")
+	}
+	check(protocol.CodeInvalidParameter, "extraInfo", "")
+	check(protocol.CodeInvalidParameter, "extraInfo", "nonsense")
+	check(protocol.CodeInvalidParameter, "extraInfo", strings.Join(good[:5], " "))
+	check(protocol.CodeInvalidParameter, "extraInfo", with(0, "-1"))
+	check(protocol.CodeInvalidParameter, "extraInfo", with(0, "1"))
+	check(protocol.CodeInvalidParameter, "extraInfo", with(3, "8"))
+	check(protocol.CodeInvalidParameter, "extraInfo", with(3, "99999999999"))
+	check(protocol.CodeInvalidParameter, "extraInfo", with(5, strings.Repeat("x", 2000)))
+	check(protocol.CodeNoMessage, "offset", "7")
+	check(protocol.CodeNoMessage, "offset", "-1")
+	check(protocol.CodeMessageIllegal, "queueId", "4")
+	check(protocol.CodeMessageIllegal, "queueId", "-1")
+	check(protocol.CodeTopicNotExist, "topic", "Nowhere")
+	if r := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Forged", &list[0], "999999999999"), nil); r.Code != protocol.CodeInvalidParameter {
+		t.Errorf("an invisible time of 31 years: code %d: %s", r.Code, r.Remark)
+	}
+	if r := call(t, c, protocol.ReqAckMessage, ackFields("Forged", &list[0], "extraInfo", with(1, in(-time.Hour))), nil); r.Code != 0 {
+		t.Errorf("a receipt that another broker may have made: code %d: %s", r.Code, r.Remark)
+	}
+	pops := func(code int, changes ...string) {
+		t.Helper()
+		if r := call(t, c, protocol.ReqPopMessage, popFields("Forged", changes...), nil); int(r.Code) != code || len(r.Remark) == 0 {
+			t.Errorf("pop %q: code %d: %s", changes, r.Code, r.Remark)
+		}
+	}
+	pops(protocol.CodeInvalidParameter, "maxMsgNums", "33")
+	pops(protocol.CodeInvalidParameter, "queueId", "4")
+	pops(protocol.CodeInvalidParameter, "invisibleTime", "999999999999")
+	pops(protocol.CodePollingTimeout, "bornTime", in(-time.Hour), "pollTime", "1000")
+	pops(protocol.CodeTopicNotExist, "topic", "Nowhere")
+	pops(protocol.CodePollingTimeout, "maxMsgNums", "0")
+	pops(protocol.CodeSubscriptionParseFailed, "exp", "||")
+	if n := b.pops.pending.size(); n != 1 {
+		t.Errorf("%d check points, want 1", n)
+	}
+}
+
+func TestPop_AcknowledgesInBatches(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Batched", 10, "e", "0")
+	list := pop(t, c, "Batched", "queueId", "0", "invisibleTime", "1200")
+	f := strings.Fields(list[0].receipt)
+	body := func(bits []byte, retry, revive string) []byte {
+		return []byte(fmt.Sprintf(`{"brokerName":"broker-a","acks":[{"c":"Poppers","t":"Batched","r":%q,"so":%s,"q":0,"rq":%s,"pt":%s,"it":%s,"b":%q}]}`,
+			retry, f[0], revive, f[1], f[2], base64.StdEncoding.EncodeToString(bits)))
+	}
+	if r := call(t, c, protocol.ReqBatchAckMessage, nil, body([]byte{0xFF, 0x01}, "0", f[3])); r.Code != 0 { // 0 to 8
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	if n := b.pops.find([]byte("Poppers"), []byte("Batched")).findQueue(0).inFlight; n != 1 {
+		t.Errorf("%d messages in flight, want 1", n)
+	}
+	for _, bad := range []struct {
+		body []byte
+		code int
+	}{{nil, protocol.CodeNoMessage}, {[]byte(`{"acks":[]}`), protocol.CodeNoMessage}, {[]byte(`{`), protocol.CodeInvalidParameter},
+		{body([]byte{1}, "3", "0"), protocol.CodeInvalidParameter}, {body([]byte{1}, "0", "77"), protocol.CodeInvalidParameter},
+		{body(make([]byte, 1000), "0", "0"), protocol.CodeInvalidParameter}} {
+		if r := call(t, c, protocol.ReqBatchAckMessage, nil, bad.body); int(r.Code) != bad.code || len(r.Remark) == 0 {
+			t.Errorf("%.60s: code %d: %s", bad.body, r.Code, r.Remark)
+		}
+	}
+	if again := popAgain(t, c, "Batched", 1); string(again[0].Body) != "9" {
+		t.Errorf("came again: %v", bodies(again))
+	}
+}
+
+func TestPop_NotifiesPeeksAndCounts(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	other := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Noticed", 1, "e", "0")
+	fields := func(changes ...string) [][2]string {
+		return changed([][2]string{{"consumerGroup", "Poppers"}, {"topic", "Noticed"}, {"queueId", "-1"}, {"pollTime", "0"}, {"bornTime", in(0)}}, changes)
+	}
+	if r := call(t, c, protocol.ReqNotification, fields(), nil); r.Code != 0 || fieldOf(r, "hasMsg") != "true" {
+		t.Errorf("code %d, has %s", r.Code, fieldOf(r, "hasMsg"))
+	}
+	if r := call(t, c, protocol.ReqNotification, fields("expType", "TAG", "exp", "Other"), nil); r.Code != 0 || fieldOf(r, "hasMsg") != "false" {
+		t.Errorf("code %d, has %s", r.Code, fieldOf(r, "hasMsg"))
+	}
+	peek := func() *remoting.Response {
+		return call(t, c, protocol.ReqPeekMessage, [][2]string{{"consumerGroup", "Poppers"}, {"topic", "Noticed"}, {"queueId", "-1"}, {"maxMsgNums", "8"}}, nil)
+	}
+	if r := peek(); r.Code != 0 || len(records(t, r.Body)) != 1 || fieldOf(r, "restNum") != "1" {
+		t.Errorf("peek: code %d, rest %s", r.Code, fieldOf(r, "restNum"))
+	}
+	ack(t, c, "Noticed", pop(t, c, "Noticed")...)
+	if r := peek(); r.Code != protocol.CodePullNotFound {
+		t.Errorf("peek: code %d", r.Code)
+	}
+	note, err := c.Start(&remoting.Call{Code: protocol.ReqNotification, Ext: fields("pollTime", "20000")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the notification to be held", func() bool { return b.holds.waiting() == 1 })
+	held, err := other.Start(&remoting.Call{Code: protocol.ReqPopMessage, Ext: popFields("Noticed", "pollTime", "20000")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pop to be held", func() bool { return b.holds.waiting() == 2 })
+	polling := dialTest(t, b, remoting.Options{})
+	if r := call(t, polling, protocol.ReqPollingInfo, fields(), nil); r.Code != 0 || fieldOf(r, "pollingNum") != "1" {
+		t.Errorf("polling info: code %d, %s", r.Code, fieldOf(r, "pollingNum"))
+	}
+	sendN(t, polling, "Noticed", 1)
+	if r, err := note.Wait(t.Context()); err != nil || fieldOf(r, "hasMsg") != "true" && fieldOf(r, "hasMsg") != "false" {
+		t.Error(err, r)
+	}
+	if r, err := held.Wait(t.Context()); err != nil || r.Code != 0 {
+		t.Error(err, r)
+	}
+}
+
+func TestPop_FiltersByTag(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	for i := range 6 {
+		tag := "A"
+		if i%2 == 1 {
+			tag = "B"
+		}
+		sendN(t, c, "Tagged", 1, "e", "0", "i", "TAGS\x01"+tag+"\x02X\x01"+strconv.Itoa(i)+"\x02")
+	}
+	list := pop(t, c, "Tagged", "exp", "B", "queueId", "0")
+	if len(list) != 3 || propOf(list[2].Message, "X") != "5" {
+		t.Fatal(bodies(list))
+	}
+	ack(t, c, "Tagged", list...)
+	if end := b.offsets.query("Poppers", "Tagged", 0); end != 6 {
+		t.Errorf("consumer offset %d, want 6", end)
+	}
+	p, err := c.Start(&remoting.Call{Code: protocol.ReqPopMessage, Ext: popFields("Tagged", "exp", "B", "pollTime", "20000")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pop to be held", func() bool { return b.holds.waiting() == 1 })
+	other := dialTest(t, b, remoting.Options{})
+	sendN(t, other, "Tagged", 1, "e", "0", "i", "TAGS\x01A\x02")
+	sendN(t, other, "Tagged", 1, "e", "0", "i", "TAGS\x01B\x02X\x01last\x02")
+	r, err := p.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := deliveries(t, r, "Tagged"); len(list) != 1 || propOf(list[0].Message, "X") != "last" {
+		t.Errorf("got %v", list)
+	}
+}
+
+func TestPop_GoesWithItsTopic(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Gone", 4)
+	pop(t, c, "Gone")
+	if r := call(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "Gone"}}, nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	sendN(t, c, "Gone", 4)
+	if list := pop(t, c, "Gone"); len(list) != 4 {
+		t.Errorf("%d messages of the new topic", len(list))
+	}
+	if n := b.pops.pending.size(); n != 4 {
+		t.Errorf("%d check points, want 4", n)
+	}
+}
+
+func TestPop_ResetIsForTheNextPop(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Reset", 4, "e", "0")
+	pop(t, c, "Reset", "queueId", "0")
+	b.offsets.reset("Poppers", "Reset", 0, 1)
+	if list := pop(t, c, "Reset", "queueId", "0"); len(list) != 3 {
+		t.Errorf("after a reset: %v", bodies(list))
+	}
+}
+
+func TestPop_StopsWhenTooMuchIsInFlight(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.PopLimit, cfg.PopLimitMessages = true, 4
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Limited", 12, "e", "0")
+	var all []popDelivery
+	for range 4 {
+		all = append(all, pop(t, c, "Limited", "queueId", "0", "maxMsgNums", "3")...)
+	}
+	if len(all) != 6 {
+		t.Errorf("%d messages, want 6", len(all))
+	}
+	ack(t, c, "Limited", all...)
+	if more := pop(t, c, "Limited", "queueId", "0", "maxMsgNums", "3"); len(more) != 3 {
+		t.Errorf("%d messages, want 3", len(more))
+	}
+}
+
+func TestRequestMode_IsKept(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Moded", 1)
+	set := func(body string) int32 {
+		return call(t, c, protocol.ReqSetMessageRequestMode, nil, []byte(body)).Code
+	}
+	if code := set(`{"consumerGroup":"Poppers","mode":"POP","popShareQueueNum":0,"topic":"Moded"}`); code != 0 {
+		t.Fatal(code)
+	}
+	for body, want := range map[string]int32{`{"consumerGroup":"Poppers","mode":"PUSH","topic":"Moded"}`: protocol.CodeInvalidParameter,
+		`{"consumerGroup":"Poppers","mode":"POP","topic":"%RETRY%Poppers"}`: protocol.CodeNoPermission,
+		`{"consumerGroup":"Poppers","mode":"POP","topic":"Nowhere"}`:        protocol.CodeTopicNotExist} {
+		if code := set(body); code != want {
+			t.Errorf("%s: code %d, want %d", body, code, want)
+		}
+	}
+	_, c = restart(t, b, c)
+	r := call(t, c, protocol.ReqGetAllMessageRequestMode, nil, nil)
+	if got := string(r.Body); got != `{"messageRequestModeMap":{"Moded":{"Poppers":{"consumerGroup":"Poppers","mode":"POP","popShareQueueNum":0,"topic":"Moded"}}}}` {
+		t.Error(got)
 	}
 }

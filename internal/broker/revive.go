@@ -44,12 +44,13 @@ type logEntry struct {
 }
 
 const (
-	reviveRead      = 64      // records read at once
-	reviveBatch     = 256     // check points revived together
-	reviveBytes     = 4 << 20 // of messages copied together, about
-	reviveOpenMax   = 10_000  // check points of the log in memory before the first of them must be done
-	ackLateMS       = 2000    // an acknowledgement comes out of the timer so much later than it is due at most
-	idleLateMS      = 3000    // and so much when nothing behind it tells that the timer has come so far
+	reviveRead      = 64                     // records read at once
+	reviveBatch     = 256                    // check points revived together
+	reviveBytes     = 4 << 20                // of messages copied together, about
+	reviveOpenMax   = 10_000                 // check points of the log in memory before the first of them must be done
+	ackLateMS       = 2000                   // an acknowledgement comes out of the timer so much later than it is due at most
+	idleLateMS      = 3000                   // and so much when nothing behind it tells that the timer has come so far
+	timerLate       = 500 * time.Millisecond // a timer that is not behind may be so late
 	reviveRetry     = 10 * time.Second
 	reviveLookAgain = time.Second
 )
@@ -503,4 +504,11 @@ func (b *Broker) putAsIs(puts []store.Put) error {
 }
 
 // timerIsBehind says whether the timer has messages that should have left it.
-func (b *Broker) timerIsBehind() bool { return false }
+func (b *Broker) timerIsBehind() bool {
+	t := b.timers
+	if t == nil {
+		return false
+	}
+	due, ok := t.wheel.Next()
+	return ok && time.Since(time.UnixMilli(due)) > timerLate || t.taken.offset.Load() < t.queue.MaxOffset()
+}

@@ -136,18 +136,20 @@ func appendReviveKey(dst []byte, topic string, queue int32, offset int64, group 
 	return append(dst, tag...)
 }
 
-// revivePut makes a record for the revive log that comes there at a time in ms.
+// revivePut makes a record for the revive log that comes there at a time in ms, or as late as the timer may keep it.
 func (b *Broker) revivePut(cfg *settings, queue int32, tag string, body any, key []byte, at int64) store.Put {
 	data, err := fastjson.Marshal(body)
 	if err != nil {
 		panic("bug: " + err.Error()) // only our own structs
 	}
+	now := time.Now().UnixMilli()
+	at = min(at, now+cfg.invisibleMax())
 	var p store.Put
 	p.Queue = b.store.Queue(reviveTopic(cfg.Cluster), queue)
 	p.Body = data
 	p.Properties = message.AppendProperty(p.Properties, message.PropTags, tag)
 	p.Properties = message.AppendProperty(p.Properties, message.PropUniqKey, key)
 	p.Properties = message.AppendProperty(p.Properties, message.PropTimerDeliverMS, strconv.FormatInt(at, 10))
-	p.BornTimestamp, p.BornHost = time.Now().UnixMilli(), cfg.storeHost
+	p.BornTimestamp, p.BornHost = now, cfg.storeHost
 	return p
 }
