@@ -228,17 +228,18 @@ func (w *popWaits) wakeLocked(h *holds, ready []*popRequest, q *store.Queue, nex
 			break
 		}
 	}
+	for i := len(w.notes) - 1; i >= 0; i-- { // first, for a pop may leave nothing to tell of
+		p := w.notes[i]
+		if wants(p) && (p.queueID < 0 || p.queueID == q.ID() || string(p.topic) != q.Topic()) {
+			h.removeLocked(&p.held)
+			ready = append(ready, p)
+			break
+		}
+	}
 	for _, p := range [...]*popRequest{forAll, forOne} {
 		if p != nil {
 			h.removeLocked(&p.held)
 			ready = append(ready, p)
-		}
-	}
-	for i := len(w.notes) - 1; i >= 0; i-- {
-		p := w.notes[i]
-		if wants(p) && (p.queueID < 0 || p.queueID == q.ID() || string(p.topic) != q.Topic()) {
-			h.removeLocked(&p.held)
-			return append(ready, p)
 		}
 	}
 	return ready

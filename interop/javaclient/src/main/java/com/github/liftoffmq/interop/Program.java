@@ -35,6 +35,7 @@ public final class Program {
         new Transactions().register(commands);
         new Filters().register(commands);
         new Retries().register(commands);
+        new Pops(producers).register(commands);
     }
 
     public static void main(String[] args) throws Exception {
