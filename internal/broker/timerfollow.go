@@ -34,14 +34,10 @@ const (
 
 // begin finds out where to go on.
 func (t *timers) begin() {
-	c := t.wheel.Checkpoint(0)
 	low, high := t.queue.MinOffset(), t.queue.MaxOffset()
-	t.offset = min(max(c.QueueFlushed, low), high)
-	if t.offset != c.QueueFlushed {
-		t.log.Warn("the queue of timers is not where its checkpoint is", "checkpoint", c.QueueFlushed, "min", low, "max", high)
-	}
-	t.taken.from, t.taken.end = t.offset, high
-	t.taken.written, t.taken.read = min(c.QueueWritten, high), c.Read
+	c := t.wheel.Begin(low, high)
+	t.offset = c.QueueFlushed
+	t.taken.end, t.taken.written, t.taken.read = high, c.QueueWritten, c.Read
 	t.taken.offset.Store(t.offset)
 }
 

@@ -12,7 +12,6 @@ type timersTaken struct {
 	in, out atomic.Int64 // messages taken in and delivered since the start
 
 	// What was known at the start; used by the follower only.
-	from     int64 // offset of the queue
 	written  int64 // messages before it were put into the wheel or delivered, unless the power was cut
 	end      int64 // of the queue
 	read     int64 // slots before this time were delivered

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -23,13 +25,15 @@ func Open(cfg Config) (*Timer, error) {
 	}
 	logDir, wheelPath, checkPath, metricsPath := cfg.paths()
 	t := &Timer{cfg: cfg, precision: cfg.Precision.Milliseconds(), handles: logfile.NewHandles(openFiles)}
+	if t.wheel = (wheel{fs: cfg.FS, path: wheelPath, precision: t.precision, slots: slotCount}); cfg.slots > 0 {
+		t.wheel.slots = cfg.slots
+	}
 	window := int64(cfg.RollWindow)
-	if most := int64(slotCount/2 - slotsSpared); window > most || window < 2 {
+	if most := t.wheel.slots/2 - slotsSpared; window > most || window < 2 {
 		window = most
 	}
 	t.rollAfter = window * t.precision
 	t.log.files = logfile.NewLog(cfg.FS, t.handles, cfg.LogFileSize, logDir)
-	t.wheel = wheel{fs: cfg.FS, path: wheelPath, precision: t.precision}
 	t.file = checkFile{fs: cfg.FS, path: checkPath}
 	t.metrics = metrics{path: metricsPath, log: cfg.Logger, topics: cfg.Topics}
 	err := t.load()
@@ -44,10 +48,13 @@ func Open(cfg Config) (*Timer, error) {
 }
 
 func (t *Timer) load() (err error) {
-	if err := t.log.files.Load(); err != nil {
+	if t.check, err = t.file.read(); err != nil {
 		return err
 	}
-	if t.check, err = t.file.read(); err != nil {
+	if err := t.removeTorn(); err != nil {
+		return err
+	}
+	if err := t.log.files.Load(); err != nil {
 		return err
 	}
 	if t.cfg.Snapshots {
@@ -61,6 +68,32 @@ func (t *Timer) load() (err error) {
 	return t.metrics.load()
 }
 
+// removeTorn removes files of the timer log that a power cut took the length of, or the name of the file before. They hold nothing that
+// the checkpoint counts on.
+func (t *Timer) removeTorn() error {
+	dir, size := t.log.files.Dirs()[0], t.log.files.FileSize()
+	entries, err := t.cfg.FS.List(dir)
+	if err != nil {
+		return fmt.Errorf("cannot list %q: %w", dir, err)
+	}
+	next := int64(nowhere)
+	for _, e := range entries {
+		start, err := strconv.ParseInt(e.Name, 10, 64)
+		if err != nil || e.Dir || start < 0 || len(e.Name) != 20 {
+			continue
+		}
+		if torn := e.Size != size || next != nowhere && start != next; !torn || start < t.check.LogFlushed {
+			next = start + size
+			continue
+		}
+		t.cfg.Logger.Warn("file of the timer log was not whole when the power was cut, it is made again", "file", e.Name, "bytes", e.Size)
+		if err := t.cfg.FS.Remove(filepath.Join(dir, e.Name)); err != nil {
+			return fmt.Errorf("cannot remove torn file of the timer log: %w", err)
+		}
+	}
+	return nil
+}
+
 // recover finds the end of the log and brings the wheel to it.
 //
 // The wheel in its file is that of the checkpoint, or of some moment after it, for its pages are written one by one. Either way the
@@ -69,8 +102,9 @@ func (t *Timer) load() (err error) {
 func (t *Timer) recover() error {
 	l := &t.log
 	l.start = l.files.Start()
+	t.reached = t.check.QueueFlushed
 	if t.check.Read == 0 { // without a checkpoint as old as the wheel is good for
-		t.check.Read = t.floor(time.Now().UnixMilli()) - (slotCount/2-slotsSpared)*t.precision
+		t.check.Read = t.floor(time.Now().UnixMilli()) - (t.wheel.slots/2-slotsSpared)*t.precision
 	}
 	t.read = t.floor(t.check.Read)
 	if l.files.Len() == 0 {
@@ -79,10 +113,12 @@ func (t *Timer) recover() error {
 	}
 	from := t.recordAt(min(max(t.check.LogFlushed, l.start), l.files.End()))
 	l.end, l.written = from, from
-	fits, err := t.loadWheel(from)
+	wheel, err := t.wheel.load(t.read, from)
 	if err != nil {
 		return err
 	}
+	t.waiting = wheel.messages
+	fits := t.fits(wheel, from)
 	if !fits {
 		from = l.start
 	}
@@ -109,29 +145,28 @@ func (t *Timer) recover() error {
 	if !fits {
 		return t.rebuild()
 	}
+	oldest := min(from, wheel.oldest)
 	if _, err := l.scan(min(from, end), t.replay(end)); err != nil {
 		return err
 	}
 	if err := t.mend(end); err != nil {
 		return err
 	}
-	return t.recount()
+	return t.recount(oldest)
 }
 
-// loadWheel reads the wheel and says whether it is that of the log, whose durable part ends at a position: with the same precision, and
-// not of another time. The slot with the newest record there tells.
-func (t *Timer) loadWheel(end int64) (fits bool, err error) {
-	waiting, newest, at, err := t.wheel.load(t.read, end)
-	if err != nil {
-		return false, err
+// fits says whether a wheel is that of the log, whose durable part ends at a position: with the same precision, and not of another time.
+// The slot with the newest record there tells.
+func (t *Timer) fits(w loaded, end int64) bool {
+	if w.newest == nowhere {
+		return t.before(end) == nowhere
 	}
-	t.waiting = waiting
-	if newest == nowhere {
-		return t.before(end) == nowhere, nil
+	if w.newest < t.log.start {
+		return true
 	}
 	reader := logReader{log: &t.log}
-	r, err := reader.at(newest)
-	return newest < t.log.start || err == nil && t.floor(r.due()) == at, nil
+	r, err := reader.at(w.newest)
+	return err == nil && t.floor(r.due()) == w.newestTime
 }
 
 // recordAt is the highest position of a record at or before a position.
@@ -191,7 +226,7 @@ func (t *Timer) replay(end int64) func(int64, *record) bool {
 			return false
 		}
 		at := t.floor(r.due())
-		if at < t.read {
+		if !t.wheel.spans(t.read, at) {
 			return true
 		}
 		s, here, err := t.wheel.get(at)
@@ -238,7 +273,7 @@ func (t *Timer) mend(end int64) error {
 // nextBehind is the next occupied slot behind a time, within one turn of the wheel from read on.
 func (t *Timer) nextBehind(at int64) (int64, bool) {
 	next, ok := t.wheel.next(at + t.precision)
-	return next, ok && next > at && next < t.read+slotCount*t.precision
+	return next, ok && next > at && next < t.read+t.wheel.slots*t.precision
 }
 
 // rebuild fills an empty wheel from the log: the wheel is missing, or has another precision. The records are appended once more, for
@@ -256,11 +291,12 @@ func (t *Timer) rebuild() error {
 	}
 	t.wheel.pages, t.wheel.occupied, t.waiting = nil, nil, 0
 	now := t.floor(time.Now().UnixMilli())
-	oldest := max(t.read, now-(slotCount/2-slotsSpared)*t.precision)
+	oldest := max(t.read, now-(t.wheel.slots/2-slotsSpared)*t.precision)
 	var again []record
 	end := l.end
+	t.read = t.floor(oldest)
 	_, err := l.scan(l.start, func(pos int64, r *record) bool {
-		if pos < end && r.due() >= oldest {
+		if pos < end && t.wheel.spans(t.read, t.floor(r.due())) {
 			again = append(again, *r)
 		}
 		return pos < end
@@ -269,13 +305,12 @@ func (t *Timer) rebuild() error {
 		return err
 	}
 	t.cfg.Logger.Warn("timer wheel does not fit the timer log: it is made anew", "messages", len(again))
-	t.read = t.floor(oldest)
 	for _, r := range again {
 		if err := t.link(r.due(), r, nil); err != nil {
 			return err
 		}
 	}
-	if err := t.recount(); err != nil {
+	if err := t.recount(end); err != nil {
 		return err
 	}
 	return t.Flush()
@@ -302,40 +337,20 @@ func (t *Timer) Logged(from int64) ([]int64, error) {
 	return found, nil
 }
 
-// recount counts the messages of each topic anew if the counts that were kept are not those of the wheel.
-func (t *Timer) recount() error {
+// recount counts the messages of each topic anew, in the records from a position on, if the counts that were kept are not those of the
+// wheel.
+func (t *Timer) recount(from int64) error {
 	if t.metrics.sum() == t.waiting {
 		return nil
 	}
 	names := t.metrics.hashes()
 	counts := map[string]int64{}
-	reader := logReader{log: &t.log}
-	t.waiting = 0
-	for at, ok := t.wheel.next(t.read); ok; at, ok = t.nextBehind(at) {
-		s, here, err := t.wheel.get(at)
-		if err != nil {
-			return err
+	_, err := t.log.scan(t.recordAt(max(from, t.log.start)), func(pos int64, r *record) bool {
+		if name, known := names[r.topicHash]; known && t.floor(r.due()) >= t.read {
+			counts[name] += int64(r.counts())
 		}
-		number := int32(0)
-		for pos := s.last; here && pos != nowhere; {
-			r, err := reader.at(pos)
-			if err != nil {
-				break // Take says so
-			}
-			number += r.counts()
-			if name, known := names[r.topicHash]; known {
-				counts[name] += int64(r.counts())
-			}
-			pos = r.prev
-		}
-		if number != s.number {
-			s.number = number
-			if err := t.wheel.put(at, s); err != nil {
-				return err
-			}
-		}
-		t.waiting += int64(number)
-	}
+		return pos < t.log.end
+	})
 	t.metrics.set(counts)
-	return nil
+	return err
 }

@@ -28,7 +28,7 @@ func (t *Timer) takeSnapshot() error {
 			continue
 		}
 		all = append(all, filepath.Join(dir, e.Name))
-		if e.Size == wheelSize && at > newestAt {
+		if e.Size == t.wheel.size() && at > newestAt {
 			newest, newestAt = filepath.Join(dir, e.Name), at
 		}
 	}

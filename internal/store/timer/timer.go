@@ -27,6 +27,8 @@ type Config struct {
 	CommitLogEnd int64
 	// Topics names topics that messages may wait for, for counting them.
 	Topics func() []string
+
+	slots int64 // of the wheel, in tests
 }
 
 // Timer is an open timer wheel with its log.
@@ -42,6 +44,7 @@ type Timer struct {
 	read    int64 // slots before it were taken; only messages for later ones can be added
 	waiting int64 // messages in slots that were not delivered
 	check   Checkpoint
+	reached int64 // of the queue, taken in before it since Open, or durably before that
 	file    checkFile
 	metrics metrics
 	changed bool // since the last flush
@@ -212,19 +215,31 @@ func (t *Timer) Done(slotTime, queueOffset int64) error {
 	return t.keep(queueOffset)
 }
 
+// Begin returns the checkpoint that was found, within the first and last offset that the queue has now. It is called once, before
+// anything is added.
+func (t *Timer) Begin(first, end int64) Checkpoint {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.check.QueueFlushed = min(max(t.check.QueueFlushed, first), end)
+	t.check.QueueWritten = min(max(t.check.QueueWritten, first), end)
+	t.reached = t.check.QueueFlushed
+	return t.check
+}
+
 // Reached says that the queue is taken in up to an offset, which the next checkpoint will have.
 func (t *Timer) Reached(queueOffset int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.check.QueueWritten != queueOffset {
-		t.check.QueueWritten = queueOffset
+	if t.reached != queueOffset {
+		t.reached = queueOffset
 		t.touch()
 	}
 }
 
 // keep writes the records that are only in memory, and then the checkpoint that counts on them. mu is held.
 func (t *Timer) keep(queueOffset int64) error {
-	t.check.QueueWritten = queueOffset
+	t.reached = queueOffset
+	t.check.QueueWritten = max(t.check.QueueWritten, t.reached)
 	if err := t.log.write(); err != nil {
 		return err
 	}
@@ -249,14 +264,22 @@ func (t *Timer) touch() {
 	})
 }
 
+// untouch takes that timer away. mu is held.
+func (t *Timer) untouch() {
+	if t.flushTimer != nil && t.flushTimer.Stop() {
+		t.flushing.Done()
+	}
+	t.changed = false
+}
+
 // Flush makes durable what was added and delivered, and moves the checkpoint.
 func (t *Timer) Flush() error {
 	t.flushMu.Lock()
 	defer t.flushMu.Unlock()
 	t.mu.Lock()
-	t.changed = false
+	t.untouch()
 	err := t.log.write()
-	logEnd, queueOffset := t.log.end, t.check.QueueWritten
+	logEnd, queueOffset := t.log.end, t.reached
 	var copies []pageCopy
 	if err == nil && len(t.wheel.pages) > 0 {
 		if err = t.wheel.create(); err == nil {
@@ -282,6 +305,7 @@ func (t *Timer) Flush() error {
 			t.check.Version = t.check.Version.Next(time.Now().UnixMilli())
 		}
 		t.check.LogFlushed, t.check.QueueFlushed = logEnd, queueOffset
+		t.check.QueueWritten = max(t.check.QueueWritten, t.reached)
 		err = t.file.write(&t.check)
 	}
 	t.mu.Unlock()
@@ -302,10 +326,8 @@ func (t *Timer) Close() error {
 		return nil
 	}
 	t.closed = true
-	if t.flushTimer != nil && t.flushTimer.Stop() {
-		t.flushing.Done()
-	}
-	unused := t.file.file == nil && t.log.end == 0 && t.check.QueueWritten == 0 // a store that never had a timer gets no files
+	t.untouch()
+	unused := t.file.file == nil && t.log.end == 0 && t.reached == 0 // a store that never had a timer gets no files
 	t.mu.Unlock()
 	t.flushing.Wait()
 	var err error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/bits"
+	"path/filepath"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -24,7 +25,6 @@ import (
 const (
 	slotSize  = 32
 	slotCount = 2 * daysMax * 24 * 3600
-	wheelSize = slotCount * slotSize
 
 	daysMax     = 7  // a wheel of a second's precision holds times that far ahead
 	slotsSpared = 60 // of them, so that none is read and written at once
@@ -56,12 +56,15 @@ type wheel struct {
 	fs        logfile.FS
 	path      string
 	precision int64
+	slots     int64        // slotCount, but less in tests
 	file      logfile.File // nil until something is written or there is a file
 	pages     map[int32]*page
 	occupied  []uint64 // a bit for each slot that somebody waits in; nil when there is none
 }
 
-func (w *wheel) index(t int64) int64 { return t / w.precision % slotCount }
+func (w *wheel) size() int64 { return w.slots * slotSize }
+
+func (w *wheel) index(t int64) int64 { return t / w.precision % w.slots }
 
 // open opens the file if there is one. A file of another length is none of ours.
 func (w *wheel) open() error {
@@ -72,10 +75,10 @@ func (w *wheel) open() error {
 	if err != nil {
 		return fmt.Errorf("cannot open timer wheel: %w", err)
 	}
-	if size, err := f.Size(); err != nil || size != wheelSize {
+	if size, err := f.Size(); err != nil || size != w.size() {
 		_ = f.Close()
 		if err != nil || size != 0 {
-			return fmt.Errorf("cannot use timer wheel %q: it is %d bytes long, a wheel has %d (move it away to have it made anew from timerlog): %w", w.path, size, wheelSize, err)
+			return fmt.Errorf("cannot use timer wheel %q: it is %d bytes long, a wheel has %d (move it away to have it made anew from timerlog): %w", w.path, size, w.size(), err)
 		}
 		return w.fs.Remove(w.path)
 	}
@@ -92,11 +95,11 @@ func (w *wheel) create() error {
 	if err != nil {
 		return fmt.Errorf("cannot make timer wheel: %w", err)
 	}
-	if err := f.Truncate(wheelSize); err != nil {
+	if err := f.Truncate(w.size()); err != nil {
 		return errors.Join(fmt.Errorf("cannot make timer wheel: %w", err), f.Close(), w.fs.Remove(w.path))
 	}
 	w.file = f
-	return nil
+	return w.fs.SyncDir(filepath.Dir(w.path))
 }
 
 // page returns a page, from the file when it is not in memory.
@@ -172,9 +175,12 @@ func (w *wheel) put(t int64, s slot) error {
 	return nil
 }
 
+// spans says whether a time has a place of its own in a wheel that is read from a time on.
+func (w *wheel) spans(read, t int64) bool { return t >= read && t < read+w.slots*w.precision }
+
 func (w *wheel) occupy(i int64) {
 	if w.occupied == nil {
-		w.occupied = make([]uint64, (slotCount+63)/64)
+		w.occupied = make([]uint64, (w.slots+63)/64)
 	}
 	w.occupied[i/64] |= 1 << (i % 64)
 }
@@ -198,11 +204,11 @@ func (w *wheel) next(t int64) (int64, bool) {
 		return 0, false
 	}
 	from := w.index(t)
-	if i := w.nextBit(from, slotCount); i >= 0 {
+	if i := w.nextBit(from, w.slots); i >= 0 {
 		return t + (i-from)*w.precision, true
 	}
 	if i := w.nextBit(0, from); i >= 0 {
-		return t + (i+slotCount-from)*w.precision, true
+		return t + (i+w.slots-from)*w.precision, true
 	}
 	return 0, false
 }
@@ -221,43 +227,51 @@ func (w *wheel) nextBit(from, end int64) int64 {
 	return -1
 }
 
-// load finds out in which slots of the file somebody waits: those of a time from read on. It returns how many messages there are, and the
-// highest position below end that a slot of any time has, with that time.
-func (w *wheel) load(read, end int64) (messages, newest, newestTime int64, err error) {
-	newest = nowhere
+// loaded is what load saw in the file.
+type loaded struct {
+	messages   int64 // that wait
+	oldest     int64 // lowest position in the timer log of a slot in which somebody waits
+	newest     int64 // highest position of any slot below the end, nowhere without one
+	newestTime int64 // of its slot
+}
+
+// load finds out in which slots of the file somebody waits: those of a time from read on. End is that of the durable timer log.
+func (w *wheel) load(read, end int64) (l loaded, err error) {
+	l = loaded{oldest: end, newest: nowhere}
 	if w.file == nil {
-		return 0, newest, 0, nil
+		return l, nil
 	}
 	buf := make([]byte, 64*pageSize)
-	for pos := int64(0); pos < wheelSize; {
-		next, err := w.file.NextData(pos, wheelSize)
+	for pos := int64(0); pos < w.size(); {
+		next, err := w.file.NextData(pos, w.size())
 		if err != nil {
-			return 0, newest, 0, fmt.Errorf("cannot read timer wheel: %w", err)
+			return l, fmt.Errorf("cannot read timer wheel: %w", err)
 		}
-		if pos = next / pageSize * pageSize; pos >= wheelSize {
+		if pos = next / pageSize * pageSize; pos >= w.size() {
 			break
 		}
-		n := min(int64(len(buf)), wheelSize-pos)
+		n := min(int64(len(buf)), w.size()-pos)
 		if k, err := w.file.ReadAt(buf[:n], pos); int64(k) < n {
-			return 0, newest, 0, fmt.Errorf("cannot read timer wheel: %w", err)
+			return l, fmt.Errorf("cannot read timer wheel: %w", err)
 		}
 		for at := int64(0); at < n; at += slotSize {
 			time, s := readSlot(buf[at:])
 			i := (pos + at) / slotSize
-			if time <= 0 || time >= timeMax/w.precision || time%slotCount != i || s.last < 0 {
+			if time <= 0 || time >= timeMax/w.precision || time%w.slots != i || s.last < 0 {
 				continue
 			}
-			if s.last < end && s.last > newest {
-				newest, newestTime = s.last, time*w.precision
+			if s.last < end && s.last > l.newest {
+				l.newest, l.newestTime = s.last, time*w.precision
 			}
-			if time*w.precision >= read && time*w.precision < read+slotCount*w.precision {
+			if w.spans(read, time*w.precision) {
 				w.occupy(i)
-				messages += int64(s.number)
+				l.messages += int64(s.number)
+				l.oldest = min(l.oldest, max(s.first, 0))
 			}
 		}
 		pos += n
 	}
-	return messages, newest, newestTime, nil
+	return l, nil
 }
 
 // pageCopy is a changed page, to be written.
