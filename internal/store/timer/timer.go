@@ -408,12 +408,13 @@ func (t *Timer) readLocked(now int64) int64 {
 	return max(t.check.Read, t.floor(now))
 }
 
-// Checkpoint is the checkpoint of a moment.
+// Checkpoint is the checkpoint of a moment: what would be written now, and what is flushed.
 func (t *Timer) Checkpoint(now int64) Checkpoint {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.check
 	c.Read = t.readLocked(now)
+	c.QueueWritten = max(c.QueueWritten, t.reached)
 	return c
 }
 
