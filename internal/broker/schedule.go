@@ -396,6 +396,7 @@ func (s *schedule) take(l *delayLevel, e store.Entry, record []byte) {
 		return // deleted with its file; if not, the store has said so
 	}
 	var p store.Put
+	p.Topic = topicSchedule // so that it is not allocated again
 	err := message.Decode(record, &p.Message)
 	if err == nil {
 		p.Queue, err = s.b.realQueue(p.Properties)
@@ -420,7 +421,12 @@ func (b *Broker) realQueue(props []byte) (*store.Queue, error) {
 	case string(topic) == topicHalf || string(topic) == topicSchedule:
 		return nil, fmt.Errorf("a delayed message of topic %s cannot be", topic)
 	}
-	return b.store.Queue(string(topic), id), nil
+	if t := b.topics.get(topic); t != nil {
+		if q := t.queue(id); q != nil {
+			return q, nil
+		}
+	}
+	return b.store.Queue(string(topic), id), nil // the topic was deleted, or has fewer queues than it had
 }
 
 // deliver stores puts. What cannot be stored for what it is, and never could be, is passed over.

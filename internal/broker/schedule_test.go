@@ -3,7 +3,9 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -319,4 +321,46 @@ func FuzzDelayOffset(f *testing.F) {
 			t.Errorf("%s is read as %v, %v", text, again.reached, err)
 		}
 	})
+}
+
+// BenchmarkDelayed sends messages of a level that is due at once and waits until they are delivered. One iteration is one message.
+func BenchmarkDelayed(b *testing.B) {
+	cfg := testConfig(b)
+	cfg.DelayLevels = "0s"
+	broker := openTest(b, cfg)
+	nc, err := net.Dial("tcp", broker.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer nc.Close()
+	const inFlight = 64
+	var frames []byte
+	for range inFlight {
+		f := protocol.Begin(nil, protocol.RequestHead(protocol.JSON, protocol.ReqSendMessageV2, 1, false))
+		for _, kv := range sendFields("Bench", "i", "UNIQ_KEY\x01C00002023AED4E0E2F2A6716EC120000\x02DELAY\x011\x02") {
+			f.Str(kv[0], kv[1])
+		}
+		body := make([]byte, 128)
+		frames = append(frames, append(f.End(len(body)), body...)...)
+	}
+	answer := make([]byte, 64<<10)
+	b.ReportAllocs()
+	b.ResetTimer()
+	rounds := (b.N + inFlight - 1) / inFlight
+	for range rounds {
+		if _, err := nc.Write(frames); err != nil {
+			b.Fatal(err)
+		}
+		for range inFlight {
+			if _, err := io.ReadFull(nc, answer[:4]); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.ReadFull(nc, answer[:int(answer[2])<<8|int(answer[3])]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for broker.store.Queue("Bench", 0).MaxOffset() < int64(rounds*inFlight) {
+		time.Sleep(time.Millisecond)
+	}
 }
