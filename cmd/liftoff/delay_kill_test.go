@@ -86,7 +86,7 @@ func killWhileDelaying(t *testing.T, flush string, kills int) {
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	acked := &parked{all: map[parkedID]bool{}, tried: map[parkedID]time.Time{}}
-	var seqs [delayProducers]int64
+	var seqs, consumed [delayProducers]int64
 	rng := rand.New(rand.NewPCG(2, uint64(kills)))
 	for range kills {
 		srv := startLiftoff(t, bin, conf, addr)
@@ -95,7 +95,7 @@ func killWhileDelaying(t *testing.T, flush string, kills int) {
 		for p := range int32(delayProducers) {
 			wg.Go(func() { produceDelayed(ctx, addr, p, &seqs[p], acked) })
 		}
-		wg.Go(func() { giveBack(ctx, addr, acked) })
+		wg.Go(func() { giveBack(ctx, addr, &consumed, acked) })
 		time.Sleep(time.Duration(300+rng.IntN(1500)) * time.Millisecond) // deliveries of this life and of those before are under way
 		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -182,13 +182,12 @@ func eachRecord(ctx context.Context, c *remoting.Conn, topic string, queue int32
 }
 
 // giveBack gives messages that are not delayed back to be tried again, until the broker is gone.
-func giveBack(ctx context.Context, addr string, acked *parked) {
+func giveBack(ctx context.Context, addr string, offsets *[delayProducers]int64, acked *parked) {
 	c, err := remoting.Dial(ctx, addr, nil, remoting.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return
 	}
 	defer func() { _ = c.Close(); <-c.Done() }()
-	var offsets [delayProducers]int64
 	for ctx.Err() == nil {
 		for q := range offsets {
 			offsets[q], err = eachRecord(ctx, c, delayTopic, int32(q), offsets[q], func(m *message.Message) {

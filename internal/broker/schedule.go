@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +50,8 @@ type schedule struct {
 	buf      []byte
 	failures int
 	pause    time.Time // until which nothing is tried after a failure
+	progress delayProgress
+	stored   int64 // log offset behind what was delivered
 
 	mu      sync.Mutex // protects the fields below
 	reached map[int]int64
@@ -109,6 +112,7 @@ type delayOffsets struct {
 // ones are deleted.
 func openSchedule(path string, b *Broker) (*schedule, error) {
 	s := &schedule{b: b, log: b.log, path: path, put: b.store.Put, woken: make(chan struct{}, 1), reached: map[int]int64{}}
+	s.progress.path = strings.TrimSuffix(path, ".json") + ".progress"
 	s.file = behind{path: path, write: s.write, log: b.log}
 	s.version.Timestamp = time.Now().UnixMilli()
 	c, err := statefile.Read(path, s.load)
@@ -117,6 +121,9 @@ func openSchedule(path string, b *Broker) (*schedule, error) {
 	}
 	if c.Why != nil {
 		s.log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
+	}
+	if err := s.takeProgress(); err != nil {
+		return nil, err
 	}
 	cfg := b.settings.Load()
 	delays, err := cfg.DelayDurations()
@@ -134,6 +141,23 @@ func openSchedule(path string, b *Broker) (*schedule, error) {
 		}
 	}
 	return s, nil
+}
+
+// takeProgress goes on where a killed broker was.
+func (s *schedule) takeProgress() error {
+	kept, err := s.progress.read(s.b.store.Stats().Written)
+	if err != nil {
+		return err
+	}
+	for level, at := range kept {
+		s.reached[level] = max(s.reached[level], at)
+	}
+	if len(kept) > 0 {
+		if err := s.write(); err != nil {
+			return err
+		}
+	}
+	return s.progress.remove() // before the log grows to where it would be believed
 }
 
 func (s *schedule) add(level int, delay time.Duration) {
@@ -161,7 +185,12 @@ func (s *schedule) load(data []byte) error {
 	return nil
 }
 
-func (s *schedule) close() error { return s.file.close() }
+func (s *schedule) close() error {
+	if err := s.file.close(); err != nil {
+		return err
+	}
+	return s.progress.remove()
+}
 
 // write writes the file. It tells only of deliveries that are as durable as itself: a power cut must not take a message that
 // had waited on the disk.
@@ -286,6 +315,9 @@ func (s *schedule) round(now time.Time) time.Duration {
 			s.move(l, l.behind)
 			wait = 0
 		}
+	}
+	if len(s.puts) > 0 {
+		s.keepProgress()
 	}
 	clear(s.puts) // they hold parts of buf
 	if cap(s.buf) > scheduleBytes {
@@ -447,6 +479,20 @@ func (s *schedule) deliver() error {
 		}
 	}
 	return nil
+}
+
+// keepProgress is called after each delivery. That it fails costs no more than some deliveries done again after a kill.
+func (s *schedule) keepProgress() {
+	for i := range s.puts {
+		if p := &s.puts[i]; p.Err == nil {
+			s.stored = max(s.stored, p.LogOffset+int64(p.Size))
+		}
+	}
+	err := s.progress.write(s.stored, s.levels)
+	if err != nil && s.progress.err == nil {
+		s.log.Warn("cannot keep how far delayed messages are delivered; some will come again after a kill", "err", err)
+	}
+	s.progress.err = err
 }
 
 // watch makes a message that comes into an empty level wake the loop. Where one waits already, another makes no difference.

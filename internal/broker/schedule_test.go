@@ -304,6 +304,86 @@ func (s *schedule) deliverNow(p store.Put) error {
 	return <-done
 }
 
+func TestSchedule_GoesOnWhereAKilledBrokerWas(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels, cfg.FlushDelayOffsetInterval = "0s 1h", time.Hour
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialTest(t, b, remoting.Options{})
+	for i := range 5 {
+		sendDelayed(t, c, "Delayed", "1", fmt.Sprint(i))
+	}
+	awaitMessages(t, c, "Delayed", 0, 5)
+	b.stopFollowers() // the position is kept behind the delivery
+	kept, err := os.ReadFile(b.schedule.progress.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached, positions, ok := parseDelayProgress(kept)
+	if end := b.store.Stats().Written; !ok || reached != end || len(positions) != 1 || positions[1] != 5 {
+		t.Fatalf("kept are %q, the log ends at %d", kept, end)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cfg.RootDir, "config")
+	path := filepath.Join(dir, "delayOffset.progress")
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Error("it is still there after a clean stop:", err)
+	}
+	cfg.BrokerRole = config.Slave // which delivers nothing
+	check := func(what string, line []byte, want int64) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, "delayOffset.json"), []byte(`{"offsetTable":{1:2}}`), 0o644),
+			os.WriteFile(path, line, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _ := os.ReadFile(filepath.Join(dir, "delayOffset.json"))
+		var file delayOffsets
+		if err := fastjson.Unmarshal(data, &file); err != nil || file.OffsetTable[1] != want || b.schedule.levels[0].next != want {
+			t.Errorf("%s: level 1 is at %d, in the file at %d (%v), want %d", what, b.schedule.levels[0].next, file.OffsetTable[1], err, want)
+		}
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s: it is still there", what)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(text string) []byte { return fmt.Appendf(nil, "%s %s\n", crcText([]byte(text)), text) }
+	check("kept", kept, 5)
+	check("behind the file", line("0 1:1"), 2)
+	check("torn", kept[:len(kept)-3], 2)
+	check("ahead of the log", line(fmt.Sprintf("%d 1:5", reached+1)), 2)
+	for _, bad := range []string{"", "\n", "00000000 \n", "xyz", string(line("5 1")), string(line("5 1:-1")), string(line("5 0:1")), string(line("x"))} {
+		if _, _, ok := parseDelayProgress([]byte(bad)); ok {
+			t.Errorf("%q is believed", bad)
+		}
+	}
+}
+
+func FuzzDelayProgress(f *testing.F) {
+	f.Add([]byte("123 1:5 18:9223372036854775807"))
+	f.Add([]byte("-1"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		parseDelayProgress(line)
+		whole := append(append(crcText(line), ' '), line...)
+		reached, positions, ok := parseDelayProgress(append(whole, '\n'))
+		for level, at := range positions {
+			if at < 0 {
+				t.Errorf("%q: level %d is at %d of %d, %t", line, level, at, reached, ok)
+			}
+		}
+	})
+}
+
 func FuzzDelayOffset(f *testing.F) {
 	f.Add([]byte(`{"dataVersion":{"counter":1,"timestamp":5},"offsetTable":{1:3,2:9223372036854775807}}`))
 	f.Add([]byte(`{"offsetTable":{"1":3}}`))
