@@ -40,11 +40,11 @@ type checker struct {
 const (
 	copyBatch    = 64      // half messages that are stored again together
 	copyBytesMax = 1 << 20 // and the bytes of their bodies at which no more come to them
-)
 
-// holdBackMax is how many half messages may come behind an undecided one before it is stored again, so that what is kept and
-// what a start reads stays bounded. A test makes it smaller.
-var holdBackMax int64 = 1 << 20
+	// holdBackMax is how many half messages may come behind an undecided one before it is stored again, so that what is kept in memory
+	// and what a start reads stays bounded.
+	holdBackMax = 1 << 20
+)
 
 // followHalves checks half messages until ctx ends.
 func followHalves(b *Broker, ctx context.Context) {
@@ -111,7 +111,7 @@ func (c *checker) look(ctx context.Context) (next time.Time) {
 	before := c.scannedTo()
 	c.scan()
 	cfg, now := c.b.settings.Load(), time.Now()
-	ended := c.hold(ctx, cfg)
+	ended := c.hold(ctx, cfg, holdBackMax)
 	floor := c.last.Add(cfg.TransactionCheckInterval)
 	if !now.Before(floor) {
 		ended = append(ended, c.round(ctx, cfg, now)...)
@@ -379,8 +379,8 @@ func (c *checker) moved(all []copied, puts []store.Put, due int64) (ended []int6
 }
 
 // hold stores half messages again that have too many behind them, unchanged and without a check.
-func (c *checker) hold(ctx context.Context, cfg *settings) (ended []int64) {
-	limit := c.q.MaxOffset() - holdBackMax
+func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) (ended []int64) {
+	limit := c.q.MaxOffset() - behind
 	if limit <= c.base {
 		return nil
 	}

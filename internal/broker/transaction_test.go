@@ -111,9 +111,16 @@ func mustEnd(t testing.TB, c *remoting.Conn, h sentHalf, decision int, changes .
 	}
 }
 
-// visible returns what is in queue 1 of a topic.
-func visible(t testing.TB, c *remoting.Conn, topic string) []message.Message {
+// dispatched waits until all that is stored is visible, for an answer may come before.
+func dispatched(t testing.TB, b *Broker) {
 	t.Helper()
+	eventually(t, "all is visible", func() bool { s := b.store.Stats(); return s.Dispatched == s.Appended })
+}
+
+// visible returns what is in queue 1 of a topic.
+func visible(t testing.TB, b *Broker, c *remoting.Conn, topic string) []message.Message {
+	t.Helper()
+	dispatched(t, b)
 	r := call(t, c, protocol.ReqPullMessage, pullFields(topic, 1, 0, "suspendTimeoutMillis", "0"), nil)
 	if r.Code != 0 {
 		return nil
@@ -145,7 +152,7 @@ func TestTransaction_CommittedIsVisibleOnceAndRolledBackNever(t *testing.T) {
 	b := openTest(t, quietConfig(t))
 	c := dialTest(t, b, remoting.Options{})
 	one, two, three := sendHalf(t, c, "Topic", "one", "user", "é"), sendHalf(t, c, "Topic", "two"), sendHalf(t, c, "Topic", "three")
-	if got := visible(t, c, "Topic"); len(got) != 0 {
+	if got := visible(t, b, c, "Topic"); len(got) != 0 {
 		t.Fatal("half messages are visible:", keysOf(got))
 	}
 	if n := b.halfCounts.count("Topic"); n != 3 {
@@ -163,7 +170,7 @@ func TestTransaction_CommittedIsVisibleOnceAndRolledBackNever(t *testing.T) {
 			}
 		}
 	}
-	got := visible(t, c, "Topic")
+	got := visible(t, b, c, "Topic")
 	if keysOf(got) != "one" {
 		t.Fatal("visible:", keysOf(got))
 	}
@@ -193,6 +200,7 @@ func TestTransaction_CommittedIsVisibleOnceAndRolledBackNever(t *testing.T) {
 // getAll reads queue 0 of a topic.
 func getAll(t testing.TB, b *Broker, topic string) (all []byte) {
 	t.Helper()
+	dispatched(t, b)
 	q := b.store.Queue(topic, 0)
 	for at := q.MinOffset(); at < q.MaxOffset(); {
 		rec, res := b.store.Get(q, at, 32, 1<<20, nil, nil)
@@ -249,7 +257,7 @@ func TestEndTransaction_RefusalsAreApachesAndNameTheCause(t *testing.T) {
 	check("decision", endFields(h, 4), failed, "commitOrRollback field wrong")
 	check("no number", endFields(h, txCommit, "tranStateTableOffset", "x"), failed, "tranStateTableOffset")
 	check("field missing", endFields(h, txCommit)[1:], failed, "producerGroup", "null")
-	if got := visible(t, c, "Topic"); len(got) != 0 {
+	if got := visible(t, b, c, "Topic"); len(got) != 0 {
 		t.Error("visible:", keysOf(got))
 	}
 	mustEnd(t, c, h, txCommit)
@@ -302,7 +310,7 @@ func TestTransaction_ImmunityBoundsWhenItMayBeEnded(t *testing.T) {
 	}
 	mustEnd(t, c, early, txCommit)
 	mustEnd(t, c, late, txCommit, "fromTransactionCheck", "true")
-	if got := keysOf(visible(t, c, "Topic")); got != "early late" {
+	if got := keysOf(visible(t, b, c, "Topic")); got != "early late" {
 		t.Error("visible:", got)
 	}
 }
@@ -415,7 +423,7 @@ func TestCheckBack_AsksUntilItIsDecided(t *testing.T) {
 	}
 	mustEnd(t, p.conn, c.sentHalf, txCommit, "fromTransactionCheck", "true")
 	mustEnd(t, p.conn, two, txCommit)
-	if got := visible(t, p.conn, "Topic"); keysOf(got) != "two" || prop(got[0], message.PropPreparedQueueOffset) != "" || prop(got[0], message.PropTransactionCheckTimes) == "" {
+	if got := visible(t, b, p.conn, "Topic"); keysOf(got) != "two" || prop(got[0], message.PropPreparedQueueOffset) != "" || prop(got[0], message.PropTransactionCheckTimes) == "" {
 		t.Errorf("visible: %s %+v", keysOf(got), got)
 	}
 	eventually(t, "both positions at the ends", func() bool { return positionsAtEnd(b) })
@@ -441,7 +449,7 @@ func TestCheckBack_AsksEachProducerInTurn(t *testing.T) {
 		p2.next(t)
 	}
 	mustEnd(t, p2.conn, h, txCommit)
-	if got := keysOf(visible(t, p2.conn, "Topic")); got != "one" {
+	if got := keysOf(visible(t, b, p2.conn, "Topic")); got != "one" {
 		t.Error("visible:", got)
 	}
 }
@@ -476,7 +484,7 @@ func TestCheckBack_GivesUpAfterTheLastCheckAndResumes(t *testing.T) {
 	}
 	// And the producer knows after all, by what it has had from the beginning.
 	mustEnd(t, p.conn, h, txCommit)
-	if got := keysOf(visible(t, p.conn, "Topic")); got != "one" {
+	if got := keysOf(visible(t, b, p.conn, "Topic")); got != "one" {
 		t.Error("visible:", got)
 	}
 	for _, id := range []string{id, string(message.AppendOffsetID(nil, m.StoreHost, h.logOffset)), "nonsense", "7F0000010000000000000000000000FF"} {
@@ -485,7 +493,7 @@ func TestCheckBack_GivesUpAfterTheLastCheckAndResumes(t *testing.T) {
 		}
 	}
 	mustEnd(t, p.conn, h, txCommit)
-	if got := keysOf(visible(t, p.conn, "Topic")); got != "one" {
+	if got := keysOf(visible(t, b, p.conn, "Topic")); got != "one" {
 		t.Error("visible:", got)
 	}
 }
@@ -504,7 +512,7 @@ func TestTransaction_MayBeCommittedAfterItWasGivenUp(t *testing.T) {
 		mustEnd(t, c, h, txCommit)
 		mustEnd(t, c, other, txRollback)
 	}
-	if got := keysOf(visible(t, c, "Topic")); got != "one" {
+	if got := keysOf(visible(t, b, c, "Topic")); got != "one" {
 		t.Error("visible:", got)
 	}
 }
