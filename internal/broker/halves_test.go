@@ -2,6 +2,7 @@ package broker
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -123,9 +124,12 @@ func TestHalves_OfApacheAreDecided(t *testing.T) {
 	if err := os.CopyFS(cfg.RootDir, os.DirFS("../store/testdata/golden/store")); err != nil {
 		t.Fatal(err)
 	}
-	// The sizes of its files.
+	for _, other := range []string{"batchconsumequeue", "timerlog"} { // of sizes of their own
+		if err := os.RemoveAll(filepath.Join(cfg.RootDir, other)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cfg.CommitLogFileSize, cfg.ConsumeQueueFileSize, cfg.IndexSlots, cfg.IndexEntries = 131072, 6000, 100, 400
-	cfg.TimerLogFileSize = 104000
 	b := openTest(t, cfg)
 	b.halves.mu.Lock()
 	undecided, base, opBase := len(b.halves.open), b.halves.base, b.halves.opBase
