@@ -57,9 +57,10 @@ type Broker struct {
 	routes     routes
 	live       liveConfig
 
-	slow   chan struct{} // one for each slow request being served
-	asking chan struct{} // one for each request that waits for another client
-	beside sync.WaitGroup
+	slow     chan struct{} // one for each slow request being served
+	staticMu sync.Mutex    // one change of static topics at a time
+	asking   chan struct{} // one for each request that waits for another client
+	beside   sync.WaitGroup
 
 	following     sync.WaitGroup
 	stopFollowers func() // ends the followers and waits for them; nil before they were started

@@ -61,8 +61,16 @@ func FuzzStateFiles(f *testing.F) {
 	f.Add([]byte(`{"dataVersion":{"counter":1},"topicConfigTable":{"T":{"perm":6},"U":null},"offsetTable":{"T@G":{0:1}}}`))
 	f.Add([]byte(`{"dataVersion":{"counter":2},"topic":{"topicName":"T"}}`))
 	f.Add([]byte(`{"dataVersion":{"counter":2},"forbidden":{"group":"G","topic":"T","bits":4}}`))
+	f.Add([]byte(`{"topicQueueMappingInfoMap":{"T":{"bname":"b","hostedQueues":{0:[{"bname":"b","logicOffset":-1}],1:[]}},"U":null}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		top := &topics{byName: map[string]*topic{}}
+		m := newMappings("", slog.New(slog.DiscardHandler))
+		if m.load(data) == nil {
+			for topic, d := range m.byTopic {
+				_, _ = leads(d, topic, 0)
+				_, _ = d.Info(), mergeMapping(d, &protocol.TopicQueueMappingDetail{HostedQueues: map[int32]protocol.LogicQueue{}}, false)
+			}
+		}
+		top := &topics{byName: map[string]*topic{}, mappings: m}
 		_ = top.load(data)
 		_ = top.apply(data)
 		if text, err := top.encode(); err != nil || fastjson.Unmarshal(text, new(protocol.TopicConfigs)) != nil {

@@ -17,6 +17,8 @@ type handler struct {
 	do  func(*Broker, *remoting.Request) (*remoting.Answer, error)
 	// slow handlers may wait for a disk, and so run beside their connection; asking ones wait for another client.
 	slow, asks bool
+	// static handlers ask other brokers, and so run beside their connection, when they are about a static topic.
+	static bool
 	// notFast codes are not served on the second port (listenPort - 2), as in Apache.
 	notFast bool
 }
@@ -38,8 +40,8 @@ var handlers = []handler{
 	{code: protocol.ReqSendMessage, hot: (*Broker).sendMessage},
 	{code: protocol.ReqPullMessage, hot: (*Broker).pullMessage, notFast: true},
 	{code: protocol.ReqQueryMessage, do: typed((*Broker).queryMessage), slow: true},
-	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset)},
-	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset)},
+	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset), static: true},
+	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset), static: true},
 	{code: protocol.ReqUpdateAndCreateTopic, do: typed((*Broker).updateTopic), slow: true},
 	{code: protocol.ReqUpdateAndCreateTopicList, do: (*Broker).updateTopicList, slow: true},
 	{code: protocol.ReqGetAllTopicConfig, do: typed((*Broker).getAllTopicConfig), slow: true},
@@ -47,8 +49,8 @@ var handlers = []handler{
 	{code: protocol.ReqGetBrokerConfig, do: (*Broker).getConfig},
 	{code: protocol.ReqGetBrokerRuntimeInfo, do: (*Broker).getRuntimeInfo, slow: true},
 	{code: protocol.ReqSearchOffsetByTimestamp, do: typed((*Broker).searchOffset), slow: true},
-	{code: protocol.ReqGetMaxOffset, do: typed((*Broker).getMaxOffset)},
-	{code: protocol.ReqGetMinOffset, do: typed((*Broker).getMinOffset)},
+	{code: protocol.ReqGetMaxOffset, do: typed((*Broker).getMaxOffset), static: true},
+	{code: protocol.ReqGetMinOffset, do: typed((*Broker).getMinOffset), static: true},
 	{code: protocol.ReqGetEarliestMsgStoreTime, do: typed((*Broker).getEarliestStoreTime), slow: true},
 	{code: protocol.ReqViewMessageByID, do: typed((*Broker).viewMessage), slow: true},
 	{code: protocol.ReqHeartBeat, do: (*Broker).heartBeat},
@@ -97,6 +99,7 @@ var handlers = []handler{
 	{code: protocol.ReqSetMessageRequestMode, do: (*Broker).setRequestMode, slow: true},
 	{code: protocol.ReqGetAllMessageRequestMode, do: (*Broker).getRequestModes},
 	{code: protocol.ReqSwitchTimerEngine, do: (*Broker).switchTimerEngine, slow: true},
+	{code: protocol.ReqUpdateAndCreateStaticTopic, do: typed((*Broker).updateStaticTopic), slow: true},
 	{code: protocol.ReqPopMessage, hot: (*Broker).popMessage},
 	{code: protocol.ReqAckMessage, hot: (*Broker).ackMessage},
 	{code: protocol.ReqPeekMessage, hot: (*Broker).popMessage},
@@ -149,7 +152,7 @@ func (p port) Serve(r *remoting.Request) {
 		h.hot(b, sessionOf(r.Conn), r)
 	case h.slow:
 		b.serveBeside(h, b.slow, r.Detach())
-	case h.asks:
+	case h.asks, h.static && b.isStatic(r):
 		b.serveBeside(h, b.asking, r.Detach())
 	default:
 		remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })

@@ -20,6 +20,14 @@ import (
 // the offsets of the groups to be left out. Copying without a topic copies all topics.
 
 func (b *Broker) queryConsumerOffset(_ *remoting.Request, h *protocol.QueryConsumerOffsetHeader) (*remoting.Answer, error) {
+	if queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields); err != nil {
+		return nil, err
+	} else if d != nil {
+		if len(queue) > 1 || queue[0].LogicOffset != 0 {
+			return b.staticConsumerOffset(h, queue, d.Bname)
+		}
+		h.QueueID = queue[0].QueueID // and the same offsets
+	}
 	if offset := b.offsets.query(h.ConsumerGroup, h.Topic, h.QueueID); offset >= 0 {
 		return &remoting.Answer{Header: protocol.OffsetHeader{Offset: offset}}, nil
 	}
@@ -33,6 +41,9 @@ func (b *Broker) queryConsumerOffset(_ *remoting.Request, h *protocol.QueryConsu
 }
 
 func (b *Broker) updateConsumerOffset(r *remoting.Request, h *protocol.UpdateConsumerOffsetHeader) (*remoting.Answer, error) {
+	if done, err := b.commitStatic(h); done || err != nil {
+		return nil, err
+	}
 	switch {
 	case b.groups.find(h.ConsumerGroup) == nil:
 		return nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "Group %s not exist!", shown(h.ConsumerGroup))

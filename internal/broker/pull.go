@@ -35,6 +35,11 @@ type pull struct {
 	queueID, maxMsgs, sysFlag                int32
 	offset, commitOffset, suspendMS          int64
 	subVersion                               int64
+	own                                      bool // the queue is meant as the broker's own though the topic be static
+
+	// Of a static topic: the logical queue that the client named, and the stretch of it that queueID and offset are in.
+	logic protocol.LogicQueue
+	item  *protocol.LogicQueueMappingItem
 
 	buf []byte // what the byte slices above lie in while held
 
@@ -78,6 +83,8 @@ func decodePull(r *remoting.Request, p *pull) error {
 		case "subVersion":
 			p.subVersion, ok = protocol.ParseInt(v)
 			bit = 256
+		case "lo":
+			p.own = string(v) == "false"
 		case "subscription":
 			p.expression = v
 		case "expressionType":
@@ -145,6 +152,11 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 	if t.Perm&permRead == 0 {
 		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] pulling message is forbidden (perm=%d)", p.topic, t.Perm)
 	}
+	if t.mapping != nil && p.item == nil && !p.own {
+		if elsewhere, err := p.pullFromLogic(t); err != nil || elsewhere {
+			return g, t, nil, err
+		}
+	}
 	if p.queueID < 0 || p.queueID >= t.ReadQueueNums {
 		return nil, nil, nil, protocol.Errorf(protocol.CodeInvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
 			p.queueID, p.topic, t.ReadQueueNums, p.conn.RemoteAddr())
@@ -196,6 +208,10 @@ func (p *pull) serve(mayHold bool) {
 		p.refuse(err)
 		return
 	}
+	if sub == nil {
+		p.serveElsewhere()
+		return
+	}
 	q := t.queue(p.queueID)
 	buf := scratch.Get().(*[]byte)
 	var body []byte
@@ -208,6 +224,9 @@ func (p *pull) serve(mayHold bool) {
 	}
 	code := pullCode(res.Status, p.offset)
 	b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)
+	if p.item != nil {
+		code = p.toLogic(code, &res)
+	}
 	if p.sysFlag&pullCommitOffset != 0 && mayHold && !reset && cfg.BrokerRole != config.Slave {
 		b.offsets.commit(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
 	}
@@ -274,6 +293,9 @@ func (p *pull) answer(cfg *settings, code int, g *group, t *topic, res store.Get
 	f.Int("maxOffset", res.MaxOffset)
 	f.Int("minOffset", res.MinOffset)
 	f.Int("topicSysFlag", int64(t.TopicSysFlag))
+	if p.item != nil {
+		f.Int("offsetDelta", p.item.LogicOffset-p.item.StartOffset)
+	}
 	out = f.End(len(body))
 	p.conn.Unlock(append(out, body...))
 }

@@ -54,35 +54,54 @@ func (b *Broker) viewMessage(_ *remoting.Request, h *protocol.ViewMessageHeader)
 }
 
 func (b *Broker) searchOffset(_ *remoting.Request, h *protocol.SearchOffsetHeader) (*remoting.Answer, error) {
+	boundary := store.Lower
+	if strings.EqualFold(h.BoundaryType, "upper") {
+		boundary = store.Upper
+	}
 	offset := int64(0)
-	if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil {
-		boundary := store.Lower
-		if strings.EqualFold(h.BoundaryType, "upper") {
-			boundary = store.Upper
-		}
+	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
+	if err == nil && d != nil {
+		offset, err = b.staticSearch(h, queue, d.Bname, boundary)
+	} else if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil {
 		offset = b.store.OffsetByTime(q, h.Timestamp, boundary)
 	}
-	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: offset}}, nil
+	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: offset}}, err
 }
 
 func (b *Broker) getMaxOffset(_ *remoting.Request, h *protocol.QueueHeader) (*remoting.Answer, error) {
 	_, end := b.rangeOf(h.Topic, h.QueueID)
-	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: end}}, nil
+	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
+	if err == nil && d != nil {
+		end, err = b.staticMax(h, queue, d.Bname)
+	}
+	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: end}}, err
 }
 
 func (b *Broker) getMinOffset(_ *remoting.Request, h *protocol.QueueHeader) (*remoting.Answer, error) {
 	least, _ := b.rangeOf(h.Topic, h.QueueID)
-	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: least}}, nil
+	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
+	if err == nil && d != nil {
+		least, err = b.staticMin(h, queue, d.Bname)
+	}
+	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: least}}, err
 }
 
 func (b *Broker) getEarliestStoreTime(_ *remoting.Request, h *protocol.QueueHeader) (*remoting.Answer, error) {
+	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
+	if err == nil && d != nil {
+		return b.staticEarliest(h, queue, d.Bname)
+	}
+	return b.earliestStoreTime(h.Topic, h.QueueID), err
+}
+
+func (b *Broker) earliestStoreTime(topic string, queue int32) *remoting.Answer {
 	timestamp := int64(-1)
-	if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil {
+	if q := b.store.FindQueue(topic, queue); q != nil {
 		if t, ok := b.store.EarliestStoreTime(q); ok {
 			timestamp = t
 		}
 	}
-	return &remoting.Answer{Header: protocol.TimestampHeader{Timestamp: timestamp}}, nil
+	return &remoting.Answer{Header: protocol.TimestampHeader{Timestamp: timestamp}}
 }
 
 // queryConsumeQueueMax is how many entries one QUERY_CONSUME_QUEUE shows.

@@ -42,6 +42,8 @@ type registrarConfig struct {
 	permission      func() int32 // of the broker; it limits that of every topic
 	// topics returns all topics, which nobody changes any more, and the version of the table.
 	topics func() (map[string]*protocol.TopicConfig, protocol.DataVersion)
+	// mappings returns what static topics are made of; nil when there are none. A change of them changes the version of the table too.
+	mappings func() map[string]*protocol.TopicQueueMappingInfo
 	// answered is told what NameServers answer, one answer at a time.
 	answered func(remote.Registered)
 
@@ -117,6 +119,7 @@ func newRegistrar(b *Broker) (*registrar, error) {
 		force:      func() bool { return b.settings.Load().ForceRegister },
 		permission: func() int32 { return int32(b.settings.Load().Permission) },
 		topics:     func() (map[string]*protocol.TopicConfig, protocol.DataVersion) { return b.topics.all() },
+		mappings:   func() map[string]*protocol.TopicQueueMappingInfo { return b.topics.mappings.infos() },
 		answered:   b.registered,
 		tls:        clientTLS, log: b.log,
 	}), nil
@@ -324,6 +327,9 @@ func (r *registrar) registration() (*remote.Registration, protocol.DataVersion, 
 		TopicQueueMappingDetailMap: map[string]any{},
 		TopicQueueMappingInfoMap:   map[string]*protocol.TopicQueueMappingInfo{},
 	}}
+	if r.cfg.mappings != nil {
+		maps.Copy(body.Topics.TopicQueueMappingInfoMap, r.cfg.mappings())
+	}
 	h := protocol.RegisterBrokerHeader{BrokerName: r.cfg.self.BrokerName, BrokerAddr: r.cfg.self.BrokerAddr, ClusterName: r.cfg.self.ClusterName,
 		BrokerID: r.cfg.self.BrokerID, HAServerAddr: r.cfg.haAddr, EnableActingMaster: &r.cfg.acting}
 	if r.cfg.acting {

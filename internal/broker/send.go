@@ -33,6 +33,9 @@ type sendHeader struct {
 	reconsumeTimes, maxReconsume           int32
 	bornTimestamp                          int64
 	unitMode, batch, hasMaxReconsume       bool
+
+	logicID int32                           // the queue that the client named, of a static topic
+	item    *protocol.LogicQueueMappingItem // where that one's messages go; nil where the topic is not static
 }
 
 // decodeSend reads the header of either form: one-letter names (310, 320) or long ones (10).
@@ -168,6 +171,11 @@ func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*
 	if t.noSend {
 		return nil, protocol.Errorf(protocol.CodeNoPermission, "Sending message to topic[%s] is forbidden.", t.TopicName)
 	}
+	if t.mapping != nil {
+		if err := h.sendToLogic(t); err != nil {
+			return nil, err
+		}
+	}
 	if queues := max(t.WriteQueueNums, t.ReadQueueNums); h.queueID >= queues {
 		return nil, protocol.Errorf(protocol.CodeInvalidParameter, "request queueId[%d] is illegal, topic[%s] has writeQueueNums=%d readQueueNums=%d Producer: %s",
 			h.queueID, t.TopicName, t.WriteQueueNums, t.ReadQueueNums, r.Conn.RemoteAddr())
@@ -180,10 +188,11 @@ type sent struct {
 	head     protocol.Head
 	oneway   bool
 	queueID  int32
-	first, n int    // its messages in the batch's Puts
-	uniqKey  []byte // lies in the batch's arena
-	inner    bool   // it was a batch and is one record
-	timer    bool   // the message may be recalled
+	first, n int                             // its messages in the batch's Puts
+	uniqKey  []byte                          // lies in the batch's arena
+	item     *protocol.LogicQueueMappingItem // of a static topic's logical queue, which is queueID then
+	inner    bool                            // it was a batch and is one record
+	timer    bool                            // the message may be recalled
 }
 
 // sendBatch is the messages that one read of a connection brought and that wait for the same mark.
@@ -283,6 +292,14 @@ func inspect(props []byte) (f propertyFacts) {
 	return f
 }
 
+// toldID is the queue that the client is told: the one that it named, where the broker's own is another.
+func (h *sendHeader) toldID() int32 {
+	if h.item != nil {
+		return h.logicID
+	}
+	return h.queueID
+}
+
 // addSingle adds one message to the connection's batch.
 func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic) error {
 	facts := inspect(h.properties)
@@ -315,7 +332,7 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 			return err
 		}
 	}
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
 		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, timer: facts.timer})
 	return nil
 }
@@ -410,7 +427,7 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	}
 	start := len(sb.arena)
 	sb.arena = append(sb.arena, facts.uniqKey...)
-	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
+	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
 		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)]}
 	for rest := r.Body; len(rest) > 0; {
 		var m message.BatchEntry
@@ -435,7 +452,7 @@ func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h
 	p := sb.add(t, h, ss)
 	p.SysFlag |= message.FlagInnerBatch | message.FlagNeedUnwrap
 	p.Body, p.Properties, p.Inner = r.Body, props, n
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.queueID,
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
 		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, inner: true})
 	return nil
 }
@@ -521,7 +538,11 @@ func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store
 		}
 	}
 	if stored {
-		f.Int("queueOffset", puts[0].QueueOffset)
+		offset := puts[0].QueueOffset
+		if s.item != nil {
+			offset = s.item.StaticWithin(offset)
+		}
+		f.Int("queueOffset", offset)
 	}
 	return f.End(0)
 }

@@ -105,8 +105,11 @@ func pageOf(first *int32, version *string, n *int32, now protocol.DataVersion) (
 }
 
 func (b *Broker) getAllTopicConfig(_ *remoting.Request, h *protocol.GetAllTopicConfigHeader) (*remoting.Answer, error) {
-	body := protocol.TopicConfigsAndMappings{MappingDataVersion: protocol.DataVersion{Timestamp: b.started.UnixMilli()},
-		TopicQueueMappingDetailMap: map[string]any{}, TopicQueueMappingInfoMap: map[string]any{}}
+	body := protocol.TopicConfigsAndMappings{TopicQueueMappingInfoMap: map[string]any{}}
+	body.TopicQueueMappingDetailMap, body.MappingDataVersion = b.topics.mappings.all()
+	if body.MappingDataVersion.Timestamp == 0 {
+		body.MappingDataVersion.Timestamp = b.started.UnixMilli()
+	}
 	if h.TopicSeq == nil && h.DataVersion == nil && h.MaxTopicNum == nil {
 		body.TopicConfigTable, body.DataVersion = b.topics.all()
 	} else {
@@ -121,12 +124,16 @@ func (b *Broker) getAllTopicConfig(_ *remoting.Request, h *protocol.GetAllTopicC
 	return a, nil
 }
 
-func (b *Broker) getTopicConfig(_ *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {
+func (b *Broker) getTopicConfig(_ *remoting.Request, h *protocol.GetTopicConfigHeader) (*remoting.Answer, error) {
 	t := b.topics.find(h.Topic)
 	if t == nil {
 		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "No topic in this broker. topic: %s", shown(h.Topic))
 	}
-	return jsonAnswer(&t.TopicConfig)
+	answer := protocol.TopicConfigAndMapping{TopicConfig: t.TopicConfig}
+	if h.Lo {
+		answer.MappingDetail = t.mapping
+	}
+	return jsonAnswer(&answer)
 }
 
 func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {
@@ -150,6 +157,9 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 			return nil, err
 		}
 		b.pops.forget(name, "")
+		if err := b.topics.mappings.set(name, nil); err != nil {
+			return nil, err
+		}
 		b.offsets.removeTopic(name)
 		if err := b.store.DeleteTopic(name); err != nil {
 			return nil, fmt.Errorf("topic %s is deleted, but its messages are not: %w", name, err)

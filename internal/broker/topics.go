@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type topics struct {
 	openBatch func(topic string, id int32) *store.Queue // where queue.type is BatchCQ
 	changed   func(changed []*protocol.TopicConfig)     // tells the NameServers; called with no lock held; nil until there is someone to tell
 	system    map[string]bool                           // topics that nobody may change, but for those that begin with rmq_sys_; does not change
+	mappings  *mappings                                 // of static topics
 	light     bool                                      // there are topics of light queues; does not change
 	file      *saved
 
@@ -40,10 +42,11 @@ type topics struct {
 // A topic is a topic's settings at one moment: nothing in it changes, a change puts another into its place.
 type topic struct {
 	protocol.TopicConfig
-	retry      bool  // a group's retry topic
-	noSend     bool  // clients must not send to it
-	batchQueue bool  // its queues are of the kind that holds batches
-	sysFlag    int32 // bits that each of its messages has
+	retry      bool                              // a group's retry topic
+	noSend     bool                              // clients must not send to it
+	mapping    *protocol.TopicQueueMappingDetail // of a static topic; else nil
+	batchQueue bool                              // its queues are of the kind that holds batches
+	sysFlag    int32                             // bits that each of its messages has
 
 	open  func(topic string, id int32) *store.Queue
 	slots atomic.Pointer[[]atomic.Pointer[store.Queue]] // made at the first use
@@ -95,6 +98,7 @@ func (t *topic) queue(id int32) *store.Queue {
 // newTopic is newTopic with the opener that its kind of queues needs.
 func (t *topics) newTopic(c protocol.TopicConfig) *topic {
 	made := newTopic(c, t.open)
+	made.mapping = t.mappings.find(c.TopicName)
 	if made.batchQueue {
 		made.open = t.openBatch
 	}
@@ -104,8 +108,11 @@ func (t *topics) newTopic(c protocol.TopicConfig) *topic {
 // openTopics reads topics.json and adds the topics that every broker has.
 func openTopics(path string, b *Broker) (*topics, error) {
 	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, openBatch: b.store.BatchQueue, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
-	t.addSystemTopics()
 	var err error
+	if t.mappings, err = openMappings(filepath.Join(filepath.Dir(path), "topicQueueMapping.json"), b.log); err != nil {
+		return nil, err
+	}
+	t.addSystemTopics()
 	t.file, err = openSaved(path, t.log, savedTable{load: t.load, apply: t.apply, encode: t.encode})
 	if err != nil {
 		return nil, err

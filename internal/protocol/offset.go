@@ -6,6 +6,7 @@ type QueryConsumerOffsetHeader struct {
 	Topic             string `field:"topic,required"`
 	QueueID           int32  `field:"queueId,required"`
 	SetZeroIfNotFound *bool  `field:"setZeroIfNotFound"`
+	StaticTopicFields
 }
 
 // UpdateConsumerOffsetHeader is UPDATE_CONSUMER_OFFSET 15. CommitOffset is the offset of the next message to consume.
@@ -14,6 +15,7 @@ type UpdateConsumerOffsetHeader struct {
 	Topic         string `field:"topic,required"`
 	QueueID       int32  `field:"queueId,required"`
 	CommitOffset  int64  `field:"commitOffset,required"`
+	StaticTopicFields
 }
 
 // OffsetHeader is an answer that is a queue offset: 14, 29, 30, 31.
@@ -25,6 +27,7 @@ type OffsetHeader struct {
 type QueueHeader struct {
 	Topic   string `field:"topic,required"`
 	QueueID int32  `field:"queueId,required"`
+	StaticTopicFields
 }
 
 // SearchOffsetHeader is SEARCH_OFFSET_BY_TIMESTAMP 29. BoundaryType is "lower" (the default) or "upper".
@@ -33,6 +36,7 @@ type SearchOffsetHeader struct {
 	QueueID      int32  `field:"queueId,required"`
 	Timestamp    int64  `field:"timestamp,required"`
 	BoundaryType string `field:"boundaryType,omitempty"`
+	StaticTopicFields
 }
 
 // TimestampHeader is the answer to GET_EARLIEST_MSG_STORETIME 32.
@@ -89,6 +93,13 @@ type ConsumeQueueData struct {
 	PhysicSize   int32 `json:"physicSize"`
 	TagsCode     int64 `json:"tagsCode"`
 	Eval         bool  `json:"eval"`
+}
+
+// PullResponseHeader is what an answer to a pull says of offsets.
+type PullResponseHeader struct {
+	NextBeginOffset int64 `field:"nextBeginOffset,required"`
+	MinOffset       int64 `field:"minOffset,required"`
+	MaxOffset       int64 `field:"maxOffset,required"`
 }
 
 // ResetOffsetHeader is INVOKE_BROKER_TO_RESET_OFFSET 222. A QueueID below 0 means all queues, a Timestamp below 0 their ends.

@@ -75,9 +75,9 @@ type TopicConfigs struct {
 // static topics.
 type TopicConfigsAndMappings struct {
 	TopicConfigs
-	MappingDataVersion         DataVersion    `json:"mappingDataVersion"`
-	TopicQueueMappingDetailMap map[string]any `json:"topicQueueMappingDetailMap"`
-	TopicQueueMappingInfoMap   map[string]any `json:"topicQueueMappingInfoMap"`
+	MappingDataVersion         DataVersion                         `json:"mappingDataVersion"`
+	TopicQueueMappingDetailMap map[string]*TopicQueueMappingDetail `json:"topicQueueMappingDetailMap"`
+	TopicQueueMappingInfoMap   map[string]any                      `json:"topicQueueMappingInfoMap"`
 }
 
 // MessageQueue names one queue of a topic on one broker.
@@ -110,6 +110,12 @@ type CreateTopicListBody struct {
 // QUERY_TOPIC_CONSUME_BY_WHO 300.
 type TopicHeader struct {
 	Topic string `field:"topic,required"`
+}
+
+// GetTopicConfigHeader is GET_TOPIC_CONFIG 351. With Lo a static topic's mapping is asked for too.
+type GetTopicConfigHeader struct {
+	Topic string `field:"topic,required"`
+	Lo    bool   `field:"lo"`
 }
 
 // GetAllTopicConfigHeader is GET_ALL_TOPIC_CONFIG 21. Without fields all topics are meant; else MaxTopicNum topics in the

@@ -4,6 +4,7 @@
 //
 //	commitlog/<20 digits>                      commitlog.go     the log: every message once, in order of arrival; the only truth
 //	consumequeue/<topic>/<queueId>/<20 digits> consumequeue.go  where the nth message of a queue lies in the log
+//	batchconsumequeue/<topic>/...              batchqueue.go    the same of topics with queue.type=BatchCQ
 //	index/<yyyyMMddHHmmssSSS>                  index.go         where messages of a key lie in the log
 //	checkpoint                                 checkpoint.go    up to where the log and what follows it are durable
 //	abort                                      recover.go       there while the store is open; found at open: it was killed
@@ -42,6 +43,5 @@
 // # Places left
 //
 // Delayed messages, transactions and replication follow the log or a queue and end in Put; they need nothing new here but
-// another mark for replication (marks.go). A filter that looks into records belongs into getter.take (get.go). Batch
-// consume queues are found and left alone (queue.go).
+// another mark for replication (marks.go). A filter that looks into records belongs into getter.take (get.go).
 package store

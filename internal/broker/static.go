@@ -1,0 +1,340 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	remote "github.com/liftoffmq/liftoff/internal/client"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// Static topics. A request about a logical queue is for the broker that leads it. That one turns the queue and the offset into those of
+// the stretch that is meant, and where another broker has it, asks that one, with lo=false; the answer is turned back.
+
+// forwardTimeout is how long another broker may take.
+const forwardTimeout = 3 * time.Second
+
+func notLeader(topic string, queue int32, bname string) error {
+	return protocol.Errorf(protocol.CodeNotLeaderForQueue, "%s-%d does not exit in request process of current broker %s", shown(topic), queue, bname)
+}
+
+// leads returns a logical queue that this broker leads.
+func leads(d *protocol.TopicQueueMappingDetail, topic string, id int32) (protocol.LogicQueue, error) {
+	queue := d.HostedQueues[id]
+	if leader := queue.Leader(); leader == nil || leader.Bname != d.Bname {
+		return nil, notLeader(topic, id, d.Bname)
+	}
+	return queue, nil
+}
+
+// isStatic says whether a request is about a static topic's logical queue.
+func (b *Broker) isStatic(r *remoting.Request) bool {
+	if !b.topics.mappings.any.Load() {
+		return false
+	}
+	topic, _ := r.Get("topic")
+	lo, _ := r.Get("lo")
+	t := b.topics.get(topic)
+	return t != nil && t.mapping != nil && string(lo) != "false"
+}
+
+// logicQueue returns the logical queue that a request means and its mapping, none when it means a queue of the broker's own.
+func (b *Broker) logicQueue(topic string, id int32, f *protocol.StaticTopicFields) (protocol.LogicQueue, *protocol.TopicQueueMappingDetail, error) {
+	t := b.topics.find(topic)
+	if t == nil || t.mapping == nil || f.Lo != nil && !*f.Lo {
+		return nil, nil, nil
+	}
+	queue, err := leads(t.mapping, topic, id)
+	return queue, t.mapping, err
+}
+
+// elsewhere are the fields of a request to the broker that has a stretch.
+func elsewhere(item *protocol.LogicQueueMappingItem) protocol.StaticTopicFields {
+	no := false
+	return protocol.StaticTopicFields{Lo: &no, Bname: item.Bname}
+}
+
+// ask asks the master of another broker group.
+func (b *Broker) ask(bname, topic string, call *remoting.Call) (*remoting.Response, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
+	defer cancel()
+	servers, err := remote.NewNameServers(b.registrar.pool, b.settings.Load().NamesrvAddr)
+	if err != nil {
+		return nil, err
+	}
+	route, err := servers.RouteByTopic(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range route.BrokerDatas {
+		if addr := d.BrokerAddrs[0]; d.BrokerName == bname && addr != "" {
+			return b.registrar.pool.Call(ctx, addr, call)
+		}
+	}
+	return nil, fmt.Errorf("no NameServer knows of broker %s", bname)
+}
+
+// askOffset asks another broker for an offset. QUERY_NOT_FOUND is -1.
+func (b *Broker) askOffset(item *protocol.LogicQueueMappingItem, topic string, code int, header any) (int64, error) {
+	answer, err := b.ask(item.Bname, topic, &remoting.Call{Code: code, Header: header})
+	if err != nil {
+		return 0, err
+	}
+	if answer.Code == protocol.CodeQueryNotFound {
+		return -1, nil
+	}
+	var h protocol.OffsetHeader
+	if err := answer.Err(); err != nil {
+		return 0, err
+	}
+	err = answer.DecodeFields(&h)
+	return h.Offset, err
+}
+
+// staticConsumerOffset finds how far a group is in a logical queue: in the newest stretch that it is in.
+func (b *Broker) staticConsumerOffset(h *protocol.QueryConsumerOffsetHeader, queue protocol.LogicQueue, bname string) (*remoting.Answer, error) {
+	for i := len(queue) - 1; i >= 0; i-- {
+		item := &queue[i]
+		offset, err := b.offsets.query(h.ConsumerGroup, h.Topic, item.QueueID), error(nil)
+		if item.Bname != bname {
+			no := false
+			offset, err = b.askOffset(item, h.Topic, protocol.ReqQueryConsumerOffset, &protocol.QueryConsumerOffsetHeader{ConsumerGroup: h.ConsumerGroup, Topic: h.Topic,
+				QueueID: item.QueueID, SetZeroIfNotFound: &no, StaticTopicFields: elsewhere(item)})
+		}
+		if err != nil {
+			return nil, err
+		}
+		if offset >= 0 && item.LogicOffset >= 0 {
+			return &remoting.Answer{Header: protocol.OffsetHeader{Offset: item.Static(offset)}}, nil
+		}
+	}
+	return nil, protocol.Errorf(protocol.CodeQueryNotFound, "Not found, maybe this group consumer boot first")
+}
+
+// commitStatic turns a commit into one in the stretch that it lies in. done is true when another broker has taken it.
+func (b *Broker) commitStatic(h *protocol.UpdateConsumerOffsetHeader) (done bool, err error) {
+	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
+	if err != nil || d == nil {
+		return false, err
+	}
+	item := queue.Find(h.CommitOffset)
+	if item == nil {
+		return false, notLeader(h.Topic, h.QueueID, d.Bname)
+	}
+	h.QueueID, h.CommitOffset = item.QueueID, item.Physical(h.CommitOffset)
+	if item.Bname == d.Bname {
+		return false, nil
+	}
+	h.StaticTopicFields = elsewhere(item)
+	answer, err := b.ask(item.Bname, h.Topic, &remoting.Call{Code: protocol.ReqUpdateConsumerOffset, Header: h})
+	if err == nil {
+		err = answer.Err()
+	}
+	return true, err
+}
+
+// staticMax and staticMin are the ends of a logical queue.
+func (b *Broker) staticMax(h *protocol.QueueHeader, queue protocol.LogicQueue, bname string) (int64, error) {
+	item := queue.Find(math.MaxInt64)
+	if item == nil {
+		return 0, notLeader(h.Topic, h.QueueID, bname)
+	}
+	_, end := b.rangeOf(h.Topic, item.QueueID)
+	if item.Bname != bname {
+		var err error
+		if end, err = b.askOffset(item, h.Topic, protocol.ReqGetMaxOffset, &protocol.QueueHeader{Topic: h.Topic, QueueID: item.QueueID, StaticTopicFields: elsewhere(item)}); err != nil {
+			return 0, err
+		}
+	}
+	return item.Static(end), nil
+}
+
+func (b *Broker) staticMin(h *protocol.QueueHeader, queue protocol.LogicQueue, bname string) (int64, error) {
+	item := queue.Find(0)
+	if item == nil {
+		return 0, notLeader(h.Topic, h.QueueID, bname)
+	}
+	least, _ := b.rangeOf(h.Topic, item.QueueID)
+	if item.Bname != bname {
+		var err error
+		if least, err = b.askOffset(item, h.Topic, protocol.ReqGetMinOffset, &protocol.QueueHeader{Topic: h.Topic, QueueID: item.QueueID, StaticTopicFields: elsewhere(item)}); err != nil {
+			return 0, err
+		}
+	}
+	return item.StaticWithin(least), nil
+}
+
+// staticSearch looks for a time in one stretch after the other, oldest first.
+func (b *Broker) staticSearch(h *protocol.SearchOffsetHeader, queue protocol.LogicQueue, bname string, boundary store.Boundary) (int64, error) {
+	last := int64(-1)
+	for i := range queue {
+		item := &queue[i]
+		if item.LogicOffset < 0 {
+			continue
+		}
+		offset := int64(0)
+		if q := b.store.FindQueue(h.Topic, item.QueueID); q != nil && item.Bname == bname {
+			offset = b.store.OffsetByTime(q, h.Timestamp, boundary)
+		}
+		if item.Bname != bname {
+			ask := *h
+			ask.QueueID, ask.StaticTopicFields = item.QueueID, elsewhere(item)
+			var err error
+			if offset, err = b.askOffset(item, h.Topic, protocol.ReqSearchOffsetByTimestamp, &ask); err != nil {
+				return 0, err
+			}
+		}
+		last = item.Static(max(offset, 0))
+		if !item.HasEnded() || offset < item.EndOffset {
+			break
+		}
+	}
+	return last, nil
+}
+
+// staticEarliest is when the oldest message of a logical queue was stored.
+func (b *Broker) staticEarliest(h *protocol.QueueHeader, queue protocol.LogicQueue, bname string) (*remoting.Answer, error) {
+	item := queue.Find(0)
+	if item == nil {
+		return nil, notLeader(h.Topic, h.QueueID, bname)
+	}
+	if item.Bname == bname {
+		return b.earliestStoreTime(h.Topic, item.QueueID), nil
+	}
+	answer, err := b.ask(item.Bname, h.Topic, &remoting.Call{Code: protocol.ReqGetEarliestMsgStoreTime, Header: &protocol.QueueHeader{Topic: h.Topic, QueueID: item.QueueID, StaticTopicFields: elsewhere(item)}})
+	if err == nil {
+		err = answer.Err()
+	}
+	var at protocol.TimestampHeader
+	if err == nil {
+		err = answer.DecodeFields(&at)
+	}
+	return &remoting.Answer{Header: at}, err
+}
+
+// sendToLogic turns the logical queue of a send into one of the broker's own.
+func (h *sendHeader) sendToLogic(t *topic) error {
+	id := h.queueID
+	if id < 0 {
+		for hosted, queue := range t.mapping.HostedQueues {
+			if leader := queue.Leader(); leader != nil && leader.Bname == t.mapping.Bname {
+				id = hosted
+				break
+			}
+		}
+	}
+	queue, err := leads(t.mapping, t.TopicName, id)
+	if err != nil {
+		return err
+	}
+	h.logicID, h.item = id, queue.Leader()
+	h.queueID = h.item.QueueID
+	return nil
+}
+
+// pullFromLogic turns the logical queue and offset of a pull into those of a stretch. elsewhere is true when another broker has it.
+func (p *pull) pullFromLogic(t *topic) (elsewhere bool, err error) {
+	queue, err := leads(t.mapping, t.TopicName, p.queueID)
+	if err != nil {
+		return false, err
+	}
+	item := queue.Find(p.offset)
+	if item == nil {
+		return false, notLeader(t.TopicName, p.queueID, t.mapping.Bname)
+	}
+	p.logic, p.item = queue, item
+	p.queueID, p.offset, p.commitOffset = item.QueueID, item.Physical(p.offset), item.Physical(p.commitOffset)
+	if item.HasEnded() {
+		p.maxMsgs = int32(min(int64(p.maxMsgs), item.EndOffset-item.StartOffset))
+	}
+	return item.Bname != t.mapping.Bname, nil
+}
+
+// toLogic turns the result of a pull from a stretch into that of one from the logical queue, and returns the code of the answer.
+func (p *pull) toLogic(code int, r *store.GetResult) int {
+	item := p.item
+	if code != protocol.CodeSuccess {
+		isLeader, isFirst := item.Gen == p.logic.Leader().Gen, item.Gen == p.logic.Find(0).Gen
+		switch next := p.logic.Next(item); {
+		case p.offset < r.MinOffset:
+			r.NextOffset = r.MinOffset
+			if code = protocol.CodePullRetryImmediately; isFirst {
+				code = protocol.CodePullOffsetMoved
+			}
+		case !isLeader && (p.offset >= r.MaxOffset || item.HasEnded() && p.offset >= item.EndOffset):
+			if next == nil {
+				code = protocol.CodePullNotFound
+				break
+			}
+			item, code = next, protocol.CodePullRetryImmediately
+			p.item = next
+			r.NextOffset, r.MinOffset, r.MaxOffset = next.StartOffset, next.StartOffset, next.StartOffset
+		case isLeader && p.offset > r.MaxOffset && code == protocol.CodePullOffsetMoved:
+			r.NextOffset = r.MaxOffset
+		}
+	}
+	if item.HasEnded() {
+		r.NextOffset = min(r.NextOffset, item.EndOffset)
+	}
+	r.NextOffset = item.Static(r.NextOffset)
+	r.MinOffset = item.Static(max(item.StartOffset, r.MinOffset))
+	r.MaxOffset = max(item.Static(r.MaxOffset), p.logic.Leader().StaticEnd())
+	return code
+}
+
+// askElsewhere serves a pull from a stretch that another broker has. It runs beside the connection and ends the pull.
+func (p *pull) askElsewhere() {
+	b := p.b
+	yes := strconv.FormatInt
+	ext := [][2]string{{"consumerGroup", string(p.group)}, {"topic", string(p.topic)}, {"queueId", yes(int64(p.queueID), 10)}, {"queueOffset", yes(p.offset, 10)},
+		{"maxMsgNums", yes(int64(p.maxMsgs), 10)}, {"sysFlag", yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)), 10)}, {"commitOffset", "0"},
+		{"suspendTimeoutMillis", "0"}, {"subscription", string(p.expression)}, {"subVersion", yes(p.subVersion, 10)}, {"expressionType", string(p.expressionType)},
+		{"lo", "false"}, {"bname", p.item.Bname}}
+	if p.sysFlag&pullSubscription == 0 { // the other broker knows nothing of this consumer
+		if s := b.findSubscription(string(p.group), string(p.topic)); s != nil {
+			ext[5][1] = yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)|pullSubscription), 10)
+			ext[8][1], ext[10][1] = s.SubString, s.ExpressionType
+		}
+	}
+	answer, err := b.ask(p.item.Bname, string(p.topic), &remoting.Call{Code: protocol.ReqPullMessage, Ext: ext})
+	var h protocol.PullResponseHeader
+	if err == nil {
+		err = answer.DecodeFields(&h)
+	}
+	conn := p.conn
+	defer conn.Flush()
+	if err != nil {
+		p.refuse(protocol.Errorf(protocol.CodeSystemError, "cannot pull from broker %s, which has these messages of the static topic: %v", p.item.Bname, err))
+		return
+	}
+	res := store.GetResult{NextOffset: h.NextBeginOffset, MinOffset: h.MinOffset, MaxOffset: h.MaxOffset}
+	code := p.toLogic(int(answer.Code), &res)
+	g, t := b.groups.get(p.group), b.topics.get(p.topic)
+	if g == nil || t == nil {
+		p.refuse(protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist, apply first please!", p.topic))
+		return
+	}
+	p.answer(b.settings.Load(), code, g, t, res, answer.Body)
+	p.release()
+}
+
+// serveElsewhere has askElsewhere run beside the connection.
+func (p *pull) serveElsewhere() {
+	select {
+	case p.b.asking <- struct{}{}:
+	default:
+		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: %d requests wait for others already", cap(p.b.asking)))
+		return
+	}
+	p.keep()
+	b := p.b
+	b.beside.Go(func() {
+		defer func() { <-b.asking }()
+		p.askElsewhere()
+	})
+}
