@@ -40,6 +40,8 @@ type Broker struct {
 	topics     *topics
 	groups     *groups
 	offsets    *offsets
+	filters    *filters
+	sql        sqlFilters
 	schedule   *schedule
 	clients    *clients
 	locks      *queueLocks
@@ -78,7 +80,7 @@ type counters struct {
 // Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
 // Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
 func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
-	b := &Broker{log: log, started: time.Now(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
+	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
 		b.table[int32(handlers[i].code)] = &handlers[i]
@@ -189,6 +191,9 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.offsets.settle = b.savePops
+	if b.filters, err = openFilters(filepath.Join(dir, "consumerFilter.json"), b); err != nil {
+		return err
+	}
 	b.clients = newClients(b)
 	b.locks = newQueueLocks(cfg.QueueLockMax)
 	b.halfCounts = openHalfCounts(filepath.Join(dir, "transactionMetrics"), b)
@@ -280,7 +285,7 @@ func (b *Broker) Close() error {
 	}
 	if b.main != nil { // its state was opened as a whole
 		b.clients.close()
-		errs = append(errs, b.timers.close(), b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.groups.close(), b.topics.close())
+		errs = append(errs, b.timers.close(), b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.filters.close(), b.groups.close(), b.topics.close())
 	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())

@@ -37,6 +37,9 @@ func (b *Broker) heartBeat(r *remoting.Request) (*remoting.Answer, error) {
 		b.makeRetryTopic(g, d, withoutSub)
 		stale := b.clients.registerConsumer(registration{ConsumerData: d, who: who, fingerprint: hb.HeartbeatFingerprint,
 			withoutSub: withoutSub, notify: g.NotifyConsumerIDsChangedEnable})
+		if !withoutSub {
+			b.filters.register(d.GroupName, d.SubscriptionDataSet)
+		}
 		tellSubs = tellSubs || stale
 	}
 	for _, d := range hb.ProducerDataSet {
@@ -94,8 +97,15 @@ func (b *Broker) checkClientConfig(r *remoting.Request) (*remoting.Answer, error
 	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
 		return nil, err
 	}
-	if s := body.SubscriptionData; s != nil && !s.IsTag() {
-		return nil, protocol.Errorf(protocol.CodeSystemError, "The broker does not support consumer to filter message by %s", shown(s.ExpressionType))
+	s := body.SubscriptionData
+	if s == nil || s.IsTag() {
+		return nil, nil
+	}
+	if err := b.checkSQL(s.ExpressionType); err != nil {
+		return nil, err
+	}
+	if _, err := b.sql.subscribe(nil, []byte(s.SubString), []byte(s.ExpressionType)); err != nil {
+		return nil, protocol.Errorf(protocol.CodeSubscriptionParseFailed, "Invalid MessageSelector. %v", err)
 	}
 	return nil, nil
 }

@@ -21,6 +21,8 @@ type clients struct {
 	log      *slog.Logger
 	scanned  func() // called at each look for silent clients, with no lock held; for what else should run while there are clients
 
+	emptied func(group string) // called when a group has no consumer any more, with mu held
+
 	mu          sync.RWMutex // protects the fields below and what is in them
 	producers   map[string]map[*remoting.Conn]*client
 	producerIDs map[string]*remoting.Conn // by client id, the connection that came first
@@ -63,7 +65,7 @@ type consumerGroup struct {
 const expiryScan = 10 * time.Second
 
 func newClients(b *Broker) *clients {
-	return &clients{settings: &b.settings, log: b.log, scanned: func() { b.rates.sample(time.Now(), b.store.Stats()) }, producers: map[string]map[*remoting.Conn]*client{}, producerIDs: map[string]*remoting.Conn{},
+	return &clients{settings: &b.settings, log: b.log, emptied: b.filters.unregister, scanned: func() { b.rates.sample(time.Now(), b.store.Stats()) }, producers: map[string]map[*remoting.Conn]*client{}, producerIDs: map[string]*remoting.Conn{},
 		consumers: map[string]*consumerGroup{}, conns: map[*remoting.Conn]*memberships{}}
 }
 
@@ -366,6 +368,7 @@ func (c *clients) removeConsumer(group string, conn *remoting.Conn, why string) 
 	delete(g.members, conn)
 	if len(g.members) == 0 {
 		delete(c.consumers, group)
+		c.emptied(group)
 	}
 	if m := c.conns[conn]; m != nil {
 		m.consumers = without(m.consumers, group)

@@ -55,23 +55,37 @@ func (h *holds) open() {
 func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Duration) {
 	p.keep()
 	p.queue, p.sub, p.request = q, sub, p
+	if !h.add(p, wait) {
+		p.resume()
+	}
+}
+
+// again holds a pull that was woken by messages which its filter on records turned out not to want, so that a consumer that wants few
+// messages is not answered for each. It says whether it did.
+func (h *holds) again(p *pull, next int64) bool {
+	wait := time.Until(p.deadline)
+	if wait <= 0 {
+		return false
+	}
+	p.offset = next
+	return h.add(p, wait)
+}
+
+// add puts a pull into both lists. It is not added when nothing is held any more, or there is a message already.
+func (h *holds) add(p *pull, wait time.Duration) bool {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.closed {
-		h.mu.Unlock()
-		p.resume()
-		return
+		return false
 	}
-	h.byQueue[q] = append(h.byQueue[q], p)
+	h.byQueue[p.queue] = append(h.byQueue[p.queue], p)
 	h.pushLocked(&p.held, wait)
-	q.Watch(1)
-	missed := q.MaxOffset() > p.offset // came between the look and Watch
-	if missed {
+	p.queue.Watch(1)
+	if p.queue.MaxOffset() > p.offset { // came between the look and Watch
 		h.removeLocked(&p.held)
+		return false
 	}
-	h.mu.Unlock()
-	if missed {
-		p.resume()
-	}
+	return true
 }
 
 // pushLocked makes the request be served again after wait at the latest.

@@ -191,7 +191,10 @@ func (p *pull) subscription(g *group) (*subscription, error) {
 	if sub.SubVersion < p.subVersion {
 		return nil, protocol.Errorf(protocol.CodeSubscriptionNotLatest, "the consumer's subscription not latest")
 	}
-	return sub, onlyTags(sub)
+	if sub.IsTag() {
+		return sub, nil
+	}
+	return b.sqlSubscription(p.group, p.topic, p.subVersion)
 }
 
 // scratch holds records between the store and the connection, so that no lock of a connection waits for a disk.
@@ -237,6 +240,10 @@ func (p *pull) serve(mayHold bool) {
 			wait = cfg.ShortPolling
 		}
 		b.holds.hold(p, q, sub, min(max(wait, 0), holdMax))
+		return
+	}
+	if res.Status == store.NoMatchedMessage && !mayHold && sub.filter.Record != nil && b.holds.again(p, res.NextOffset) {
+		scratch.Put(buf)
 		return
 	}
 	p.answer(cfg, code, g, t, res, body)

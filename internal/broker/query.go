@@ -114,7 +114,10 @@ func (b *Broker) queryConsumeQueue(_ *remoting.Request, h *protocol.QueryConsume
 	}
 	body := protocol.ConsumeQueueBody{MaxQueueIndex: q.MaxOffset(), MinQueueIndex: q.MinOffset()}
 	if h.ConsumerGroup != nil {
-		text := "null" // the filter of an SQL expression, as JSON
+		text, err := b.filters.json(*h.ConsumerGroup, h.Topic)
+		if err != nil {
+			return nil, err
+		}
 		if s := b.findSubscription(*h.ConsumerGroup, h.Topic); s != nil {
 			body.SubscriptionData = &s.SubscriptionData
 		} else {

@@ -22,8 +22,13 @@ func (s *subscription) wants(tagsCode int64) bool {
 	return s.filter.Tags == nil || s.filter.Tags(tagsCode)
 }
 
+// newSubscription makes a filter of tags. One of another type has filters of its own (filters.go), and this one wants nothing.
 func newSubscription(data protocol.SubscriptionData) *subscription {
 	s := &subscription{SubscriptionData: data}
+	if !s.IsTag() {
+		s.filter.Tags = func(int64) bool { return false }
+		return s
+	}
 	if !s.ClassFilterMode && s.IsTag() && s.SubString != protocol.SubscribeAll {
 		s.codes = slices.Sorted(slices.Values(data.CodeSet))
 		s.filter.Tags = s.hasCode
@@ -45,31 +50,54 @@ var everything = newSubscription(protocol.SubscriptionData{SubString: protocol.S
 // subscriptionOf is what a request wants that brings its own expression, as a pull or a POP may; the subscription's filter is what
 // Store.Get takes. One that wants everything costs nothing, and carries no topic.
 func (b *Broker) subscriptionOf(topic, expression, expressionType []byte) (*subscription, error) {
-	sub, err := parseSubscription(topic, expression, expressionType)
+	if isTagType(expressionType) {
+		sub, err := parseTags(topic, expression)
+		if err != nil {
+			return nil, errParse(err)
+		}
+		return sub, nil
+	}
+	if err := b.checkSQL(string(expressionType)); err != nil {
+		return nil, err
+	}
+	sub, err := b.sql.subscribe(topic, expression, expressionType)
 	if err != nil {
-		return nil, protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
+		return nil, errParse(err)
 	}
-	return sub, onlyTags(sub)
+	return b.sqlOfRetries(sub), nil
 }
 
-// onlyTags refuses what this broker cannot filter by; such a consumer would get messages that it does not want.
-func onlyTags(sub *subscription) error {
-	if sub.IsTag() {
-		return nil
+// sqlSubscription is what a group's consumers told with their heartbeat of a topic that they filter by SQL.
+func (b *Broker) sqlSubscription(group, topic []byte, version int64) (*subscription, error) {
+	sub, err := b.filters.subscription(group, topic, version)
+	if err != nil {
+		return nil, err
 	}
-	return protocol.Errorf(protocol.CodeSystemError, "The broker does not support consumer to filter message by %s", sub.ExpressionType)
+	return b.sqlOfRetries(sub), b.checkSQL(sub.ExpressionType)
 }
 
-func parseSubscription(topic, expression, expressionType []byte) (*subscription, error) {
-	data := protocol.SubscriptionData{ExpressionType: string(expressionType)}
-	if !data.IsTag() {
-		data.Topic, data.SubString = string(topic), string(expression)
-		return newSubscription(data), nil
+// sqlOfRetries makes a filter of a retry topic one that asks what the group wants of the message's first topic, with
+// filterSupportRetry.
+func (b *Broker) sqlOfRetries(sub *subscription) *subscription {
+	if strings.HasPrefix(sub.Topic, retryPrefix) && b.settings.Load().FilterRetries {
+		return b.filters.retried(sub)
 	}
+	return sub
+}
+
+func errParse(err error) error {
+	return protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
+}
+
+func isTagType(expressionType []byte) bool {
+	return len(expressionType) == 0 || string(expressionType) == protocol.ExpressionTag
+}
+
+func parseTags(topic, expression []byte) (*subscription, error) {
 	if len(expression) == 0 || string(expression) == protocol.SubscribeAll {
 		return everything, nil
 	}
-	data.Topic, data.SubString, data.ExpressionType = string(topic), string(expression), protocol.ExpressionTag
+	data := protocol.SubscriptionData{Topic: string(topic), SubString: string(expression), ExpressionType: protocol.ExpressionTag}
 	for _, tag := range strings.Split(data.SubString, "||") {
 		if tag = strings.TrimSpace(tag); tag != "" {
 			data.TagsSet = append(data.TagsSet, tag)

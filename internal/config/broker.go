@@ -134,6 +134,18 @@ type Broker struct {
 	// PopShareQueues is from how many others a consumer pops queues too then; from all when it is 0 or less. Default -1.
 	PopShareQueues int `prop:"defaultPopShareQueueNum"`
 
+	// PropertyFilter serves consumers that filter by SQL expressions over properties. Default false.
+	PropertyFilter bool `prop:"enablePropertyFilter,important"`
+	// FilterRetries filters a retry topic that a consumer subscribes to by SQL with what its group wants of each message's first
+	// topic. Default false.
+	FilterRetries bool `prop:"filterSupportRetry"`
+	// FilterDataKept is how long the filter of a group without consumers is kept. Default 24 h.
+	FilterDataKept time.Duration `prop:"filterDataCleanTimeSpan,ms,long"`
+	// BloomConsumers is for how many groups that filter a topic by SQL the bit maps of messages are made. Default 32.
+	BloomConsumers int `prop:"expectConsumerNumUseFilter,restart"`
+	// BloomErrorPercent is how many messages, in percent, may be looked at in vain with as many groups. Default 20.
+	BloomErrorPercent int `prop:"maxErrorRateOfBloomFilter,restart"`
+
 	// RegisterPeriod is the time between two registrations with the NameServers; from 10 s to 60 s. Default 30 s.
 	RegisterPeriod time.Duration `prop:"registerNameServerPeriod,ms,restart"`
 	// RegisterTimeout is how long one registration may take. Default 24 s.
@@ -216,6 +228,9 @@ func DefaultBroker() Broker {
 		RouteInterval:               30 * time.Second,
 		RequestMode:                 "PULL",
 		PopShareQueues:              -1,
+		FilterDataKept:              24 * time.Hour,
+		BloomConsumers:              32,
+		BloomErrorPercent:           20,
 		RegisterPeriod:              30 * time.Second,
 		RegisterTimeout:             24 * time.Second,
 		ForceRegister:               true,
@@ -266,6 +281,9 @@ func (b *Broker) Validate() error {
 	v.atLeast("transactionCheckInterval", b.TransactionCheckInterval.Milliseconds(), 1)
 	v.atLeast("transactionMetricFlushInterval", b.TransactionMetricsInterval.Milliseconds(), 1)
 	v.atLeast("transactionOpMsgMaxSize", int64(b.TransactionOpBytes), 1)
+	v.atLeast("filterDataCleanTimeSpan", b.FilterDataKept.Milliseconds(), 1)
+	v.within("expectConsumerNumUseFilter", int64(b.BloomConsumers), 1, 10_000)
+	v.within("maxErrorRateOfBloomFilter", int64(b.BloomErrorPercent), 1, 99)
 	v.atLeast("registerBrokerTimeoutMills", b.RegisterTimeout.Milliseconds(), 1)
 	v.atLeast("brokerNotActiveTimeoutMillis", b.NotActiveTimeout.Milliseconds(), 1)
 	v.atLeast("channelExpiredTimeout", b.ClientExpiry.Milliseconds(), 1)

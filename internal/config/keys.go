@@ -402,15 +402,10 @@ var groups = []struct {
 			enablePopMetrics boolean true`,
 	},
 	{
-		why:   "filters in SQL are not served yet",
+		why:   "bit maps of SQL filters are not kept yet",
 		level: slog.LevelWarn,
 		keys: `
 			enableCalcFilterBitMap boolean false
-			expectConsumerNumUseFilter int 32
-			maxErrorRateOfBloomFilter int 20
-			filterDataCleanTimeSpan long 86400000
-			filterSupportRetry boolean false
-			enablePropertyFilter boolean false
 			enableConsumeQueueExt boolean false
 			mappedFileSizeConsumeQueueExt int 50331648
 			bitMapLengthConsumeQueueExt int 64`,

@@ -95,6 +95,15 @@ func ReadDispatch(rec []byte, d *Dispatch) error {
 	return nil
 }
 
+// RecordProperties is the part of a record that holds its properties, nil if the record is damaged.
+func RecordProperties(rec []byte) []byte {
+	l, err := measure(rec)
+	if err != nil {
+		return nil
+	}
+	return rec[l.props:l.size]
+}
+
 // CheckBody compares the body with the CRC that the record was stored with.
 func (d *Dispatch) CheckBody() error {
 	return checkBody(d.Body, d.BodyCRC)
