@@ -52,8 +52,10 @@ func (b *Broker) followTimers(ctx context.Context) {
 	defer clock.Stop()
 	for ctx.Err() == nil {
 		cfg := b.settings.Load()
-		busy := t.delivers(cfg) && t.deliverDue(ctx)
-		if !cfg.TimerStopEnqueue && !t.farBehind() {
+		// What was left at the start is taken in first, for it may take away what is due since.
+		takes := !cfg.TimerStopEnqueue && !t.farBehind()
+		busy := (!takes || t.offset >= t.taken.end) && t.delivers(cfg) && t.deliverDue(ctx)
+		if takes {
 			busy = t.takeIn(ctx) || busy
 		}
 		if busy {
@@ -86,7 +88,7 @@ func (t *timers) sleep(cfg *settings) time.Duration {
 // farBehind says whether slots are so late that new messages would need their places in the wheel.
 func (t *timers) farBehind() bool {
 	due, ok := t.wheel.Next()
-	return ok && time.Since(time.UnixMilli(due)) > time.Hour
+	return ok && time.Since(time.UnixMilli(due)) > t.wheel.Span()
 }
 
 // takeIn takes some messages of the queue in and says whether there were any.
@@ -144,7 +146,7 @@ func (t *timers) sort(ctx context.Context, buf []byte) error {
 			continue
 		}
 		switch {
-		case f.due+t.precision > now && !t.wheel.IsPast(f.due):
+		case !t.wheel.IsPast(f.due):
 			entries = append(entries, timer.Entry{Due: f.due, LogOffset: m.LogOffset, Size: m.Size, Topic: f.topic, Delete: f.deletes != nil})
 		case f.deletes != nil:
 			t.log.Warn("a message cannot be recalled any more, it is delivered", "uniq_key", string(f.deletes))

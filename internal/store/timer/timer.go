@@ -372,6 +372,11 @@ func (t *Timer) RemoveBefore(logOffset int64) error {
 	return nil
 }
 
+// Span is how late slots may be before there is no place in the wheel for what is due later.
+func (t *Timer) Span() time.Duration {
+	return time.Duration(t.wheel.slots/4*t.precision) * time.Millisecond
+}
+
 // Waiting is how many messages wait, and Waits how many wait for one slot.
 func (t *Timer) Waiting() int64 {
 	t.mu.Lock()
