@@ -174,6 +174,7 @@ var bars = []bar{
 	{scenario: "send/128/JSON/1x16", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "batch/128/JSON", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "backlog", what: "cost a message", times: 5, number: sampleCost},
+	{scenario: "pop", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "quiet", what: "cost a message", times: 8, number: sampleCost},
 	{scenario: "quiet", what: "p99", times: 5, number: func(s sample) float64 { return float64(s.P99) }},
 	{scenario: "sync", what: "rate", times: 1, rate: true, number: func(s sample) float64 { return s.Rate }},

@@ -59,6 +59,7 @@ type popQueue struct {
 	id    int32
 	q     *store.Queue
 	pops  *pops
+	since int64 // the consumer offset when this run first met the queue, -1 for none: it pops what lies behind once more
 
 	mu       sync.Mutex // protects the fields below
 	next     int64      // where the next pop begins while line is not empty
@@ -181,7 +182,7 @@ func (pg *popGroup) queue(p *pops, q *store.Queue) *popQueue {
 	pg.mu.Lock()
 	defer pg.mu.Unlock()
 	if pq = pg.queues[id]; pq == nil {
-		pq = &popQueue{group: pg, id: id, q: q, pops: p, points: map[pointKey]*checkPoint{}}
+		pq = &popQueue{group: pg, id: id, q: q, pops: p, since: p.b.offsets.query(pg.group, pg.topic, id), points: map[pointKey]*checkPoint{}}
 		pg.queues[id] = pq
 	}
 	return pq

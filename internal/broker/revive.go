@@ -213,8 +213,22 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 	}
 	c := &checkPoint{pq: pq, start: body.Start, popTime: body.PopTime, invisible: body.Invisible, offsets: body.Diffs, n: uint8(body.Num),
 		acked: uint32(body.BitMap), stored: true, arrived: true, suspend: body.Suspend, reviveQueue: rq.q.ID(), heapAt: -1}
+	c.leaveToQueue()
 	rq.logged[logKey{body.Topic, body.Group, body.Queue, body.Start, body.PopTime, body.Broker}] = c
 	return c
+}
+
+// leaveToQueue takes those messages for done that an earlier run has popped without moving the consumer offset past them: the queue gives
+// them once more.
+func (c *checkPoint) leaveToQueue() {
+	if c.pq.since < 0 || c.popTime >= c.pq.pops.started {
+		return
+	}
+	for i := range int(c.n) {
+		if c.offset(i) >= c.pq.since {
+			c.acked |= 1 << i
+		}
+	}
 }
 
 // takeAck sets bits of a check point that memory does not know.
