@@ -14,6 +14,7 @@
 //	send.go      sends in a closed loop: so many in flight, a new one for each answer
 //	pull.go      a backlog read from its beginning
 //	pop.go       the same backlog popped, each message acknowledged
+//	transaction.go  half messages and their commits
 //	quiet.go     messages at an even pace, and consumers that wait for them
 //	rest.go      start, idle, connections that do nothing, topics without messages
 //	machine.go   what the report says about the machine

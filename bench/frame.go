@@ -25,13 +25,14 @@ func (s serialization) String() string {
 
 // The request codes that the generator sends.
 const (
-	codePull         = 11
-	codeCreateTopic  = 17
-	codeCreateTopics = 18
-	codeMaxOffset    = 30
-	codeHeartbeat    = 34
-	codeSend         = 310
-	codeSendBatch    = 320
+	codePull           = 11
+	codeCreateTopic    = 17
+	codeCreateTopics   = 18
+	codeMaxOffset      = 30
+	codeHeartbeat      = 34
+	codeEndTransaction = 37
+	codeSend           = 310
+	codeSendBatch      = 320
 )
 
 // The answers that it tells apart.

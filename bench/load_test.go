@@ -53,6 +53,15 @@ func TestSend_IsWhatTheJavaClientSends(t *testing.T) {
 	check("json-000030-GET_MAX_OFFSET-c2b.req", jsonHeader, limit)
 }
 
+func TestEndTransaction_IsWhatTheJavaClientSends(t *testing.T) {
+	t.Parallel()
+	r := request{code: codeEndTransaction, flag: 2, opaque: 32,
+		fields: endFields(nil, "WTPJ", "WireJ", "C00002023AED4E0E2F2A6716F4F60007", 2045, 0)}
+	if got, want := r.appendTo(nil, jsonHeader), golden(t, "json-000037-END_TRANSACTION-c2b-rconeway.req"); !bytes.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
 func TestPull_IsWhatTheJavaClientSends(t *testing.T) {
 	t.Parallel()
 	r := reader{conn: &conn{}, group: "WireGroupJ", topic: "WireJ", opaque: 86 - topicQueues, subVersion: "1795220760417"}

@@ -173,6 +173,7 @@ var bars = []bar{
 	{scenario: "send/128/JSON/16x4", what: "cost a message", times: 8, number: sampleCost},
 	{scenario: "send/128/JSON/1x16", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "batch/128/JSON", what: "cost a message", times: 5, number: sampleCost},
+	{scenario: "transaction", what: "cost a transaction", times: 5, number: sampleCost},
 	{scenario: "backlog", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "pop", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "quiet", what: "cost a message", times: 8, number: sampleCost},

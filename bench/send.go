@@ -30,6 +30,7 @@ type message struct {
 	header   serialization
 	batch    int    // messages a request; 1 is request code 310, more is 320
 	keys     string // KEYS property, none when empty
+	half     bool   // of a transaction
 }
 
 // A template is a request of which only a few bytes change from one message to the next: encoding is a copy and a few
@@ -51,6 +52,9 @@ func newTemplate(m message) *template {
 	if m.keys != "" {
 		own = append([]string{"KEYS", m.keys}, own...)
 	}
+	if m.half {
+		own = append(own, "TRAN_MSG", "true", "PGROUP", txGroup)
+	}
 	r := request{code: codeSend, opaque: firstOpaque, body: body}
 	properties := joinProperties(own...)
 	if m.batch > 1 {
@@ -59,6 +63,9 @@ func newTemplate(m message) *template {
 		properties = joinProperties("UNIQ_KEY", keyHole, "WAIT", "true")
 	}
 	r.fields = sendFields("BenchProducer", m.topic, 0, bornHole, properties, m.batch > 1)
+	if m.half {
+		r.fields[5].value = "4" // sysFlag
+	}
 	t := &template{frame: r.appendTo(nil, m.header), messages: max(m.batch, 1), json: m.header == jsonHeader}
 	if t.json {
 		t.opaqueAt = bytes.Index(t.frame, opaqueKey) + len(opaqueKey)
