@@ -106,6 +106,7 @@ var handlers = []handler{
 	{code: protocol.ReqChangeMessageInvisibleTime, hot: (*Broker).changeInvisible},
 	{code: protocol.ReqNotification, hot: (*Broker).popMessage},
 	{code: protocol.ReqPollingInfo, do: typed((*Broker).pollingInfo)},
+	{code: protocol.ReqPopRollback, do: (*Broker).popRollback},
 	{code: protocol.ReqBatchAckMessage, do: (*Broker).batchAck, slow: true},
 }
 

@@ -25,7 +25,7 @@ import (
 // log waits for that record to come out of the timer, so that the log is never ahead of what was done for it.
 //
 // At most popCkMaxBufferSize check points stay in memory once they are in the log; for the rest the log alone knows, and is
-// asked like Apache's.
+// asked like Apache's. When as many are not in the log yet, they are saved at once; while they cannot be, pops are refused.
 type pops struct {
 	b         *Broker
 	started   int64 // ms: check points of older pops are not in memory
@@ -36,7 +36,8 @@ type pops struct {
 	byTopic map[string]map[string]*popGroup
 
 	pending pendingPoints
-	saveMu  sync.Mutex // one save at a time
+	saveMu  sync.Mutex  // one save at a time
+	stuck   atomic.Bool // the last save has failed
 }
 
 // popMax is the most messages of a check point, whose bits are 32.
@@ -133,6 +134,7 @@ func (c *checkPoint) isSettled() bool { return (c.done || c.stored) && c.childre
 func newPops(b *Broker) *pops {
 	p := &pops{b: b, started: time.Now().UnixMilli(), byTopic: map[string]map[string]*popGroup{}}
 	p.pending.wake = make(chan struct{}, 1)
+	p.pending.most = max(b.settings.Load().PopMaxBuffer, saveChunk)
 	return p
 }
 
@@ -349,6 +351,8 @@ type pendingPoints struct {
 	first *checkPoint // of those that the log does not know as they are
 	last  *checkPoint
 	count int // of check points in the heap
+	fresh int // of check points in the list
+	most  int // of those, before a save is wanted early
 	wakes int64
 	wake  chan struct{} // holds something when one is due earlier than the reviver believes
 }
@@ -376,10 +380,7 @@ func (p *pendingPoints) pushLocked(c *checkPoint) {
 	p.count++
 	if p.wakes == 0 || c.due < p.wakes {
 		p.wakes = c.due
-		select {
-		case p.wake <- struct{}{}:
-		default:
-		}
+		p.wakeLocked()
 	}
 }
 
@@ -415,6 +416,23 @@ func (p *pendingPoints) linkLocked(c *checkPoint) {
 		p.first = c
 	}
 	p.last = c
+	if p.fresh++; p.fresh == p.most {
+		p.wakeLocked()
+	}
+}
+
+func (p *pendingPoints) wakeLocked() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// isFull says whether a save should not wait for its time.
+func (p *pendingPoints) isFull() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.most > 0 && p.fresh >= p.most
 }
 
 func (p *pendingPoints) unlinkLocked(c *checkPoint) {
@@ -432,6 +450,7 @@ func (p *pendingPoints) unlinkLocked(c *checkPoint) {
 		p.last = c.previous
 	}
 	c.inList, c.previous, c.nextDirt = false, nil, nil
+	p.fresh--
 }
 
 // remove takes c out of both lists.

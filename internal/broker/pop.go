@@ -217,6 +217,9 @@ func (p *popRequest) checkPop(cfg *settings) error {
 	if cfg.BrokerRole == config.Slave {
 		return protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] pop message is forbidden: it is a slave (brokerRole=SLAVE)", cfg.BrokerIP1)
 	}
+	if p.b.pops.stuck.Load() && p.b.pops.pending.isFull() {
+		return protocol.Errorf(protocol.CodeSystemBusy, "[REJECTREQUEST]system busy, start flow control for a while: what is in flight cannot be stored, and is more than %d pops (popCkMaxBufferSize)", p.b.pops.pending.most)
+	}
 	return checkInvisible(cfg, p.invisible)
 }
 

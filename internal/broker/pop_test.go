@@ -1,10 +1,13 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -678,5 +681,169 @@ func TestRequestMode_IsKept(t *testing.T) {
 	r := call(t, c, protocol.ReqGetAllMessageRequestMode, nil, nil)
 	if got := string(r.Body); got != `{"messageRequestModeMap":{"Moded":{"Poppers":{"consumerGroup":"Poppers","mode":"POP","popShareQueueNum":0,"topic":"Moded"}}}}` {
 		t.Error(got)
+	}
+}
+
+// TestGolden_PopsAreAnsweredLikeApache sends the frames of Apache's client and compares what its broker answered, but for numbers that depend
+// on what was stored before.
+func TestGolden_PopsAreAnsweredLikeApache(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	if err := b.topics.update(newConfig("WireJ", 2)); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range []string{"WireGroupJP", "WireGroupJP2"} {
+		b.groups.get([]byte(group))
+	}
+	for i := range 8 {
+		sendN(t, c, "WireJ", 1, "e", strconv.Itoa(i%2))
+	}
+	nc, err := net.Dial("tcp", b.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, name := range []string{"000401-SET_MESSAGE_REQUEST_MODE", "000402-GET_ALL_MESSAGE_REQUEST_MODE", "200050-POP_MESSAGE", "200051-ACK_MESSAGE",
+		"200053-CHANGE_MESSAGE_INVISIBLETIME", "200151-BATCH_ACK_MESSAGE", "200052-PEEK_MESSAGE", "200054-NOTIFICATION", "200055-POLLING_INFO"} {
+		want, wantBody := decodeFrame(t, readHex(t, "testdata/golden/json-"+name+"-c2b.resp.hex"))
+		frame := readHex(t, "testdata/golden/json-"+name+"-c2b.req.hex")
+		frame = bytes.Replace(frame, []byte(`"bornTime":"1795220773618"`), []byte(`"bornTime":"`+in(0)+`"`), 1)
+		got, body := decodeFrame(t, rawCall(t, nc, frame))
+		if got.Code != want.Code || got.Opaque != want.Opaque || got.Flag != want.Flag || got.Serialization != want.Serialization {
+			t.Errorf("%s: head %+v, want %+v; %s", name, got, want, got.Remark)
+		}
+		if string(want.Remark) == "FOUND" && string(got.Remark) != "FOUND" {
+			t.Errorf("%s: remark %s", name, got.Remark)
+		}
+		keys := func(fields []protocol.Field) (all []string) {
+			for _, f := range fields {
+				all = append(all, string(f.Key))
+			}
+			slices.Sort(all)
+			return all
+		}
+		if !slices.Equal(keys(got.Fields), keys(want.Fields)) {
+			t.Errorf("%s: fields %q, want %q", name, got.Fields, want.Fields)
+		}
+		if (len(body) == 0) != (len(wantBody) == 0) {
+			t.Errorf("%s: body of %d bytes, want %d", name, len(body), len(wantBody))
+		}
+		if name == "000402-GET_ALL_MESSAGE_REQUEST_MODE" && string(body) != string(wantBody) {
+			t.Errorf("%s: body %s, want %s", name, body, wantBody)
+		}
+	}
+}
+
+// What Apache's broker had put into its revive log.
+func TestGolden_ReviveLogIsWrittenLikeApache(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	cfg := b.settings.Load()
+	pq := &popQueue{group: &popGroup{topic: "GoldenPop", group: "GoldenPopGroup"}}
+	c := &checkPoint{pq: pq, popTime: 1795219919612, invisible: 10000, n: 6}
+	check := func(p store.Put, tag, key, body string) {
+		t.Helper()
+		if string(p.Body) != body || propOf(p.Message, message.PropUniqKey) != key || propOf(p.Message, message.PropTags) != tag {
+			t.Errorf("%s %s\n got %s\nwant %s", tag, propOf(p.Message, message.PropUniqKey), p.Body, body)
+		}
+	}
+	check(b.ckPut(cfg, c), "ck", "GoldenPop@0@0@GoldenPopGroup@1795219919612@broker-a@ck",
+		`{"bm":0,"bn":"broker-a","c":"GoldenPopGroup","d":[0,1,2,3,4,5],"it":10000,"n":6,"pt":1795219919612,"q":0,"reviveTime":1795219929612,"ro":0,"so":0,"sp":false,"t":"GoldenPop"}`)
+	check(b.ackPut(cfg, 0, c.ackBody(cfg, 1), c.reviveTime()), "ack", "GoldenPop@0@0@GoldenPopGroup@1795219919612@broker-a@ack",
+		`{"ao":0,"bn":"broker-a","c":"GoldenPopGroup","pt":1795219919612,"q":0,"so":0,"t":"GoldenPop"}`)
+	check(b.ackPut(cfg, 0, c.ackBody(cfg, 6), c.reviveTime()), "bAck", "GoldenPop@0@-1@GoldenPopGroup@1795219919612@broker-a@ack",
+		`{"ao":-1,"aol":[1,2],"bn":"broker-a","c":"GoldenPopGroup","pt":1795219919612,"q":0,"so":0,"t":"GoldenPop"}`)
+}
+
+func TestAssignment_OfPopsSharesQueues(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.RequestMode = modePop
+	b := openTest(t, cfg)
+	if err := b.topics.update(newConfig("T", 6)); err != nil {
+		t.Fatal(err)
+	}
+	var all []*consumer
+	for _, id := range []string{"c0", "c1", "c2", "c3"} {
+		all = append(all, newConsumer(t, b, id))
+		all[len(all)-1].beat(t, "G", 0, sub("T", "*", 1))
+	}
+	check := func(client string, share int, want string) {
+		t.Helper()
+		if err := b.modes.set(&protocol.RequestMode{Topic: "T", ConsumerGroup: "G", Mode: modePop, PopShareQueueNum: int32(share)}); err != nil {
+			t.Fatal(err)
+		}
+		r := call(t, all[0].conn, protocol.ReqQueryAssignment, nil, []byte(`{"clientId":"`+client+`","consumerGroup":"G","messageModel":"CLUSTERING","strategyName":"AVG","topic":"T"}`))
+		got := string(r.Body)
+		for _, cut := range []string{`{"messageQueue":{"brokerName":"broker-a","queueId":`, `,"topic":"T"},"mode":"POP"}`, `{"messageQueueAssignments":[`, `]}`, ","} {
+			got = strings.ReplaceAll(got, cut, "")
+		}
+		if got != want {
+			t.Errorf("%s, %d shared: %s, want %s", client, share, r.Body, want)
+		}
+	}
+	check("c0", 0, "-1")
+	check("c0", 3, "-1")
+	check("c0", 1, "0123")
+	check("c3", 1, "501")
+	check("c1", 2, "2345")
+	r := call(t, all[0].conn, protocol.ReqQueryAssignment, nil, []byte(`{"clientId":"c0","consumerGroup":"G","messageModel":"CLUSTERING","strategyName":"AVG","topic":"%RETRY%G"}`))
+	if strings.Contains(string(r.Body), modePop) {
+		t.Errorf("a retry topic: %s", r.Body)
+	}
+}
+
+func TestPop_TakesHigherPrioritiesFirst(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	prio := newConfig("Prio", 4)
+	prio.Attributes = map[string]string{"+" + attrMessageType: typePriority}
+	if err := b.topics.update(prio); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range []string{"0", "2", "9", "1", "2"} {
+		r := call(t, c, protocol.ReqSendMessageV2, sendFields("Prio", "e", "0", "i", "_SYS_MSG_PRIORITY_\x01"+p+"\x02"), []byte(p+"."+strconv.Itoa(i)))
+		if r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	var got []string
+	for range 5 {
+		got = append(got, bodies(pop(t, c, "Prio", "maxMsgNums", "1"))...)
+	}
+	if order := strings.Join(got, " "); order != "9.2 2.1 2.4 1.3 0.0" {
+		t.Errorf("popped %s", order)
+	}
+	r := call(t, c, protocol.ReqSendMessageV2, sendFields("Prio", "e", "1", "i", "_SYS_MSG_PRIORITY_\x013\x02__SHARDINGKEY\x01k\x02"), []byte("x"))
+	if fieldOf(r, "queueId") != "1" {
+		t.Errorf("a message of a group went to queue %s", fieldOf(r, "queueId"))
+	}
+}
+
+func TestPop_WhatDoesNotFitIntoMemoryIsInTheLog(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.PopMaxBuffer = 1
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Many", 6, "e", "0")
+	var all []popDelivery
+	for range 6 {
+		all = append(all, pop(t, c, "Many", "queueId", "0", "maxMsgNums", "1", "invisibleTime", "2500")...)
+	}
+	b.pops.save()
+	if n := b.pops.pending.size(); n != 1 {
+		t.Errorf("%d check points in memory, want 1", n)
+	}
+	ack(t, c, "Many", all[0], all[5])
+	again := popAgain(t, c, "Many", 4)
+	got := bodies(again)
+	slices.Sort(got)
+	if strings.Join(got, "") != "1234" {
+		t.Errorf("came again: %v", got)
+	}
+	ack(t, c, "Many", again...)
+	if more := pop(t, c, "Many", "pollTime", "500"); len(more) != 0 {
+		t.Errorf("and more: %v", bodies(more))
 	}
 }

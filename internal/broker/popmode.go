@@ -12,10 +12,11 @@ import (
 	"github.com/liftoffmq/liftoff/internal/statefile"
 )
 
-// SET_MESSAGE_REQUEST_MODE 401, GET_ALL_MESSAGE_REQUEST_MODE 402.
+// SET_MESSAGE_REQUEST_MODE 401, GET_ALL_MESSAGE_REQUEST_MODE 402, POP_ROLLBACK 200056.
 //
 // Behaviour: an admin decides by topic and group whether consumers that ask for their assignment (400) pull or pop. It is on disk
-// before the answer, in config/messageRequestMode.json.
+// before the answer, in config/messageRequestMode.json. POP_ROLLBACK, which brings what is in flight from RocksDB back into the
+// revive log, has nothing to do: it never left it.
 
 // requestModes are what was decided.
 type requestModes struct {
@@ -112,6 +113,8 @@ func (b *Broker) getRequestModes(*remoting.Request) (*remoting.Answer, error) {
 	}
 	return &remoting.Answer{Body: body}, nil
 }
+
+func (b *Broker) popRollback(*remoting.Request) (*remoting.Answer, error) { return nil, nil }
 
 // Modes of consuming. Part of the wire format.
 const (

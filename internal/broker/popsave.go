@@ -34,11 +34,13 @@ func (p *pops) save() (again bool) {
 	}
 	if err != nil {
 		p.b.log.Error("cannot keep what is in flight; consumer offsets wait for it", "topic", reviveTopic(cfg.Cluster), "err", err)
+		p.stuck.Store(true)
 		for _, c := range list {
 			p.retrySave(c)
 		}
 		return true
 	}
+	p.stuck.Store(false)
 	p.thinOut(list, cfg.PopMaxBuffer)
 	return false
 }

@@ -100,6 +100,9 @@ func (r *reviver) round() (more bool, next time.Time) {
 			next = t
 		}
 	}
+	if r.b.pops.pending.isFull() {
+		r.b.pops.save()
+	}
 	for _, rq := range r.queues {
 		more = r.read(rq) || more
 	}

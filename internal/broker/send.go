@@ -237,6 +237,8 @@ type propertyFacts struct {
 	noWait  bool
 	rewrite bool // has properties that the broker sets or removes itself
 
+	priority []byte // nil when there is none
+
 	// The message is diverted (divert.go).
 	half  bool
 	timer bool   // has a time at which it is due, and did not wait for it yet
@@ -275,6 +277,10 @@ func inspect(props []byte) (f propertyFacts) {
 			waited = waited || string(name) == message.PropTimerOutMS
 		case 9:
 			f.inner = f.inner || string(name) == message.PropInnerNum
+		case 18:
+			if string(name) == message.PropPriority {
+				f.priority = value
+			}
 		case 20:
 			if string(name) == message.PropMultiDispatch {
 				f.light = value
@@ -305,6 +311,9 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	facts := inspect(h.properties)
 	if facts.inner {
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: it has the property %s but is not an inner batch", message.PropInnerNum)
+	}
+	if facts.priority != nil {
+		h.prioritize(facts.priority, t)
 	}
 	sb := ss.batch(b, r.Conn, cfg.wait(facts))
 	start := len(sb.arena)
