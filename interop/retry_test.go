@@ -9,6 +9,7 @@ import (
 
 func TestJava5_TriesAgainAsTheTableSays(t *testing.T)     { triesAgainAsTheTableSays(t, java5) }
 func TestJava4_TriesAgainAsTheTableSays(t *testing.T)     { triesAgainAsTheTableSays(t, java4) }
+func TestGo_TriesAgainAsTheTableSays(t *testing.T)        { triesAgainAsTheTableSays(t, golang) }
 func TestJava5_GivesUpAfterItsTries(t *testing.T)         { givesUpAfterItsTries(t, java5) }
 func TestJava5_TriesAgainAfterARestart(t *testing.T)      { triesAgainAfterARestart(t, java5) }
 func TestJava5_SuspendsAndStaysInOrder(t *testing.T)      { suspendsAndStaysInOrder(t, java5) }
@@ -16,7 +17,12 @@ func TestJava5_TakesOverFromAKilledConsumer(t *testing.T) { takesOverFromAKilled
 
 // impatient is a client that looks each second, not each 20 s, for queues that it may have: a group's retry topic is made when its
 // first consumer has come.
-func impatient(c client) client { return c.with("-Drocketmq.client.rebalance.waitInterval=1000") }
+func impatient(c client) client {
+	if !c.java() {
+		return c
+	}
+	return c.with("-Drocketmq.client.rebalance.waitInterval=1000")
+}
 
 // triesOf gives what a consumer got of one key, in the order of arrival.
 func triesOf(s *consumer, key string) []message {

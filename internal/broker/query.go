@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -132,20 +131,14 @@ func (b *Broker) queryConsumeQueue(_ *remoting.Request, h *protocol.QueryConsume
 		}
 		return a, err
 	}
-	body.QueueData = []protocol.ConsumeQueueData{}
-	for next := h.Index; next < body.MaxQueueIndex && len(body.QueueData) < min(int(h.Count), queryConsumeQueueMax); {
-		records, res := b.store.Get(q, next, 32, 1<<20, nil, nil)
-		if next = res.NextOffset; res.Status != store.Found {
-			break
-		}
-		for len(records) > 0 && len(body.QueueData) < min(int(h.Count), queryConsumeQueueMax) {
-			var m message.Dispatch
-			if err := message.ReadDispatch(records, &m); err != nil {
-				return nil, err
-			}
-			body.QueueData = append(body.QueueData, protocol.ConsumeQueueData{PhysicOffset: m.LogOffset, PhysicSize: m.Size, TagsCode: message.TagsCode(m.Tags)})
-			records = records[m.Size:]
-		}
+	entries := make([]store.Entry, min(max(int(h.Count), 0), queryConsumeQueueMax))
+	n, _, err := b.store.Entries(q, h.Index, entries)
+	if err != nil {
+		return nil, err
+	}
+	body.QueueData = make([]protocol.ConsumeQueueData, n)
+	for i, e := range entries[:n] {
+		body.QueueData[i] = protocol.ConsumeQueueData{PhysicOffset: e.LogOffset, PhysicSize: e.Size, TagsCode: e.TagsCode}
 	}
 	return jsonAnswer(body)
 }

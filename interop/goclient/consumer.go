@@ -40,6 +40,9 @@ func (c *consumers) register(all map[string]command) {
 	all["push"] = c.startPush
 	all["push.seen"] = c.seen
 	all["push.close"] = c.closePush
+	all["failing"] = c.startFailing
+	all["failing.seen"] = c.seen
+	all["failing.close"] = c.closePush
 	all["lite"] = c.startPull
 	all["lite.seen"] = c.seen
 	all["lite.close"] = c.closePull

@@ -89,6 +89,10 @@ func (b *inbox) put(m *primitive.MessageExt, overlapped bool) {
 	if overlapped {
 		f.Set("overlapped", "1")
 	}
+	b.add(f)
+}
+
+func (b *inbox) add(f form) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.messages = append(b.messages, f.Encode())
