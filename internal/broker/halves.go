@@ -427,6 +427,7 @@ type halfFacts struct {
 	checks                int    // how often its producers were asked
 	root                  int64  // queue offset of the transaction's first copy; -1 when a message that was put aside does not say
 	delayed               bool   // has a delay or a time at which it is due
+	light                 bool   // is for light queues too
 }
 
 func inspectHalf(m *message.Message) halfFacts {
@@ -459,6 +460,8 @@ func inspectHalf(m *message.Message) halfFacts {
 			}
 		case message.PropDelay, message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS:
 			f.delayed = true
+		case message.PropMultiDispatch:
+			f.light = true
 		}
 	}
 	return f

@@ -341,7 +341,11 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 			return err
 		}
 	}
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
+	item := h.item
+	if facts.half { // its offset is the one that ends the transaction
+		item = nil
+	}
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: item,
 		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, timer: facts.timer})
 	return nil
 }

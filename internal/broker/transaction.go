@@ -273,15 +273,12 @@ func (eb *endBatch) read(h *endHeader) error {
 		h.logOffset, m.QueueOffset, h.queueOffset)
 }
 
-// awaitHalf waits for a half message that is stored and not visible yet, and says whether it is now: who sent it may be faster than the
-// dispatcher.
+// awaitHalf waits for a half message that is stored and not visible yet, and says whether it has waited: who sent it may be faster than
+// the dispatcher.
 func (b *Broker) awaitHalf(h *endHeader) bool {
-	for range 1000 {
-		if h.queueOffset < b.halves.q.MaxOffset() {
-			return true
-		}
-		if h.logOffset >= b.store.Stats().Written {
-			return false
+	for tries := range 1000 {
+		if s := b.store.Stats(); h.logOffset < s.Dispatched || h.logOffset >= s.Written {
+			return tries > 0 || h.queueOffset < b.halves.q.MaxOffset()
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -335,12 +332,16 @@ func (eb *endBatch) addCommitted(cfg *settings, h *endHeader, f *halfFacts, e *e
 	p.SysFlag = m.SysFlag&^message.FlagTransaction | message.FlagTransactionCommit
 	p.PreparedTransactionOffset = h.logOffset
 	p.Body, p.Properties = m.Body, eb.arena[begin:len(eb.arena):len(eb.arena)]
-	facts := propertyFacts{}
-	if f.delayed {
-		facts = inspect(p.Properties)
+	if f.delayed || f.light {
+		facts := inspect(p.Properties)
 		facts.half = false
 		if err := b.divert(cfg, &facts, &p); err != nil {
 			return err
+		}
+		if facts.light != nil {
+			if err := b.addLight(cfg, &facts, &p); err != nil {
+				return err
+			}
 		}
 	}
 	if err := b.store.Check(&p); err != nil {

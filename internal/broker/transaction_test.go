@@ -516,3 +516,54 @@ func TestTransaction_MayBeCommittedAfterItWasGivenUp(t *testing.T) {
 		t.Error("visible:", got)
 	}
 }
+
+func TestTransaction_DelaysAndTimesCountFromTheCommit(t *testing.T) {
+	t.Parallel()
+	cfg := quietConfig(t)
+	cfg.DelayLevels, cfg.TimerPrecision = "1s 1h", 100*time.Millisecond
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	delayed := sendHalf(t, c, "Topic", "delayed", "DELAY", "1")
+	timed := sendHalf(t, c, "Topic", "timed", message.PropTimerDelayMS, "1000")
+	rolled := sendHalf(t, c, "Topic", "rolled", "DELAY", "1")
+	far := sendHalf(t, c, "Topic", "far", "DELAY", "2")
+	late := sendHalf(t, c, "Topic", "late", message.PropTimerDelayMS, strconv.Itoa(1<<40))
+	committed := time.Now().UnixMilli()
+	for _, h := range []sentHalf{delayed, timed, far} {
+		mustEnd(t, c, h, txCommit)
+		mustEnd(t, c, h, txCommit)
+	}
+	mustEnd(t, c, rolled, txRollback)
+	if code, remark := end(t, c, late, txCommit); code != protocol.CodeMessageIllegal {
+		t.Errorf("a time that is too far away: %d %s", code, remark)
+	}
+	mustEnd(t, c, late, txRollback)
+	eventually(t, "both are there", func() bool { return len(visible(t, b, c, "Topic")) == 2 })
+	for _, m := range visible(t, b, c, "Topic") {
+		if after := m.StoreTimestamp - committed; after < 890 {
+			t.Errorf("%s came after %d ms", keysOf([]message.Message{m}), after)
+		}
+	}
+	mustEnd(t, c, delayed, txCommit)
+	if got := visible(t, b, c, "Topic"); len(got) != 2 {
+		t.Error("visible:", keysOf(got))
+	}
+}
+
+func TestTransaction_IsInLightQueuesWhenItIsCommitted(t *testing.T) {
+	t.Parallel()
+	cfg := quietConfig(t)
+	cfg.LightQueues, cfg.MultiDispatch = true, true
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	one := sendHalf(t, c, "Topic", "one", message.PropMultiDispatch, "%LMQ%a")
+	two := sendHalf(t, c, "Topic", "two", message.PropMultiDispatch, "%LMQ%a")
+	mustEnd(t, c, one, txRollback)
+	mustEnd(t, c, two, txCommit)
+	if got := keysOf(records(t, getAll(t, b, "%LMQ%a"))); got != "two" {
+		t.Error("in the light queue:", got)
+	}
+	if got := keysOf(visible(t, b, c, "Topic")); got != "two" {
+		t.Error("visible:", got)
+	}
+}

@@ -13,6 +13,9 @@ import (
 // scheduleTopic holds delayed messages until they are due; its queues' tags codes are the times of delivery.
 const scheduleTopic = "SCHEDULE_TOPIC_XXXX"
 
+// checkMaxTopic holds half messages of transactions that were given up.
+const checkMaxTopic = "TRANS_CHECK_MAX_TIME_TOPIC"
+
 // Hooks are what the store calls of its owner.
 type Hooks struct {
 	// Arrived is called, without any lock, for each message that became visible in a watched queue. nextOffset is the

@@ -20,9 +20,14 @@ func IsLight[T ~string | ~[]byte](name T) bool {
 	return hasPrefix(name, LightPrefix)
 }
 
-// AllowsLight says whether a topic's messages can be in light queues too.
+// AllowsLight says whether a topic's messages can be in light queues too. A half message cannot before it is committed.
 func AllowsLight[T ~string | ~[]byte](topic T) bool {
-	return !IsLight(topic) && !hasPrefix(topic, "%RETRY%") && !hasPrefix(topic, "%DLQ%") && !hasPrefix(topic, "rmq_sys_") && string(topic) != scheduleTopic
+	for _, prefix := range [...]string{LightPrefix, "%RETRY%", "%DLQ%", "rmq_sys_", "RMQ_SYS_TRANS_"} {
+		if hasPrefix(topic, prefix) {
+			return false
+		}
+	}
+	return string(topic) != scheduleTopic && string(topic) != checkMaxTopic
 }
 
 func hasPrefix[T ~string | ~[]byte](s T, prefix string) bool {
