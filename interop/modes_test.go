@@ -19,6 +19,7 @@ func TestJava4_AsksConsumers(t *testing.T)            { asksConsumers(t, java4) 
 func TestJava5_Traces(t *testing.T)                   { traces(t, java5) }
 func TestJava5_KeepsEveryCompression(t *testing.T)    { keepsEveryCompression(t, java5) }
 func TestJava5_MovesLightAndBatchQueues(t *testing.T) { movesLightAndBatchQueues(t, java5) }
+func TestJava5_KeepsLogicalQueues(t *testing.T)       { keepsLogicalQueues(t, java5) }
 
 // asksAndReplies: each of many requests gets its own reply, long ones too, which the client compresses.
 func asksAndReplies(t *testing.T, c client) {
@@ -259,5 +260,52 @@ func movesLightAndBatchQueues(t *testing.T, c client) {
 			t.Errorf("on %s's broker %v came, not %v", k, got, wantBatch)
 		}
 		s.close()
+	}
+}
+
+// keepsLogicalQueues: a static topic's logical queue goes on in another of the broker's queues, and clients notice nothing of that but a
+// jump in the offsets.
+func keepsLogicalQueues(t *testing.T, c client) {
+	t.Parallel()
+	cl := sharedCluster(t)
+	p := newProducer(t, c, cl)
+	topic, group := uniqueName(t, "static"), uniqueName(t, "group")
+	const item = `{"bname":"broker-a","gen":%d,"queueId":%d,"logicOffset":%d,"startOffset":0,"endOffset":%d,"timeOfStart":-1,"timeOfEnd":-1}`
+	mapTo := func(epoch int, second string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"topic":%q,"scope":"__global__","totalQueues":2,"bname":"broker-a","epoch":%d,"dirty":false,"currIdMap":{},"hostedQueues":{0:[%s],1:[%s]}}`,
+			topic, epoch, fmt.Sprintf(item, 0, 3, 0, -1), second)
+		answer := p.ask("admin.raw", "broker", cl.broker.addr(), "code", 513, "body", encoded(body), "p.topic", topic, "p.defaultTopic", "TBW102", "p.readQueueNums", 4,
+			"p.writeQueueNums", 4, "p.perm", 6, "p.topicFilterType", "SINGLE_TAG", "p.topicSysFlag", 0, "p.order", "false", "p.force", "false")
+		if answer.Get("code") != "0" {
+			t.Fatal(answer)
+		}
+	}
+	fill := func() (acked []message) {
+		t.Helper()
+		must(t, waitFor(soon, func() error {
+			answer, err := p.program.call("fill", "name", p.name, "topic", topic, "prefix", uniqueName(t, "fill"), "count", 20, "queues", 2)
+			acked = p.messages(answer.Get("a"))
+			return err
+		}))
+		return acked
+	}
+	mapTo(1, fmt.Sprintf(item, 0, 1, 0, -1))
+	acked := fill()
+	first := newConsumer(t, c, cl, topic, group)
+	exactly(t, acked, first.wait(len(acked)))
+	mapTo(2, fmt.Sprintf(item, 0, 1, 0, 10)+","+fmt.Sprintf(item, 1, 2, 1000, -1))
+	more := fill()
+	if got := more[1].place(); got != (place{1, 1000}) {
+		t.Errorf("the first message behind the change is at %v", got)
+	}
+	exactly(t, append(acked, more...), first.wait(len(acked)+len(more)))
+	inOrder(t, first.seen)
+	first.close()
+	last := fill()
+	second := newConsumer(t, c, cl, topic, group)
+	exactly(t, last, second.wait(len(last)))
+	if got := offsetOf(t, p, topic, 1, "max"); got != 1020 {
+		t.Errorf("the logical queue ends at %d", got)
 	}
 }

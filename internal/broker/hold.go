@@ -149,12 +149,12 @@ func (h *holds) arrived(q *store.Queue, nextOffset, tagsCode int64) {
 	}
 }
 
-// release serves a group's pulls that wait for a queue, whose offset was reset.
+// release serves the pulls that wait for a queue, of one group or, for "", of all, because something has changed for them.
 func (h *holds) release(q *store.Queue, group string) {
 	var ready []*pull
 	h.mu.Lock()
 	for _, p := range h.byQueue[q] {
-		if string(p.group) == group {
+		if group == "" || string(p.group) == group {
 			ready = append(ready, p)
 		}
 	}

@@ -196,5 +196,11 @@ func (b *Broker) updateStaticTopic(r *remoting.Request, h *protocol.CreateTopicH
 	if err := b.topics.mappings.set(h.Topic, &d); err != nil {
 		return nil, err
 	}
-	return nil, b.topics.update(c)
+	if err := b.topics.update(c); err != nil {
+		return nil, err
+	}
+	for _, q := range b.store.Queues(h.Topic) {
+		b.holds.release(q, "") // their logical queue may go on elsewhere
+	}
+	return nil, nil
 }

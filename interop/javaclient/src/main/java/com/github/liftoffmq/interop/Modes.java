@@ -3,6 +3,7 @@ package com.github.liftoffmq.interop;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
@@ -15,6 +16,7 @@ import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 
 /** Requests and replies, tracing, and what an administrator asks of consumers. */
 final class Modes {
@@ -34,6 +36,7 @@ final class Modes {
         commands.put("compress", this::compress);
         commands.put("light", this::pullLight);
         commands.put("createBatchTopic", this::createBatchTopic);
+        commands.put("admin.raw", this::raw);
         commands.put("admin.reset", this::reset);
         commands.put("admin.status", this::status);
         commands.put("admin.running", this::running);
@@ -137,6 +140,16 @@ final class Modes {
         } finally {
             consumer.shutdown();
         }
+    }
+
+    /** Any request, with the fields that begin with "p." and a body. */
+    private Form raw(Form in) throws Exception {
+        RemotingCommand request = RemotingCommand.createRequestCommand(in.number("code", 0), null);
+        request.setExtFields(new HashMap<>(in.properties()));
+        request.setBody(in.bytes("body"));
+        Object remoting = call(api(in), "getRemotingClient");
+        RemotingCommand answer = (RemotingCommand) call(remoting, "invokeSync", in.text("broker"), request, 10000L);
+        return new Form().add("code", answer.getCode()).add("remark", answer.getRemark());
     }
 
     private Form reset(Form in) throws Exception {
