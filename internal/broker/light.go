@@ -48,6 +48,13 @@ func (b *Broker) addLight(cfg *settings, f *propertyFacts, p *store.Put) error {
 	return nil
 }
 
+// addLite has a message for a lite topic be found in the light queue of that name under its topic. The queue's name is part of the
+// format; do not change.
+func (h *sendHeader) addLite(f *propertyFacts, t *topic) {
+	f.light = []byte(store.LightPrefix + "$" + t.TopicName + "$" + string(f.lite))
+	h.properties = message.SetProperty(h.properties, message.PropMultiDispatch, f.light)
+}
+
 // checkLightQuota says whether there can be one more light queue.
 func (b *Broker) checkLightQuota(cfg *settings, name string) error {
 	if !cfg.LightQuota || !cfg.MultiDispatch || b.store.LightQueues() < cfg.LightQueuesMax {

@@ -152,3 +152,20 @@ func TestLight_QuotaIsKept(t *testing.T) {
 	check("c", 0)
 	check("a", protocol.CodeLmqQuotaExceeded)
 }
+
+func TestLight_LiteTopicsAreLightQueues(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, lightConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	for range 2 {
+		if r := call(t, c, protocol.ReqSendMessageV2, sendFields("T", "i", "__LITE_TOPIC\x01one\x02INNER_MULTI_DISPATCH\x01%LMQ%x"), []byte("m")); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	if got := records(t, call(t, c, protocol.ReqPullMessage, pullFields("%LMQ%$T$one", 0, 0), nil).Body); len(got) != 2 {
+		t.Errorf("%d messages", len(got))
+	}
+	if b.store.LightQueues() != 1 {
+		t.Errorf("%d light queues", b.store.LightQueues())
+	}
+}

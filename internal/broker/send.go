@@ -244,6 +244,7 @@ type propertyFacts struct {
 	timer bool   // has a time at which it is due, and did not wait for it yet
 	delay []byte // its delay level; nil when there is none
 
+	lite  []byte // the lite topic that it is for; nil when there is none
 	inner bool   // says how many messages it has, as inner batches do
 	light []byte // the light queues that it is for too (light.go); nil when there are none
 }
@@ -275,6 +276,9 @@ func inspect(props []byte) (f propertyFacts) {
 			}
 		case 12:
 			waited = waited || string(name) == message.PropTimerOutMS
+			if string(name) == message.PropLiteTopic {
+				f.lite = value
+			}
 		case 9:
 			f.inner = f.inner || string(name) == message.PropInnerNum
 		case 18:
@@ -311,6 +315,9 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	facts := inspect(h.properties)
 	if facts.inner {
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: it has the property %s but is not an inner batch", message.PropInnerNum)
+	}
+	if facts.lite != nil {
+		h.addLite(&facts, t)
 	}
 	if facts.priority != nil {
 		h.prioritize(facts.priority, t)
