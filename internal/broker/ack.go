@@ -141,7 +141,7 @@ func (b *Broker) ackMessage(_ *session, r *remoting.Request) {
 	case m.reviveQueue == orderlyRevive:
 		err = b.ackOrderly(r.Conn, &m)
 	case !b.ackInMemory(&m):
-		b.ackInLog(r, &m, []int64{m.offset})
+		b.ackInLog(r, &m)
 		return
 	}
 	if err != nil {
@@ -177,19 +177,23 @@ func (p *pops) isOver(popTime int64) bool {
 }
 
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.
-func (b *Broker) ackInLog(r *remoting.Request, m *popped, offsets []int64) {
-	cfg := b.settings.Load()
-	a := &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime, Broker: string(m.broker), Offsets: offsets}
-	answer := &remoting.Request{Header: r.Header, Conn: r.Conn}
-	answer.Fields, answer.Remark = nil, nil
-	b.putThen([]store.Put{b.ackPut(cfg, m.reviveQueue, a, m.popTime+m.invisible)}, func(err error) {
+func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
+	a := &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime, Broker: string(m.broker), Offsets: []int64{m.offset}}
+	b.answerWhenKept(r, []store.Put{b.ackPut(b.settings.Load(), m.reviveQueue, a, m.popTime+m.invisible)})
+}
+
+// answerWhenKept stores acknowledgements and answers their request then.
+func (b *Broker) answerWhenKept(r *remoting.Request, puts []store.Put) {
+	later := &remoting.Request{Header: r.Header, Conn: r.Conn}
+	later.Fields, later.Remark = nil, nil // they lie in the read buffer
+	b.putThen(puts, func(err error) {
 		reply := &remoting.Answer{}
 		if err != nil {
-			e := sendFailure(cfg, err)
+			e := sendFailure(b.settings.Load(), err)
 			reply.Code, reply.Remark = e.Code, "the acknowledgement could not be kept: "+e.Remark
 		}
-		answer.Conn.Reply(answer, reply)
-		answer.Conn.Flush()
+		later.Conn.Reply(later, reply)
+		later.Conn.Flush()
 	})
 }
 
@@ -249,7 +253,20 @@ type batchAck struct {
 const batchAckMax = 4096
 
 // batchAck takes acknowledgements of many messages. As with Apache what cannot be acknowledged is passed over.
-func (b *Broker) batchAck(r *remoting.Request) (*remoting.Answer, error) {
+func (b *Broker) batchAck(_ *session, r *remoting.Request) {
+	puts, err := b.ackBatches(r)
+	switch {
+	case err != nil:
+		r.Conn.Reply(r, remoting.ErrorAnswer(err))
+	case len(puts) > 0:
+		b.answerWhenKept(r, puts)
+	default:
+		r.Conn.Reply(r, &remoting.Answer{})
+	}
+}
+
+// ackBatches takes the entries of a request, and returns what the log must be told.
+func (b *Broker) ackBatches(r *remoting.Request) (puts []store.Put, err error) {
 	var body batchAckBody
 	if len(r.Body) > 0 {
 		if err := fastjson.Unmarshal(r.Body, &body); err != nil {
@@ -259,7 +276,6 @@ func (b *Broker) batchAck(r *remoting.Request) (*remoting.Answer, error) {
 	if len(body.Acks) == 0 {
 		return nil, protocol.Errorf(protocol.CodeNoMessage, "there is no acknowledgement in the request")
 	}
-	var puts []store.Put
 	for i := range body.Acks {
 		more, err := b.ackBatch(r, &body, &body.Acks[i])
 		if err != nil {
@@ -267,13 +283,7 @@ func (b *Broker) batchAck(r *remoting.Request) (*remoting.Answer, error) {
 		}
 		puts = append(puts, more...)
 	}
-	if len(puts) > 0 {
-		if err := b.putNow(puts...); err != nil {
-			e := sendFailure(b.settings.Load(), err)
-			return nil, protocol.Errorf(e.Code, "the acknowledgements could not be kept: %s", e.Remark)
-		}
-	}
-	return nil, nil
+	return puts, nil
 }
 
 // ackBatch takes one entry, and returns what the log must be told.

@@ -107,7 +107,7 @@ var handlers = []handler{
 	{code: protocol.ReqNotification, hot: (*Broker).popMessage},
 	{code: protocol.ReqPollingInfo, do: typed((*Broker).pollingInfo)},
 	{code: protocol.ReqPopRollback, do: (*Broker).popRollback},
-	{code: protocol.ReqBatchAckMessage, do: (*Broker).batchAck, slow: true},
+	{code: protocol.ReqBatchAckMessage, hot: (*Broker).batchAck},
 }
 
 // session is what the broker keeps of a connection. It is used in the connection's goroutine only.

@@ -264,6 +264,23 @@ func (o *offsets) query(group, topic string, queue int32) int64 {
 	return -1
 }
 
+// popFrom returns how far a group has consumed, -1 when nobody knows, and whether a reset waits.
+func (o *offsets) popFrom(group, topic string, queue int32) (consumed int64, reset bool) {
+	of := o.find(group, topic)
+	if of == nil {
+		return -1, false
+	}
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if len(of.reset) > 0 {
+		_, reset = of.reset[queue]
+	}
+	if offset, ok := of.consumed[queue]; ok {
+		return offset, reset
+	}
+	return -1, reset
+}
+
 // queryPulled returns the offset behind the last message that a pull was given, or else how far the group has consumed.
 func (o *offsets) queryPulled(group, topic string, queue int32) int64 {
 	if of := o.find(group, topic); of != nil {

@@ -388,10 +388,10 @@ func (p *popRequest) fromQueue(cfg *settings, pg *popGroup, t *topic, id int32, 
 	if q == nil {
 		return
 	}
-	l := &p.look
+	l, b := &p.look, p.b
 	end := q.MaxOffset()
 	l.seen += end
-	pq := pg.queue(p.b.pops, q)
+	pq := pg.queue(b.pops, q)
 	pq.mu.Lock()
 	defer pq.mu.Unlock()
 	switch p.code {
@@ -406,14 +406,18 @@ func (p *popRequest) fromQueue(cfg *settings, pg *popGroup, t *topic, id int32, 
 		l.rest += max(end-pq.beginLocked(), 0)
 		return
 	}
-	begin := pq.takeResetLocked(cfg)
-	if begin < 0 {
-		if begin = pq.beginLocked(); begin < 0 {
-			begin = pq.initLocked(cfg, p.initMode)
-			pq.commitLocked(begin)
-		}
+	begin, reset := b.offsets.popFrom(pg.group, pg.topic, id)
+	if len(pq.line) > 0 {
+		begin = max(begin, pq.next)
 	}
-	if p.order && p.b.orders.isBlocked(pq, p.attempt, p.invisible, l.popTime) {
+	if reset {
+		begin = pq.takeResetLocked(cfg, begin)
+	}
+	if begin < 0 {
+		begin = pq.initLocked(cfg, p.initMode)
+		pq.commitLocked(begin)
+	}
+	if p.order && b.orders.isBlocked(pq, p.attempt, p.invisible, l.popTime) {
 		return
 	}
 	if l.count >= int(p.maxMsgs) || begin == end {
@@ -432,15 +436,12 @@ func (pq *popQueue) beginLocked() int64 {
 	return max(pq.next, consumed)
 }
 
-// takeResetLocked returns where a reset wants the pops to begin, once; -1 when there was none.
-func (pq *popQueue) takeResetLocked(cfg *settings) int64 {
+// takeResetLocked returns where a reset wants the pops to begin, once; otherwise when they shall not look at resets.
+func (pq *popQueue) takeResetLocked(cfg *settings, otherwise int64) int64 {
 	o, pg := pq.pops.b.offsets, pq.group
-	if !o.hasReset(pg.group, pg.topic, pq.id) {
-		return -1
-	}
 	to, ok := o.takeReset([]byte(pg.topic), []byte(pg.group), pq.id)
 	if !ok || !cfg.ServerSideResetOffset {
-		return -1
+		return otherwise
 	}
 	pq.restartLocked()
 	pq.pops.b.orders.unblock(pq)

@@ -847,3 +847,90 @@ func TestPop_WhatDoesNotFitIntoMemoryIsInTheLog(t *testing.T) {
 		t.Errorf("and more: %v", bodies(more))
 	}
 }
+
+func TestPop_FiltersBySQL(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.PropertyFilter = true
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	for i := range 6 {
+		sendN(t, c, "Asked", 1, "e", "0", "i", "n\x01"+strconv.Itoa(i)+"\x02")
+	}
+	sql := []string{"queueId", "0", "expType", "SQL92", "exp", "n BETWEEN 2 AND 3 OR n = 5", "invisibleTime", "700"}
+	list := pop(t, c, "Asked", sql...)
+	if got := strings.Join(bodies(list), ""); len(list) != 3 || propOf(list[2].Message, "n") != "5" {
+		t.Fatal(got, len(list))
+	}
+	ack(t, c, "Asked", list[:2]...)
+	again := popAgain(t, c, "Asked", 1, sql...)
+	if propOf(again[0].Message, "n") != "5" || again[0].ReconsumeTimes != 1 {
+		t.Errorf("n=%s came again", propOf(again[0].Message, "n"))
+	}
+	if r := call(t, c, protocol.ReqPopMessage, popFields("Asked", "expType", "SQL92", "exp", "n BETWEEN"), nil); r.Code != protocol.CodeSubscriptionParseFailed {
+		t.Errorf("a wrong expression: code %d: %s", r.Code, r.Remark)
+	}
+}
+
+func TestPop_RetryTopicsOfTheNewName(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.PopRetryV2, cfg.PopSeparateRetry = true, true
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Newer", 4)
+	if n := len(pop(t, c, "Newer", "invisibleTime", "300")); n != 4 {
+		t.Fatal(n)
+	}
+	again := popAgain(t, c, "Newer", 4)
+	queues := map[int32]bool{}
+	for _, d := range again {
+		queues[d.QueueID] = true
+		if d.Topic != "Newer" || strings.Fields(d.receipt)[4] != "2" {
+			t.Errorf("%s, receipt %s", d.Topic, d.receipt)
+		}
+	}
+	if len(queues) != 4 {
+		t.Errorf("they came from the queues %v", queues)
+	}
+	ack(t, c, "Newer", again...)
+	retry := popRetryTopic("Poppers", "Newer", popRetryV2)
+	for id := range int32(4) {
+		if got := b.offsets.query("Poppers", retry, id); got != 1 {
+			t.Errorf("consumer offset of queue %d of %s is %d", id, retry, got)
+		}
+	}
+}
+
+func TestPop_ShowsTheRetryTopicWhenAsked(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.PopActualRetryTopic = true
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Actual", 1)
+	pop(t, c, "Actual", "invisibleTime", "200")
+	again := popAgain(t, c, "Actual", 1)
+	if again[0].Topic != popRetryTopic("Poppers", "Actual", popRetryV1) {
+		t.Errorf("topic %s", again[0].Topic)
+	}
+	ack(t, c, "Actual", again...)
+	if n := b.pops.pending.size(); n != 0 {
+		t.Errorf("%d check points are left", n)
+	}
+}
+
+// A message of a transaction, a delayed one and a timed one come again when they are due, not when they would be once more.
+func TestPop_WhatWasDelayedIsNotDelayedAgain(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Delayed", 1, "e", "0", "i", "DELAY\x011\x02")
+	list := popAgain(t, c, "Delayed", 1, "invisibleTime", "300")
+	begin := time.Now()
+	again := popAgain(t, c, "Delayed", 1)
+	if took := time.Since(begin); took > 900*time.Millisecond || again[0].ReconsumeTimes != 1 {
+		t.Errorf("%s came again after %v", list[0].Body, took)
+	}
+	ack(t, c, "Delayed", again...)
+	_ = b
+}
