@@ -243,6 +243,8 @@ func popMovesBetweenBrokers(t *testing.T, c client) {
 	cl := ownCluster(t, setup{broker: apache, settings: []string{"mappedFileSizeCommitLog=1048576"}})
 	p := newPopper(t, newProducer(t, c, cl), "")
 	p.topic = p.producer.topic(2)
+	inOrder := newPopper(t, p.producer, p.producer.topic(1))
+	ordered := p.fill(inOrder.topic, 12, "queues", 1)
 	var left []message
 	for i, k := range []kind{underTest("broker"), apache} {
 		var sent []message
@@ -258,6 +260,11 @@ func popMovesBetweenBrokers(t *testing.T, c client) {
 			t.Fatalf("turn %d: popped %v, sent %v", i, keysOf(got), keysOf(sent))
 		}
 		p.ack(got[:4])
+		taken := inOrder.popAll(3, "order", true, "max", 3, "invisible", 60000)
+		if !slices.Equal(keysOf(taken), keysOf(ordered[6*i:6*i+3])) {
+			t.Errorf("turn %d: popped in order %v", i, keysOf(taken))
+		}
+		inOrder.ack(taken[:1])
 		cl.stopBroker(t, false)
 		cl.broker.kind = k
 		must(t, cl.startBroker())
@@ -266,6 +273,15 @@ func popMovesBetweenBrokers(t *testing.T, c client) {
 			return err
 		}))
 		p.status("OK", "pop.batch", "receipt", receipts(got[6:8]))
+		if more := inOrder.pop("order", true, "poll", 300); len(more) != 0 {
+			t.Errorf("turn %d, on %s's broker: a queue that is taken gave %v", i, k, keysOf(more))
+		}
+		inOrder.ack(taken[1:])
+		next := inOrder.popAll(3, "order", true, "max", 3, "invisible", 60000)
+		if !slices.Equal(keysOf(next), keysOf(ordered[6*i+3:6*i+6])) {
+			t.Errorf("turn %d, on %s's broker: next in order came %v", i, k, keysOf(next))
+		}
+		inOrder.ack(next)
 		again := p.popAll(4, "poll", 10000)
 		if d := time.Since(popped); d < invisible*time.Millisecond-300*time.Millisecond {
 			t.Errorf("turn %d: messages came again after %v", i, d)
