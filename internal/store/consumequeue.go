@@ -268,8 +268,8 @@ func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached 
 		}
 		for _, u := range chunk[:n] {
 			if !u.good() || u.logOffset < reached && !u.filler() {
-				if at > begin && durable > 0 && spansSectors(at-1, q.perFile()) {
-					// A power cut may have left the first half of it. It is dispatched again.
+				if at > begin && durable > 0 && last.logOffset > durable && spansSectors(at-1, q.perFile()) {
+					// A power cut may have left the first half of it. It is dispatched again, unlike the one at durable.
 					return at - 1, last.logOffset, nil
 				}
 				return at, reached, nil

@@ -343,3 +343,27 @@ func TestOpen_IsQuietWithoutWork(t *testing.T) {
 	}
 	check(t, s.Close())
 }
+
+// The message at the checkpoint is durable in its queue and not dispatched again, so nothing may take its unit for a half one.
+func TestRecover_KeepsTheMessageAtTheCheckpoint(t *testing.T) {
+	t.Parallel()
+	for n := 20; n < 60; n++ { // the 26th and the 52nd unit span two sectors
+		m := logfile.NewMemory()
+		cfg := memoryConfig(t, m)
+		cfg.ConsumeQueueFileSize = 300 * unitSize
+		s := openTest(t, cfg)
+		q := s.Queue("TopicA", 0)
+		for range n {
+			putWait(t, s, Flushed, testPut(q, "m"))
+		}
+		awaitVisible(t, q, int64(n))
+		s.flushBehind()
+		cfg.FS = m.Kill()
+		killed := openTest(t, cfg)
+		if got := killed.Queue("TopicA", 0).MaxOffset(); got != int64(n) {
+			t.Errorf("of %d messages %d are left", n, got)
+		}
+		check(t, killed.Close())
+		check(t, s.Close())
+	}
+}
