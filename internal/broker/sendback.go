@@ -38,6 +38,10 @@ func (b *Broker) sendBack(_ *session, r *remoting.Request) {
 	if err == nil {
 		put, err = b.copyForRetry(r, &h)
 	}
+	if err != nil {
+		// Some clients do not look at the answer: the message is not consumed and not tried again then.
+		b.log.Warn("message given back by a consumer is refused", "group", shown(h.Group), "log_offset", h.Offset, "addr", r.Conn.RemoteAddr(), "err", err)
+	}
 	if err != nil || put == nil {
 		remoting.Respond(r, func(*remoting.Request) (*remoting.Answer, error) { return nil, err })
 		return

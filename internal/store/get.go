@@ -307,11 +307,20 @@ func isRecordOf(b []byte, u unit) bool {
 // ErrNoMessage says that there is no message at a log offset.
 var ErrNoMessage = errors.New("no message there")
 
+// visibleTo is the log offset before which messages may be in their queues. It is not the mark dispatched, which covers a message a moment
+// later than its queue shows it: a consumer may have it and ask for it already.
+func (s *Store) visibleTo() int64 {
+	if s.cfg.SyncFlush {
+		return s.log.flushed.Load()
+	}
+	return s.log.written.Load()
+}
+
 // MessageAt returns the record at a log offset, which may be any number: unless a visible message begins exactly there,
 // the answer is ErrNoMessage.
 func (s *Store) MessageAt(logOffset int64) ([]byte, error) {
 	l := &s.log
-	end := s.dispatcher.dispatched.Load()
+	end := s.visibleTo()
 	if logOffset < l.files.Start() || logOffset >= end {
 		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
 	}

@@ -20,7 +20,7 @@ func (s *Store) LogStart() int64 { return s.log.files.Start() }
 // ErrNoMessage. Its body is not compared with its checksum, as for a pull.
 func (s *Store) RecordAt(places []Place, dst []byte) ([]byte, error) {
 	p := places[0]
-	end := s.dispatcher.dispatched.Load()
+	end := s.visibleTo()
 	if p.LogOffset < s.log.files.Start() || p.Size < message.MinRecordSize || p.LogOffset+int64(p.Size) > end {
 		return dst, fmt.Errorf("log offset %d: %w", p.LogOffset, ErrNoMessage)
 	}

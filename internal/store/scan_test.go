@@ -52,3 +52,37 @@ func TestEntries_AreThoseOfTheQueue(t *testing.T) {
 		t.Errorf("flushed to %d of %d, %v", s.Stats().Flushed, s.Stats().Written, err)
 	}
 }
+
+func TestMessageAt_FindsWhatIsInItsQueue(t *testing.T) {
+	t.Parallel()
+	for _, sync := range []bool{false, true} {
+		s, _ := faultyStore(t, func(c *Config) { c.SyncFlush = sync })
+		q := s.Queue("TopicA", 0)
+		const n = 500
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for seen := int64(0); seen < n; {
+				var e [1]Entry
+				if got, _, err := s.Entries(q, seen, e[:]); err != nil {
+					t.Error(err)
+					return
+				} else if got == 0 {
+					continue
+				}
+				if _, err := s.MessageAt(e[0].LogOffset); err != nil {
+					t.Errorf("message %d, which is in its queue: %v", seen, err)
+					return
+				}
+				seen++
+			}
+		}()
+		for i := range n {
+			putWait(t, s, Written, testPut(q, fmt.Sprint(i)))
+		}
+		<-done
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func (s *Store) EarliestLogTime() (int64, bool) { return s.storeTimeAt(s.log.fil
 
 // storeTimeAt reads the store time of the record at a log offset.
 func (s *Store) storeTimeAt(logOffset int64) (int64, bool) {
-	if logOffset < s.log.files.Start() || logOffset+message.MinRecordSize > s.dispatcher.dispatched.Load() {
+	if logOffset < s.log.files.Start() || logOffset+message.MinRecordSize > s.visibleTo() {
 		return 0, false
 	}
 	var buf [storeTimeSpan]byte
