@@ -13,6 +13,7 @@
 //	loop.go      the load generator's one thread: epoll over its connections
 //	send.go      sends in a closed loop: so many in flight, a new one for each answer
 //	pull.go      a backlog read from its beginning
+//	filter.go    the same backlog through a filter in SQL
 //	pop.go       the same backlog popped, each message acknowledged
 //	transaction.go  half messages and their commits
 //	quiet.go     messages at an even pace, and consumers that wait for them

@@ -119,7 +119,7 @@ func run(ctx context.Context, o options) (err error) {
 	begun := time.Now()
 	defer b.stopAll()
 	steps := []func(context.Context) error{
-		b.measureStart, b.measureIdle, b.measureSends, b.measureBatches, b.measureTransactions, b.measureBacklog, b.measurePops,
+		b.measureStart, b.measureIdle, b.measureSends, b.measureBatches, b.measureTransactions, b.measureBacklog, b.measureFilter, b.measurePops,
 		b.measureQuiet, b.measureLoaded, b.measureConnections, b.measureTopics, b.measureSync,
 	}
 	for _, step := range steps {

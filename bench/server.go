@@ -59,12 +59,12 @@ func freePorts() (ports, error) {
 	return ports{}, errors.New("cannot find free ports for a broker (it wants three: p, p-2, p+1)")
 }
 
-// writeProperties writes the broker's configuration: the same text for both servers, all else their defaults.
+// writeProperties writes the broker's configuration: the same text for both servers, all else their defaults but that they filter by SQL.
 func writeProperties(dir string, p ports, extra ...string) (string, error) {
 	lines := append([]string{
 		"brokerClusterName=DefaultCluster", "brokerName=" + brokerName, "brokerId=0", "brokerIP1=127.0.0.1",
 		fmt.Sprintf("namesrvAddr=127.0.0.1:%d", p.namesrv), fmt.Sprintf("listenPort=%d", p.broker),
-		"storePathRootDir=" + filepath.Join(dir, "store"),
+		"storePathRootDir=" + filepath.Join(dir, "store"), "enablePropertyFilter=true",
 	}, extra...)
 	path := filepath.Join(dir, "broker.properties")
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {

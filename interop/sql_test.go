@@ -2,13 +2,135 @@ package interop
 
 import (
 	"encoding/base64"
+	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/liftoffmq/liftoff/internal/filter"
 	wire "github.com/liftoffmq/liftoff/internal/message"
 )
+
+func TestJava4_FiltersBySQL(t *testing.T)             { filtersBySQL(t, java4, "push") }
+func TestJava5_FiltersBySQL(t *testing.T)             { filtersBySQL(t, java5, "push") }
+func TestJava5_PollsBySQL(t *testing.T)               { filtersBySQL(t, java5, "lite") }
+func TestGo_FiltersBySQL(t *testing.T)                { filtersBySQL(t, golang, "push") }
+func TestJava5_MovesBetweenBrokersBySQL(t *testing.T) { movesBetweenBrokersBySQL(t, java5) }
+func TestJava5_HearsWhatIsWrongWithSQL(t *testing.T)  { hearsWhatIsWrongWithSQL(t, java5) }
+
+var sqlLab = sync.OnceValues(func() (*cluster, error) {
+	c, err := newCluster(theLab, setup{settings: []string{"enablePropertyFilter=true"}})
+	if err == nil {
+		theLab.mu.Lock()
+		defer theLab.mu.Unlock()
+		theLab.clusters = append(theLab.clusters, c)
+	}
+	return c, err
+})
+
+// sqlCluster is a cluster that filters by SQL.
+func sqlCluster(t *testing.T) *cluster {
+	t.Helper()
+	c, err := sqlLab()
+	must(t, err)
+	return c
+}
+
+// filtersBySQL: a subscription in SQL brings the messages that it is true for and no others, old ones and such as come while it waits.
+func filtersBySQL(t *testing.T, c client, op string) {
+	t.Parallel()
+	cl := sqlCluster(t)
+	p := newProducer(t, c, cl)
+	topic := p.topic(2)
+	wanted := func(sent []message) (of []message) {
+		for _, m := range sent {
+			if m.tags != "T1" && !strings.HasSuffix(m.keys, "7") {
+				of = append(of, m)
+			}
+		}
+		return of
+	}
+	tagged := func() []message {
+		sent := p.fill(topic, 90, "queues", 2)
+		for i := range sent {
+			sent[i].tags = fmt.Sprint("T", i%3)
+		}
+		return sent
+	}
+	acked := wanted(tagged())
+	s := startConsumer(t, op, c, cl, topic, uniqueName(t, "group"), "sql", "TAGS IN ('T0', 'T2') AND KEYS NOT ENDSWITH '7'")
+	s.wait(len(acked))
+	acked = append(acked, wanted(tagged())...)
+	got := s.wait(len(acked))
+	for i := range got {
+		got[i].tags = ""
+	}
+	for i := range acked {
+		acked[i].tags = ""
+	}
+	exactly(t, acked, got)
+}
+
+// hearsWhatIsWrongWithSQL: a consumer with a wrong expression is not started, and is told so with the code that Apache's broker has for
+// it; one on a broker that does not filter by SQL is told that.
+func hearsWhatIsWrongWithSQL(t *testing.T, c client) {
+	t.Parallel()
+	start := func(cl *cluster, sql, want string) {
+		t.Helper()
+		p := newProducer(t, c, cl)
+		topic := p.topic(1)
+		name := uniqueName(t, "wrong")
+		_, err := p.program.call("push", "name", name, "group", name, "namesrv", cl.addrs(), "topic", topic, "sql", sql)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, sql := range []string{"n >", "n > 'x'", "n = #", "n BETWEEN 2 AND 1"} {
+		start(sqlCluster(t), sql, "CODE: 23")
+	}
+	start(sharedCluster(t), "n > 5", "The broker does not support consumer to filter message by SQL92")
+}
+
+// movesBetweenBrokersBySQL: a group's filter is kept in consumerFilter.json, and its bits in the extension of the consume queue, so that
+// both brokers read what the other has written.
+func movesBetweenBrokersBySQL(t *testing.T, c client) {
+	t.Parallel()
+	cl := ownCluster(t, setup{broker: apache, settings: []string{"mappedFileSizeCommitLog=1048576", "enablePropertyFilter=true", "enableConsumeQueueExt=true",
+		"enableCalcFilterBitMap=true", "mappedFileSizeConsumeQueueExt=4096", "cleanResourceInterval=1000"}})
+	p := newProducer(t, c, cl)
+	topic, group := p.topic(2), uniqueName(t, "group")
+	const sql = "KEYS ENDSWITH '7'"
+	wanted := func(sent []message) (of []message) {
+		for _, m := range sent {
+			if strings.HasSuffix(m.keys, "7") {
+				of = append(of, m)
+			}
+		}
+		return of
+	}
+	var all []message
+	for i, k := range []kind{apache, underTest("broker"), apache, underTest("broker")} {
+		if i > 0 {
+			cl.stopBroker(t, false)
+			cl.broker.kind = k
+			must(t, cl.startBroker())
+		}
+		old := newConsumer(t, c, cl, topic, group, "sql", sql)
+		var more []message
+		must(t, waitFor(soon, func() error {
+			answer, err := p.program.call("fill", "name", p.name, "topic", topic, "prefix", uniqueName(t, "turn"), "count", 300, "queues", 2)
+			more = wanted(p.messages(answer.Get("a")))
+			return err
+		}))
+		all = append(all, more...)
+		exactly(t, more, old.wait(len(more)))
+		old.close()
+		fresh := newConsumer(t, c, cl, topic, uniqueName(t, "fresh"), "sql", sql)
+		exactly(t, all, fresh.wait(len(all)))
+		fresh.close()
+	}
+}
 
 // TestSQL_EvaluatesAsApacheDoes compares the filter with Apache's own: the same expressions are refused, and the others are the
 // same for the same properties. Expressions are made at random from the words of the grammar, most of them by its rules.

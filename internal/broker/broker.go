@@ -41,6 +41,7 @@ type Broker struct {
 	groups     *groups
 	offsets    *offsets
 	filters    *filters
+	bits       atomic.Pointer[filters] // the same, for the dispatcher, once they are there
 	sql        sqlFilters
 	schedule   *schedule
 	clients    *clients
@@ -113,6 +114,12 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 		Arrived: func(q *store.Queue, nextOffset, tagsCode, _ int64) {
 			b.holds.arrived(q, nextOffset, tagsCode)
 			b.watches.arrived(q)
+		},
+		Bits: func(m *message.Dispatch, dst []byte) []byte {
+			if f := b.bits.Load(); f != nil {
+				return f.bits(m, dst)
+			}
+			return dst // what is stored already has been given its bits, or is looked at itself
 		},
 	})
 	if err != nil {
@@ -194,6 +201,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if b.filters, err = openFilters(filepath.Join(dir, "consumerFilter.json"), b); err != nil {
 		return err
 	}
+	b.bits.Store(b.filters)
 	b.clients = newClients(b)
 	b.locks = newQueueLocks(cfg.QueueLockMax)
 	b.halfCounts = openHalfCounts(filepath.Join(dir, "transactionMetrics"), b)
@@ -247,6 +255,7 @@ func storeConfig(cfg config.Broker, host netip.AddrPort, log *slog.Logger) store
 		sc.DelayLevels = levels
 	}
 	sc.LightQueues = cfg.LightQueues && cfg.MultiDispatch
+	sc.ConsumeQueueExt, sc.ConsumeQueueExtFileSize = cfg.QueueExt, int64(cfg.QueueExtFileSize)
 	sc.MessageIndexEnable, sc.MaxHashSlotNum, sc.MaxIndexNum = cfg.Index, cfg.IndexSlots, cfg.IndexEntries
 	return sc
 }

@@ -159,8 +159,38 @@ func (f *filters) make(d consumerFilterData) (*groupFilter, error) {
 		return nil, err
 	}
 	g := &groupFilter{consumerFilterData: d, sql: sql}
-	g.sub = &subscription{filter: sql.filter, SubscriptionData: protocol.SubscriptionData{Topic: d.Topic, SubString: d.Expression, SubVersion: d.ClientVersion, ExpressionType: d.ExpressionType}}
+	own := sql.filter
+	own.Bits = g.mayWant
+	g.sub = &subscription{filter: own, SubscriptionData: protocol.SubscriptionData{Topic: d.Topic, SubString: d.Expression, SubVersion: d.ClientVersion, ExpressionType: d.ExpressionType}}
 	return g, nil
+}
+
+// mayWant says whether a message may be wanted, by its bit map.
+func (g *groupFilter) mayWant(storeTime int64, bitMap []byte) bool {
+	d := g.BloomFilterData
+	return storeTime <= g.BornTime || len(bitMap)*8 != int(d.BitNum) || filter.HasBits(bitMap, d.BitPos)
+}
+
+// bits appends the bit map of a message: the bits of all filters of its topic that want it, dead ones too. There is none for a topic
+// without filters.
+func (f *filters) bits(m *message.Dispatch, dst []byte) []byte {
+	if !f.settings.Load().FilterBits {
+		return dst
+	}
+	f.mu.RLock()
+	list := f.byTopic[string(m.Topic)]
+	f.mu.RUnlock()
+	if len(list) == 0 {
+		return dst
+	}
+	begin := len(dst)
+	dst = append(dst, make([]byte, f.bloom.Bits/8)...)
+	for _, g := range list {
+		if g.sql.expr.Eval(m.Properties) == filter.True {
+			filter.SetBits(dst[begin:], g.BloomFilterData.BitPos)
+		}
+	}
+	return dst
 }
 
 // put adds a filter, in the place of an older one. mu is held.

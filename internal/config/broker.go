@@ -141,6 +141,9 @@ type Broker struct {
 	FilterRetries bool `prop:"filterSupportRetry"`
 	// FilterDataKept is how long the filter of a group without consumers is kept. Default 24 h.
 	FilterDataKept time.Duration `prop:"filterDataCleanTimeSpan,ms,long"`
+	// FilterBits keeps in ConsumeQueueExt for which groups that filter by SQL a message is, so that the others need not look at it.
+	// Default false.
+	FilterBits bool `prop:"enableCalcFilterBitMap"`
 	// BloomConsumers is for how many groups that filter a topic by SQL the bit maps of messages are made. Default 32.
 	BloomConsumers int `prop:"expectConsumerNumUseFilter,restart"`
 	// BloomErrorPercent is how many messages, in percent, may be looked at in vain with as many groups. Default 20.

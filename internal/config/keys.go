@@ -402,12 +402,8 @@ var groups = []struct {
 			enablePopMetrics boolean true`,
 	},
 	{
-		why:   "bit maps of SQL filters are not kept yet",
-		level: slog.LevelWarn,
+		why: "the length of bit maps follows from expectConsumerNumUseFilter and maxErrorRateOfBloomFilter, in RocketMQ too",
 		keys: `
-			enableCalcFilterBitMap boolean false
-			enableConsumeQueueExt boolean false
-			mappedFileSizeConsumeQueueExt int 50331648
 			bitMapLengthConsumeQueueExt int 64`,
 	},
 	{

@@ -129,6 +129,11 @@ type Store struct {
 	// LightQuota refuses messages for more light queues than maxLmqConsumeQueueNum. Default false.
 	LightQuota bool `prop:"enableLmqQuota"`
 
+	// QueueExt keeps more of each message beside the consume queues, in consumequeue_ext. Default false.
+	QueueExt bool `prop:"enableConsumeQueueExt,restart"`
+	// QueueExtFileSize is the length of a file of it in bytes; must not change on an existing store. Default 48 MiB.
+	QueueExtFileSize int `prop:"mappedFileSizeConsumeQueueExt,restart"`
+
 	// DelayLevels are the waiting times of delay levels 1 to n, such as "1s 5s 10s 30s 1m 2h".
 	DelayLevels string `prop:"messageDelayLevel,restart"`
 	// FlushDelayOffsetInterval is the time between two writings of delayOffset.json, so how much is delivered again after a kill.
@@ -204,6 +209,7 @@ func defaultStore(home string) Store {
 		LightQueuesMax:            20_000,
 		BatchQueueFileSize:        13_800_000,
 		QueryMax:                  64,
+		QueueExtFileSize:          48 << 20,
 		FlushDelayOffsetInterval:  10 * time.Second,
 		TimerWheel:                true,
 		TimerLogFileSize:          100 << 20,
@@ -303,6 +309,7 @@ func (s *Store) validate(v *validation) {
 	v.within("maxHashSlotNum", int64(s.IndexSlots), 1, math.MaxInt32/4-10)
 	v.within("maxIndexNum", int64(s.IndexEntries), 2, max(2, (math.MaxInt32-40-4*int64(s.IndexSlots))/20))
 
+	v.within("mappedFileSizeConsumeQueueExt", int64(s.QueueExtFileSize), 64, math.MaxInt32)
 	v.atLeast("maxMsgsNumBatch", int64(s.QueryMax), 1)
 	v.atLeast("flushDelayOffsetInterval", s.FlushDelayOffsetInterval.Milliseconds(), 1)
 	if _, err := s.DelayDurations(); err != nil {

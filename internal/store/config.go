@@ -22,6 +22,8 @@ type Config struct {
 	CommitLogFileSize         int64 // mappedFileSizeCommitLog
 	ConsumeQueueFileSize      int64 // mappedFileSizeConsumeQueue
 	BatchConsumeQueueFileSize int64 // mapperFileSizeBatchConsumeQueue
+	ConsumeQueueExt           bool  // enableConsumeQueueExt
+	ConsumeQueueExtFileSize   int64 // mappedFileSizeConsumeQueueExt
 
 	SyncFlush             bool          // flushDiskType: only flushed messages become visible
 	SyncFlushTimeout      time.Duration // then a batch that waits for Flushed gets ErrFlushTimeout
@@ -77,6 +79,7 @@ func DefaultConfig(rootDir string) Config {
 		CommitLogFileSize:         1 << 30,
 		ConsumeQueueFileSize:      300_000 * 20,
 		BatchConsumeQueueFileSize: 300_000 * 46,
+		ConsumeQueueExtFileSize:   48 << 20,
 
 		SyncFlushTimeout:      5 * time.Second,
 		FlushInterval:         500 * time.Millisecond,
@@ -148,6 +151,9 @@ func (c *Config) complete() error {
 	}
 	if c.BatchConsumeQueueFileSize <= 0 || c.BatchConsumeQueueFileSize > 1<<31-1 {
 		return fmt.Errorf("cannot open store: mapperFileSizeBatchConsumeQueue is %d, possible are 1 to 2147483647", c.BatchConsumeQueueFileSize)
+	}
+	if c.ConsumeQueueExtFileSize <= 0 || c.ConsumeQueueExtFileSize > 1<<31-1 {
+		return fmt.Errorf("cannot open store: mappedFileSizeConsumeQueueExt is %d, possible are 1 to 2147483647", c.ConsumeQueueExtFileSize)
 	}
 	c.BatchConsumeQueueFileSize = (c.BatchConsumeQueueFileSize + batchUnitSize - 1) / batchUnitSize * batchUnitSize
 	c.ConsumeQueueFileSize = (c.ConsumeQueueFileSize + unitSize - 1) / unitSize * unitSize

@@ -21,6 +21,9 @@ type Hooks struct {
 	// Arrived is called, without any lock, for each message that became visible in a watched queue. nextOffset is the
 	// offset behind it. It must not block.
 	Arrived func(q *Queue, nextOffset, tagsCode, storeTimestamp int64)
+	// Bits is called for each message when queues have extensions (enableConsumeQueueExt), and returns the bit map to be kept
+	// with it, which may be dst grown; Filter.Bits gets it back. It must not block.
+	Bits func(m *message.Dispatch, dst []byte) []byte
 }
 
 // dispatcher follows the log: it puts each message's place into its queue and the index. It is run by whoever moved the mark
@@ -36,6 +39,7 @@ type dispatcher struct {
 	record       message.Dispatch
 	queue        *Queue // of the message before, for the next is often of the same
 	arrived      []arrival
+	bits         []byte // of one message
 }
 
 type arrival struct {
@@ -151,7 +155,7 @@ func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int
 		behind = u.behind()
 	} else if m.SysFlag&message.FlagInnerBatch != 0 {
 		return nil // no plain queue can have it
-	} else if err := q.units.append(queueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}); err != nil {
+	} else if err := q.units.append(queueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: s.extend(q, m, tagsCode)}); err != nil {
 		return err
 	}
 	if !q.dirty {
@@ -162,6 +166,19 @@ func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int
 		d.arrived = append(d.arrived, arrival{q, behind, tagsCode, m.StoreTimestamp})
 	}
 	return nil
+}
+
+// extend keeps in the queue's extension, if it has one, what the unit has no room for, and returns what the unit gets.
+func (s *Store) extend(q *Queue, m *message.Dispatch, tagsCode int64) int64 {
+	if q.ext == nil || !s.cfg.ConsumeQueueExt || m.LogOffset < q.units.end() { // there already
+		return tagsCode
+	}
+	d := &s.dispatcher
+	d.bits = d.bits[:0]
+	if s.hooks.Bits != nil {
+		d.bits = s.hooks.Bits(m, d.bits)
+	}
+	return q.ext.append(extended{tagsCode: tagsCode, storeTime: m.StoreTimestamp, bits: d.bits})
 }
 
 // tagsCode is what a queue's unit tells of the message's tags, and for a delayed message when it is due.

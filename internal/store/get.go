@@ -56,7 +56,9 @@ func logOffsetOf(rec []byte) int64 { return int64(binary.BigEndian.Uint64(rec[re
 // Filter says which messages a Get is for. A nil function wants all.
 type Filter struct {
 	Tags   func(tagsCode int64) bool // by the tags code in the queue's unit
-	Record func(record []byte) bool  // by the record itself, which is only read when Tags wants it
+	Record func(record []byte) bool  // by the record itself, which is only read when the others want it
+	// Bits decides by what Hooks.Bits said when the message was stored, as far as the queue has an extension that tells it.
+	Bits func(storeTimestamp int64, bits []byte) bool
 }
 
 // Get appends to dst the records of a queue from an offset on, at most maxMsgs and about maxBytes, but always one if there
@@ -81,7 +83,7 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 			filter = &noFilter
 		}
 		g := s.getters.Get().(*getter)
-		*g = getter{s: s, q: q, r: r, offset: offset, filter: filter, dst: dst, begin: len(dst)}
+		*g = getter{s: s, q: q, r: r, offset: offset, filter: filter, dst: dst, begin: len(dst), extBuf: g.extBuf}
 		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
 		g.maxScan = max(int64(s.cfg.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
 		g.logEnd = s.log.written.Load()
@@ -122,6 +124,10 @@ type getter struct {
 	wantedN  int
 	bytes    int // of the records got and wanted
 	messages int
+
+	ext     []byte // a stretch of the queue's extension, in extBuf
+	extFrom int64  // the address where it begins
+	extBuf  []byte
 }
 
 func (g *getter) run() {
@@ -171,7 +177,14 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 	}
 	g.pulled = u.logOffset
 	g.r.NextOffset = at + 1
-	if u.logOffset < g.skipTo || g.filter.Tags != nil && !g.filter.Tags(u.tagsCode) {
+	if u.logOffset < g.skipTo {
+		return true
+	}
+	if isExtAddress(u.tagsCode) {
+		if !g.wantsExtended(u.tagsCode) {
+			return true
+		}
+	} else if g.filter.Tags != nil && !g.filter.Tags(u.tagsCode) {
 		return true
 	}
 	g.wanted[g.wantedN] = u
@@ -182,6 +195,38 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 		g.take()
 	}
 	return true
+}
+
+// wantsExtended asks the filter about a message whose unit points to the queue's extension. Where that is gone every message is wanted,
+// as in Apache: the consumer looks at its tag too.
+func (g *getter) wantsExtended(address int64) bool {
+	f := g.filter
+	if f.Tags == nil && f.Bits == nil || g.q.ext == nil {
+		return true
+	}
+	e, ok := g.extended(address)
+	return !ok || (f.Tags == nil || f.Tags(e.tagsCode)) && (f.Bits == nil || f.Bits(e.storeTime, e.bits))
+}
+
+// extended reads an entry of the queue's extension, and what is next to it for the next one.
+func (g *getter) extended(address int64) (extended, bool) {
+	for range 2 {
+		if at := address - g.extFrom; at >= 0 && at < int64(len(g.ext)) {
+			if e, size, ok := readExtended(g.ext[at:]); ok && at+int64(size) <= int64(len(g.ext)) {
+				return e, true
+			}
+		}
+		if cap(g.extBuf) < extSizeMax {
+			g.extBuf = make([]byte, extSizeMax)
+		}
+		g.extFrom, g.ext = address, g.q.ext.readStretch(address, g.extBuf[:extStretch])
+		if len(g.ext) >= extHead {
+			if _, size, ok := readExtended(g.ext); ok && size > len(g.ext) {
+				g.ext = g.q.ext.readStretch(address, g.extBuf[:size])
+			}
+		}
+	}
+	return extended{}, false
 }
 
 // hasEnough says whether isFull would be true of any message, so that no more units need be read.

@@ -16,6 +16,7 @@ type Queue struct {
 	id      int32
 	units   *consumeQueue
 	batch   *batchQueue // instead of units, where queue.type is BatchCQ; else nil
+	ext     *queueExt   // what units have no room for; nil without
 	refused error       // why nothing can be stored in it
 
 	watchers atomic.Int32
@@ -109,7 +110,11 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 	switch {
 	case !isFolderName(topic):
 		q.refused = fmt.Errorf("%w: %q", ErrTopic, topic)
-	case t.batch[topic]:
+	case !t.batch[topic]:
+		if s.cfg.ConsumeQueueExt {
+			q.ext = newQueueExt(s, topic, id)
+		}
+	default:
 		dir := filepath.Join(s.batchQueueDir(), topic, strconv.Itoa(int(id)))
 		q.batch = newBatchQueue(s.cfg.FS, s.handles, dir, s.cfg.BatchConsumeQueueFileSize)
 	}
@@ -134,6 +139,11 @@ func (q *Queue) flush() error {
 	if q.batch != nil {
 		return q.batch.flush()
 	}
+	if q.ext != nil {
+		if err := q.ext.sync(); err != nil {
+			return err
+		}
+	}
 	return q.units.flush(true)
 }
 
@@ -141,19 +151,31 @@ func (q *Queue) truncate(logOffset int64) error {
 	if q.batch != nil {
 		return q.batch.truncate(logOffset)
 	}
-	return q.units.truncate(logOffset)
+	if err := q.units.truncate(logOffset); err != nil || q.ext == nil {
+		return err
+	}
+	return q.ext.truncate(q.tagsCodeAt(q.units.max() - 1))
 }
 
 func (q *Queue) deleteBefore(logOffset int64) (deleted int, err error) {
 	if q.batch != nil {
 		return q.batch.deleteBefore(logOffset)
 	}
-	return q.units.deleteBefore(logOffset)
+	deleted, err = q.units.deleteBefore(logOffset)
+	if err == nil && q.ext != nil {
+		err = q.ext.deleteBefore(q.tagsCodeAt(q.units.min()))
+	}
+	return deleted, err
 }
 
 func (q *Queue) destroy() error {
 	if q.batch != nil {
 		return q.batch.destroy()
+	}
+	if q.ext != nil {
+		if err := q.ext.destroy(); err != nil {
+			return err
+		}
 	}
 	return q.units.destroy()
 }

@@ -62,6 +62,9 @@ func (s *Store) loadQueues(durable int64) error {
 	if err := s.loadBatchQueues(); err != nil {
 		return err
 	}
+	if err := s.loadExts(); err != nil {
+		return err
+	}
 	topics, err := s.cfg.FS.List(s.consumeQueueDir())
 	if err != nil {
 		return fmt.Errorf("cannot list consume queues: %w", err)
@@ -134,6 +137,13 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 		}
 	}
 	from, dispatched := s.recoverFrom(clean)
+	again := from
+	if dispatched {
+		again++ // all but the message there
+	}
+	if err := s.recoverExts(clean, again); err != nil {
+		return err
+	}
 	scan := scanner{store: s, clean: clean, off: from}
 	told := began
 	d.mu.Lock()

@@ -150,6 +150,9 @@ func (s *Store) release() error {
 	err := s.log.files.Close()
 	for _, q := range s.queues.all() {
 		q.units.close()
+		if q.ext != nil {
+			err = errors.Join(err, q.ext.files.Close())
+		}
 		if q.batch != nil {
 			err = errors.Join(err, q.batch.files.Close())
 		}

@@ -89,6 +89,9 @@ func options(in form) []consumer.Option {
 }
 
 func selector(in form) consumer.MessageSelector {
+	if in.Has("sql") {
+		return consumer.MessageSelector{Type: consumer.SQL92, Expression: in.Get("sql")}
+	}
 	return consumer.MessageSelector{Type: consumer.TAG, Expression: in.text("tags", "*")}
 }
 

@@ -3,6 +3,7 @@ package com.github.liftoffmq.interop;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -49,7 +50,11 @@ final class LiteConsumers {
         consumer.setConsumeFromWhere(ConsumeFromWhere.valueOf("CONSUME_FROM_" + in.text("from", "FIRST_OFFSET")));
         consumer.setAutoCommitIntervalMillis(1000);
         if (!in.flag("assign")) {
-            consumer.subscribe(in.text("topic"), in.text("tags", "*"));
+            if (in.has("sql")) {
+                consumer.subscribe(in.text("topic"), MessageSelector.bySql(in.text("sql")));
+            } else {
+                consumer.subscribe(in.text("topic"), in.text("tags", "*"));
+            }
         }
         consumer.start();
         if (in.flag("assign")) {

@@ -3,6 +3,7 @@ package com.github.liftoffmq.interop;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -26,7 +27,11 @@ final class PushConsumers {
         String group = in.text("group");
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         Settings.apply(in, consumer);
-        consumer.subscribe(in.text("topic"), in.text("tags", "*"));
+        if (in.has("sql")) {
+            consumer.subscribe(in.text("topic"), MessageSelector.bySql(in.text("sql")));
+        } else {
+            consumer.subscribe(in.text("topic"), in.text("tags", "*"));
+        }
         consumer.setConsumeFromWhere(ConsumeFromWhere.valueOf("CONSUME_FROM_" + in.text("from", "FIRST_OFFSET")));
         consumer.setConsumeTimestamp(in.text("timestamp", consumer.getConsumeTimestamp()));
         consumer.setConsumeThreadMin(in.number("threads", 1));
