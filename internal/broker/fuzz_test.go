@@ -77,7 +77,7 @@ func FuzzStateFiles(f *testing.F) {
 				_, _ = d.Info(), mergeMapping(d, &protocol.TopicQueueMappingDetail{HostedQueues: map[int32]protocol.LogicQueue{}}, false)
 			}
 		}
-		top := &topics{byName: map[string]*topic{}, mappings: m}
+		top := &topics{byName: map[string]*topic{}, mappings: m, makeBatch: func(string) error { return nil }}
 		_ = top.load(data)
 		_ = top.apply(data)
 		if text, err := top.encode(); err != nil || fastjson.Unmarshal(text, new(protocol.TopicConfigs)) != nil {

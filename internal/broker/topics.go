@@ -25,11 +25,11 @@ type topics struct {
 	settings  *atomic.Pointer[settings]
 	log       *slog.Logger
 	open      func(topic string, id int32) *store.Queue
-	openBatch func(topic string, id int32) *store.Queue // where queue.type is BatchCQ
-	changed   func(changed []*protocol.TopicConfig)     // tells the NameServers; called with no lock held; nil until there is someone to tell
-	system    map[string]bool                           // topics that nobody may change, but for those that begin with rmq_sys_; does not change
-	mappings  *mappings                                 // of static topics
-	light     bool                                      // there are topics of light queues; does not change
+	makeBatch func(topic string) error              // tells the store of queue.type=BatchCQ
+	changed   func(changed []*protocol.TopicConfig) // tells the NameServers; called with no lock held; nil until there is someone to tell
+	system    map[string]bool                       // topics that nobody may change, but for those that begin with rmq_sys_; does not change
+	mappings  *mappings                             // of static topics
+	light     bool                                  // there are topics of light queues; does not change
 	file      *saved
 
 	changeMu sync.Mutex // one change at a time, from looking at the table to putting into it
@@ -95,19 +95,21 @@ func (t *topic) queue(id int32) *store.Queue {
 	return q
 }
 
-// newTopic is newTopic with the opener that its kind of queues needs.
+// newTopic is newTopic with what is known of the topic elsewhere, and makes its kind of queues known to the store.
 func (t *topics) newTopic(c protocol.TopicConfig) *topic {
 	made := newTopic(c, t.open)
 	made.mapping = t.mappings.find(c.TopicName)
 	if made.batchQueue {
-		made.open = t.openBatch
+		if err := t.makeBatch(c.TopicName); err != nil {
+			t.log.Error("topic cannot have its batch consume queues", "topic", c.TopicName, "err", err)
+		}
 	}
 	return made
 }
 
 // openTopics reads topics.json and adds the topics that every broker has.
 func openTopics(path string, b *Broker) (*topics, error) {
-	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, openBatch: b.store.BatchQueue, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
+	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, makeBatch: b.store.MakeBatch, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
 	var err error
 	if t.mappings, err = openMappings(filepath.Join(filepath.Dir(path), "topicQueueMapping.json"), b.log); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,13 +19,16 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
-// stateBroker is a broker with topics and groups only: no store, no ports.
+// stateBroker is a broker with topics and groups only, over an empty store and without ports.
 func stateBroker(t testing.TB, cfg config.Broker) *Broker {
 	t.Helper()
 	b := &Broker{log: slog.New(slog.DiscardHandler), started: time.Now()}
 	b.settings.Store(newSettings(cfg, netip.MustParseAddrPort("127.0.0.1:10911")))
 	dir := filepath.Join(cfg.RootDir, "config")
 	var err error
+	if b.store, err = store.Open(context.Background(), store.DefaultConfig(t.TempDir()), store.Hooks{}); err != nil {
+		t.Fatal(err)
+	}
 	if b.topics, err = openTopics(filepath.Join(dir, "topics.json"), b); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +36,7 @@ func stateBroker(t testing.TB, cfg config.Broker) *Broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(b.topics.close(), b.groups.close()); err != nil {
+		if err := errors.Join(b.topics.close(), b.groups.close(), b.store.Close()); err != nil {
 			t.Error(err)
 		}
 	})

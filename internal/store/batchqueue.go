@@ -416,27 +416,23 @@ func (q *Queue) unitAt(offset int64) (unit, bool) {
 	return units[0], err == nil && n == 1
 }
 
-// BatchQueue is Queue for a topic with queue.type=BatchCQ. Its first call for a topic makes sure that recovery knows its kind.
-func (s *Store) BatchQueue(topic string, id int32) *Queue {
+// MakeBatch makes a topic's queues batch queues, those that are not there yet. It makes sure that recovery knows their kind, and is to be
+// called before the topic is used.
+func (s *Store) MakeBatch(topic string) error {
 	t := &s.queues
 	t.mu.RLock()
-	known, q := t.batch[topic], t.topics[topic][id]
+	known := t.batch[topic]
 	t.mu.RUnlock()
-	switch {
-	case q != nil && q.batch == nil:
-		return s.refusedQueue(topic, id, fmt.Errorf("%w: %q was deleted and made again with batch consume queues; the broker must be started anew first", ErrTopic, topic))
-	case known && q != nil:
-		return q
+	if known || !isFolderName(topic) {
+		return nil
 	}
-	if !known && isFolderName(topic) {
-		if err := s.cfg.FS.MkdirAll(filepath.Join(s.batchQueueDir(), topic)); err != nil {
-			return s.refusedQueue(topic, id, fmt.Errorf("%w: cannot make the folder of its batch consume queues: %w", ErrTopic, err))
-		}
-		t.mu.Lock()
-		t.batch[topic] = true
-		t.mu.Unlock()
+	if err := s.cfg.FS.MkdirAll(filepath.Join(s.batchQueueDir(), topic)); err != nil {
+		return fmt.Errorf("cannot make the folder of batch consume queues: %w", err)
 	}
-	return s.addQueue(topic, id)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.batch[topic] = true
+	return nil
 }
 
 // refusedQueue is a handle that takes no messages and has none.

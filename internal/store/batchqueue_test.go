@@ -13,6 +13,14 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
+// batchQueueOf makes a topic one of batch queues and returns one of them.
+func batchQueueOf(s *Store, topic string, id int32) *Queue {
+	if err := s.MakeBatch(topic); err != nil {
+		panic(err)
+	}
+	return s.Queue(topic, id)
+}
+
 // innerPut is an inner batch of n messages, or a single one for n = 0.
 func innerPut(q *Queue, body string, n int) Put {
 	p := testPut(q, body)
@@ -56,13 +64,13 @@ func TestBatchQueue_OneRecordHasManyOffsets(t *testing.T) {
 	m := logfile.NewMemory()
 	cfg.FS = m
 	s := openTest(t, cfg)
-	q := s.BatchQueue("T", 1)
+	q := batchQueueOf(s, "T", 1)
 	putWait(t, s, Flushed, innerPut(q, "a", 4), innerPut(q, "b", 0), innerPut(q, "c", 3))
 	awaitVisible(t, q, 8)
 	want := "a@0+4 b@4+ c@5+3"
 	check := func(how string) {
 		t.Helper()
-		q := s.BatchQueue("T", 1)
+		q := batchQueueOf(s, "T", 1)
 		for from, rest := range map[int64]string{0: want, 3: want, 4: want[6:], 5: want[11:], 7: want[11:], 8: strings.TrimPrefix(want[11:], "c@5+3")} {
 			for _, maxMsgs := range []int{1, 5, 32} {
 				if got := batches(t, s, q, from, maxMsgs); strings.TrimSpace(got) != strings.TrimSpace(rest) {
@@ -78,8 +86,8 @@ func TestBatchQueue_OneRecordHasManyOffsets(t *testing.T) {
 	}
 	s = openTest(t, cfg)
 	check("after a kill")
-	q = s.BatchQueue("T", 1)
-	if s.Queue("Plain", 0).refused != nil || s.BatchQueue("Plain", 0).refused == nil || s.Queue("T", 1) != q {
+	q = batchQueueOf(s, "T", 1)
+	if s.Queue("Plain", 0).refused != nil || batchQueueOf(s, "Plain", 0).refused == nil || s.Queue("T", 1) != q {
 		t.Error("the kind of a queue changed")
 	}
 	for i := range 30 { // over several files
@@ -96,7 +104,7 @@ func TestBatchQueue_OneRecordHasManyOffsets(t *testing.T) {
 		s = openTest(t, cfg)
 		check("opened again")
 	}
-	q = s.BatchQueue("T", 1)
+	q = batchQueueOf(s, "T", 1)
 
 	if first, ok := s.StoreTime(q, 6); !ok || s.OffsetByTime(q, first+1000, Lower) != 68 || s.OffsetByTime(q, 0, Lower) != 0 {
 		t.Error("search by time")
@@ -115,7 +123,7 @@ func TestBatchQueue_OneRecordHasManyOffsets(t *testing.T) {
 	if err := s.DeleteTopic("T"); err != nil || q.MaxOffset() != 0 {
 		t.Error(err)
 	}
-	putWait(t, s, Written, innerPut(s.BatchQueue("T", 1), "e", 2))
+	putWait(t, s, Written, innerPut(batchQueueOf(s, "T", 1), "e", 2))
 	awaitVisible(t, q, 2)
 	if got := batches(t, s, q, 0, 32); got != "e@0+2" {
 		t.Errorf("made again: %s", got)
@@ -129,12 +137,12 @@ func TestBatchQueue_PlainQueuesTakeNoInnerBatch(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, testConfig(t))
 	defer s.Close()
-	for _, p := range []Put{innerPut(s.Queue("T", 0), "a", 2), innerPut(s.BatchQueue("B", 0), "a", 40000)} {
+	for _, p := range []Put{innerPut(s.Queue("T", 0), "a", 2), innerPut(batchQueueOf(s, "B", 0), "a", 40000)} {
 		if b, err := tryPut(s, Written, p); err != nil || b.Puts[0].Err != ErrInnerBatch {
 			t.Error(err, b.Puts[0].Err)
 		}
 	}
-	p := innerPut(s.BatchQueue("B", 0), "a", 1)
+	p := innerPut(batchQueueOf(s, "B", 0), "a", 1)
 	p.Inner = 0
 	if b, err := tryPut(s, Written, p); err != nil || b.Puts[0].Err != ErrInnerBatch {
 		t.Error(err, b.Puts[0].Err)
@@ -158,4 +166,46 @@ func TestGolden_BatchQueueIsRebuilt(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Error("the batch consume queue differs")
 	}
+}
+
+// FuzzBatchQueue opens a batch queue with any content in its file and adds a record to it.
+func FuzzBatchQueue(f *testing.F) {
+	good := batchUnit{logOffset: 0, size: 100, base: 0, count: 4}.appendTo(nil)
+	f.Add(good, int64(0))
+	f.Add(append(good, batchUnit{logOffset: 100, size: 100, base: 4, count: 1}.appendTo(nil)...), int64(3))
+	f.Add(append(good, batchUnit{logOffset: 50, size: 100, base: 2, count: -1}.appendTo(nil)...), int64(-1))
+	f.Add(batchUnit{logOffset: 1 << 62, size: 1 << 30, base: 1 << 62, count: batchMax}.appendTo(nil), int64(1<<62))
+	f.Fuzz(func(t *testing.T, content []byte, offset int64) {
+		m := logfile.NewMemory()
+		files := logfile.NewLog(m, logfile.NewHandles(10), 10*batchUnitSize, "/q")
+		if _, err := files.WriteAt(content[:min(len(content), 10*batchUnitSize)], 0); err != nil {
+			t.Fatal(err)
+		}
+		q := newBatchQueue(m, logfile.NewHandles(10), "/q", 10*batchUnitSize)
+		if err := q.load(); err != nil {
+			t.Fatal(err)
+		}
+		if q.lowest.Load() < 0 || q.next.Load() < q.lowest.Load() {
+			t.Fatalf("queue from %d to %d", q.lowest.Load(), q.next.Load())
+		}
+		var units [3]batchUnit
+		if _, err := q.read(offset, units[:]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.deleteBefore(offset); err != nil {
+			t.Fatal(err)
+		}
+		u := batchUnit{logOffset: q.reached.Load(), size: 100, base: q.next.Load(), count: 2}
+		if err := q.append(u); err != nil || q.flush() != nil {
+			t.Fatal(err)
+		}
+		if u.base <= offsetMax && u.logOffset >= 0 && u.end() > u.logOffset {
+			if n, err := q.read(u.base+1, units[:]); err != nil || n != 1 || units[0].base != u.base {
+				t.Fatalf("%d units, %+v, %v", n, units[0], err)
+			}
+		}
+		if err := q.truncate(offset); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -138,7 +138,9 @@ func (s *Store) dispatchRecord(m *message.Dispatch) error {
 // queueOf makes the queue of a message.
 func (s *Store) queueOf(m *message.Dispatch) *Queue {
 	if m.SysFlag&message.FlagInnerBatch != 0 {
-		return s.BatchQueue(string(m.Topic), m.QueueID)
+		if err := s.MakeBatch(string(m.Topic)); err != nil {
+			s.logger.Error("cannot dispatch inner batches", "topic", string(m.Topic), "err", err)
+		}
 	}
 	return s.addQueue(string(m.Topic), m.QueueID)
 }

@@ -163,7 +163,7 @@ func TestGolden_LogIsWrittenEqual(t *testing.T) {
 		s.cfg.StoreHost = want.StoreHost
 		open := s.Queue
 		if apache.queues.batch[want.Topic] {
-			open = s.BatchQueue
+			open = func(topic string, id int32) *Queue { return batchQueueOf(s, topic, id) }
 		}
 		p := Put{Queue: open(want.Topic, want.QueueID), Message: want}
 		if count, ok := message.Property(want.Properties, message.PropInnerNum); ok {

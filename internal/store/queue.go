@@ -66,12 +66,15 @@ type queueTable struct {
 
 // Queue returns the queue's handle, made when it is asked for the first time.
 func (s *Store) Queue(topic string, id int32) *Queue {
-	q := s.queues.find(topic, id)
+	t := &s.queues
+	t.mu.RLock()
+	q, batch := t.topics[topic][id], t.batch[topic]
+	t.mu.RUnlock()
 	switch {
 	case q == nil:
 		return s.addQueue(topic, id)
-	case q.batch != nil && q.MaxOffset() == 0:
-		return s.refusedQueue(topic, id, fmt.Errorf("%w: %q was deleted and made again without batch consume queues; the broker must be started anew first", ErrTopic, topic))
+	case batch != (q.batch != nil):
+		return s.refusedQueue(topic, id, fmt.Errorf("%w: %q was deleted and made again with another queue.type; the broker must be started anew first", ErrTopic, topic))
 	}
 	return q
 }
