@@ -34,8 +34,13 @@ func triesAgainAsTheTableSays(t *testing.T, c client) {
 	t.Parallel()
 	cl := ownCluster(t, setup{settings: []string{"messageDelayLevel=1h 1h 1s 2s 3s"}})
 	p := newProducer(t, c, cl)
-	topic := p.topic(2)
-	s := startConsumer(t, "failing", impatient(c), cl, topic, uniqueName(t, "group"), "fails", 4)
+	topic, group := p.topic(2), uniqueName(t, "group")
+	if !c.java() {
+		// The Go client looks for new queues each 20 s only.
+		p.ask("createTopic", "key", "TBW102", "topic", "%RETRY%"+group, "queues", 1, "broker", cl.broker.addr(), "namesrv", cl.addrs())
+		p.waitForQueues("%RETRY%"+group, 1)
+	}
+	s := startConsumer(t, "failing", impatient(c), cl, topic, group, "fails", 4)
 	sent := p.fill(topic, 4, "queues", 2)
 	s.wait(5 * len(sent))
 	for _, m := range sent {
