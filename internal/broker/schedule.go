@@ -91,7 +91,7 @@ const (
 	// clockLook is how often the wall clock is looked at while messages wait.
 	clockLook = time.Second
 	// scheduleBatch and scheduleBytes are how much of one level is moved in one round, so that no level waits long for another.
-	scheduleBatch = 256
+	scheduleBatch = 1024
 	scheduleBytes = 1 << 20
 	// schedulePause is the pause after a failure; it doubles with each that follows, up to schedulePauseMax.
 	schedulePause    = 100 * time.Millisecond

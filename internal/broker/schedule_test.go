@@ -204,7 +204,7 @@ func TestSchedule_MovesAPartOfALevelAtATime(t *testing.T) {
 	cfg.DelayLevels = "0s"
 	s := scheduleFor(t, cfg)
 	c := dialTest(t, s.b, remoting.Options{})
-	for i := range 600 {
+	for i := range 2100 {
 		if r := sendDelayed(t, c, "Delayed", "1", fmt.Sprint(i)); r.Code != 0 {
 			t.Fatal(r.Code, string(r.Remark))
 		}
@@ -219,13 +219,13 @@ func TestSchedule_MovesAPartOfALevelAtATime(t *testing.T) {
 	}
 	for s.round(time.Now()) != never {
 	}
-	for i, m := range awaitMessages(t, c, "Delayed", 0, 600) {
+	for i, m := range awaitMessages(t, c, "Delayed", 0, 2100) {
 		if string(m.Body) != fmt.Sprint(i) {
 			t.Fatalf("message %d is %s", i, m.Body)
 		}
 	}
-	if at := s.levels[0].next; at != 601 {
-		t.Errorf("position is %d, want 601", at)
+	if at := s.levels[0].next; at != 2101 {
+		t.Errorf("position is %d, want 2101", at)
 	}
 }
 
