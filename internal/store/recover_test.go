@@ -73,6 +73,28 @@ func TestRecover_AfterKill(t *testing.T) {
 // tearer damages the log behind the offset end of a good message, in the file that holds it.
 type tearer func(t *testing.T, f logfile.File, at int64)
 
+// TestOpen_KeepsAUnitThatLiesInTwoSectors has a queue end in such a unit, of a message before the checkpoint: it is not dispatched again.
+func TestOpen_KeepsAUnitThatLiesInTwoSectors(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.ConsumeQueueFileSize = 1000 * unitSize
+	s := openTest(t, cfg)
+	const n = 231 // the last unit is bytes 4600 to 4619, and behind the first page
+	for i := range n {
+		putWait(t, s, Written, testPut(s.Queue("Topic", 0), fmt.Sprint(i)))
+	}
+	putWait(t, s, Written, testPut(s.Queue("Topic", 1), "a later message"), testPut(s.Queue("Topic", 1), "and another"))
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openTest(t, cfg)
+		if got := s.Queue("Topic", 0).MaxOffset(); got != n {
+			t.Fatalf("the queue ends at %d, not %d", got, n)
+		}
+	}
+}
+
 func TestRecover_CutsATornTail(t *testing.T) {
 	t.Parallel()
 	write := func(b []byte) tearer {
