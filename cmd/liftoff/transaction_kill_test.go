@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -99,10 +100,17 @@ func killTransactions(t *testing.T, flush string, kills int) {
 		wg.Wait()
 	}
 	srv := startLiftoff(t, bin, conf, run.addr)
-	run.verify(t)
+	before := run.verify(t)
 	srv.stop(t)
 	srv = startLiftoff(t, bin, conf, run.addr)
-	run.verify(t)
+	if after := run.verify(t); !maps.Equal(before, after) {
+		for n, at := range before {
+			if after[n] != at {
+				t.Errorf("transaction %d was visible in %v, and in %v after a clean stop", n, at, after[n])
+			}
+		}
+		t.Errorf("%d transactions were visible, and %d after a clean stop", len(before), len(after))
+	}
 	srv.stop(t)
 }
 
@@ -263,8 +271,8 @@ func (run *txRun) one(ctx context.Context, c *txClient, n int64) {
 	run.count.Add(1)
 }
 
-// verify waits until nothing is undecided and reads all that is visible.
-func (run *txRun) verify(t *testing.T) {
+// verify waits until nothing is undecided, reads all that is visible, and returns where each transaction's message lies.
+func (run *txRun) verify(t *testing.T) map[int64]txPlace {
 	t.Helper()
 	c, err := run.connect(t.Context(), "verifier")
 	if err != nil {
@@ -276,15 +284,18 @@ func (run *txRun) verify(t *testing.T) {
 			t.Fatal("transactions are undecided after a minute of checks")
 		}
 	}
-	seen := map[int64]int{}
+	seen, places := map[int64]int{}, map[int64]txPlace{}
 	for q := range int32(killQueues) {
 		for offset := int64(0); ; {
-			next, records, code, _, err := pullFrom(t.Context(), c.conn, q, offset)
+			next, records, code, remark, err := pullFrom(t.Context(), c.conn, q, offset)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if code != protocol.CodeSuccess {
+			if code == protocol.CodePullNotFound || code == protocol.CodePullOffsetMoved && offset == 0 {
 				break
+			}
+			if code != protocol.CodeSuccess {
+				t.Fatalf("queue %d at %d: code %d %s", q, offset, code, remark)
 			}
 			for len(records) > 0 {
 				var m message.Message
@@ -292,7 +303,9 @@ func (run *txRun) verify(t *testing.T) {
 					t.Fatal(err)
 				}
 				records = records[m.Size:]
-				seen[int64(binary.BigEndian.Uint64(m.Body))]++
+				n := int64(binary.BigEndian.Uint64(m.Body))
+				seen[n]++
+				places[n] = txPlace{m.QueueID, m.QueueOffset, m.LogOffset}
 			}
 			offset = next
 		}
@@ -311,6 +324,13 @@ func (run *txRun) verify(t *testing.T) {
 			t.Errorf("transaction %d was committed and is not visible", n)
 		}
 	}
+	return places
+}
+
+// txPlace is where a committed message lies.
+type txPlace struct {
+	queue                  int32
+	queueOffset, logOffset int64
 }
 
 // decided says whether the position of the checks is at the end of the half messages, and stays there.

@@ -111,12 +111,12 @@ func (c *checker) look(ctx context.Context) (next time.Time) {
 	before := c.scannedTo()
 	c.scan()
 	cfg, now := c.b.settings.Load(), time.Now()
-	ended := c.hold(ctx, cfg, holdBackMax)
+	c.hold(ctx, cfg, holdBackMax)
 	floor := c.last.Add(cfg.TransactionCheckInterval)
 	if !now.Before(floor) {
-		ended = append(ended, c.round(ctx, cfg, now)...)
+		c.round(ctx, cfg, now)
 	}
-	c.advance(cfg, ended)
+	c.advance()
 	due, any := c.firstDue()
 	if c.scannedTo() != before { // more are coming, and need not wake it each
 		if soon := now.Add(cfg.TransactionTimeout).UnixMilli(); !any || soon < due {
@@ -180,8 +180,8 @@ func (h *halves) take(at *int, wanted func(openHalf) bool) (taken []openHalf) {
 	return taken
 }
 
-// round checks the half messages that are due, and returns those that no copy or op message tells of yet.
-func (c *checker) round(ctx context.Context, cfg *settings, now time.Time) (ended []int64) {
+// round checks the half messages that are due.
+func (c *checker) round(ctx context.Context, cfg *settings, now time.Time) {
 	begin := now.UnixMilli()
 	var r roundResult
 	for at := 0; ctx.Err() == nil; {
@@ -190,9 +190,7 @@ func (c *checker) round(ctx context.Context, cfg *settings, now time.Time) (ende
 			break
 		}
 		c.last = now
-		offsets, err := c.check(cfg, taken, &r)
-		ended = append(ended, offsets...)
-		if err != nil {
+		if err := c.check(cfg, taken, &r); err != nil {
 			c.b.log.Error("half messages could not be checked", "err", err)
 			c.postpone(begin + cfg.TransactionCheckInterval.Milliseconds())
 			break
@@ -201,7 +199,6 @@ func (c *checker) round(ctx context.Context, cfg *settings, now time.Time) (ende
 	if r.checked > 0 || r.givenUp > 0 {
 		c.b.log.Info("transactions were checked", "asked", r.asked, "nobody_to_ask", r.checked-r.asked, "given_up", r.givenUp, "ended_before", r.ended)
 	}
-	return ended
 }
 
 // postpone makes those that are due wait until the next round.
@@ -228,11 +225,13 @@ type copied struct {
 	asks []byte          // the properties that its producer is shown
 }
 
-// check stores half messages again with one check more, or puts them aside, and asks their producers.
-func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) (ended []int64, err error) {
+// check stores half messages again with one check more, or puts them aside, and asks their producers. An op message behind the copies
+// tells that the old ones are done with: who reads the queue without knowing of copies, as Apache's broker does, asks about each once.
+func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 	for len(taken) > 0 {
 		var puts []store.Put
 		var all []copied
+		var ended []int64
 		for bytes := 0; len(all) < len(taken) && bytes < copyBytesMax; {
 			m := copied{openHalf: taken[len(all)], to: halfGone, put: -1}
 			if c.readHalf(m.offset, &m.half) {
@@ -242,18 +241,20 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) (ended 
 				c.b.log.Warn("half message cannot be read any more", "queue_offset", m.offset)
 			}
 			all = append(all, m)
+			ended = append(ended, m.offset)
 		}
+		puts = c.appendOps(puts, cfg, ended)
 		if err := c.store(cfg, puts); err != nil {
 			c.restore(taken)
-			return ended, err
+			return err
 		}
-		ended = append(ended, c.moved(all, puts, time.Now().Add(cfg.TransactionCheckInterval).UnixMilli())...)
+		c.moved(all, puts, time.Now().Add(cfg.TransactionCheckInterval).UnixMilli())
 		for i := range all {
 			r.count(&all[i], all[i].to == halfMoved && c.ask(cfg, &all[i], puts, r))
 		}
 		taken = taken[len(all):]
 	}
-	return ended, nil
+	return nil
 }
 
 func (r *roundResult) count(m *copied, asked bool) {
@@ -347,13 +348,12 @@ func (h *halves) restore(taken []openHalf) {
 	h.settled.Broadcast()
 }
 
-// moved notes what became of half messages and where their copies are, and returns the offsets of those that have ended here.
-func (c *checker) moved(all []copied, puts []store.Put, due int64) (ended []int64) {
+// moved notes what became of half messages and where their copies are.
+func (c *checker) moved(all []copied, puts []store.Put, due int64) {
 	c.mu.Lock()
 	for i := range all {
 		m := &all[i]
 		c.states.set(m.offset, m.to)
-		ended = append(ended, m.offset)
 		if m.to != halfMoved {
 			continue
 		}
@@ -375,19 +375,19 @@ func (c *checker) moved(all []copied, puts []store.Put, due int64) (ended []int6
 			}
 		}
 	}
-	return ended
 }
 
-// hold stores half messages again that have too many behind them, unchanged and without a check.
-func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) (ended []int64) {
+// hold stores half messages again that have too many behind them, unchanged and without a check. No op message tells of the old ones:
+// Apache's broker would take the copies of those that are immune still for decided. The position moves past them.
+func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
 	limit := c.q.MaxOffset() - behind
 	if limit <= c.base {
-		return nil
+		return
 	}
 	for at := 0; ctx.Err() == nil; {
 		taken := c.take(&at, func(o openHalf) bool { return o.offset < limit })
 		if len(taken) == 0 {
-			return ended
+			return
 		}
 		var puts []store.Put
 		var all []copied
@@ -403,11 +403,10 @@ func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) (ended 
 		if err := c.store(cfg, puts); err != nil {
 			c.restore(taken)
 			c.b.log.Error("half messages could not be stored again", "err", err)
-			return ended
+			return
 		}
-		ended = append(ended, c.moved(all, puts, 0)...)
+		c.moved(all, puts, 0)
 	}
-	return ended
 }
 
 // ask asks a producer of a half message's group what has become of the transaction, and says whether there was one.
@@ -467,9 +466,8 @@ func (c *clients) producersOf(group string) []*remoting.Conn {
 	return conns
 }
 
-// advance moves the positions behind all that has ended, forgets what lies before them, and tells in op messages of those that
-// have ended and lie behind.
-func (c *checker) advance(cfg *settings, ended []int64) {
+// advance moves the positions behind all that has ended, and forgets what lies before them.
+func (c *checker) advance() {
 	c.mu.Lock()
 	end := c.scanned
 	base := c.base
@@ -477,15 +475,6 @@ func (c *checker) advance(cfg *settings, ended []int64) {
 		base++
 	}
 	c.mu.Unlock()
-	behind := ended[:0]
-	for _, offset := range ended {
-		if offset >= base {
-			behind = append(behind, offset)
-		}
-	}
-	if err := c.store(cfg, c.appendOps(nil, cfg, behind)); err != nil {
-		c.b.log.Error("op messages of transactions could not be stored", "err", err)
-	}
 	opBase := c.opBase
 	c.readOps(opBase, func(m *message.Message) bool {
 		for offset := range opOffsets(m) {
