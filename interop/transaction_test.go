@@ -12,6 +12,7 @@ import (
 
 func TestJava5_EndsTransactions(t *testing.T)    { endsTransactions(t, java5) }
 func TestJava4_EndsTransactions(t *testing.T)    { endsTransactions(t, java4) }
+func TestGo_EndsTransactions(t *testing.T)       { endsTransactions(t, golang) }
 func TestJava5_ChecksTransactions(t *testing.T)  { checksTransactions(t, java5) }
 func TestJava5_GivesTransactionsUp(t *testing.T) { givesTransactionsUp(t, java5) }
 func TestJava5_TransactionsRestart(t *testing.T) { transactionsRestart(t, java5) }
@@ -120,7 +121,7 @@ func checksTransactions(t *testing.T, c client) {
 	first.begin(topic, "committed", "UNKNOW", "COMMIT_MESSAGE")
 	first.begin(topic, "rolled back", "UNKNOW", "UNKNOW ROLLBACK_MESSAGE")
 	first.begin(topic, "thrice", "UNKNOW", "UNKNOW UNKNOW COMMIT_MESSAGE")
-	first.begin(topic, "immune", "UNKNOW", "COMMIT_MESSAGE", "p.CHECK_IMMUNITY_TIME_IN_SECONDS", 6)
+	first.begin(topic, "immune", "UNKNOW", "COMMIT_MESSAGE", "p.CHECK_IMMUNITY_TIME_IN_SECONDS", 4)
 	must(t, waitFor(soon, func() error {
 		if n := len(first.checks("")) + len(second.checks("")); n < 2 {
 			return fmt.Errorf("%d checks", n)
@@ -130,14 +131,14 @@ func checksTransactions(t *testing.T, c client) {
 	heard := first.checks("")
 	first.ask("transactions.close")
 	s.wait(4)
-	s.look(5, 2*time.Second)
+	s.look(5, time.Second)
 	only(t, s.seen, "hello", "committed", "thrice", "immune")
 	got := map[string][]int{}
 	for _, c := range append(heard, second.checks("")...) {
 		got[c.key] = append(got[c.key], c.times)
 		least := int64(1500)
 		if c.key == "immune" {
-			least = 6000
+			least = 4000
 		}
 		if c.at-begin < least || c.body != "body of "+c.key {
 			t.Errorf("%s was asked about after %d ms, with the body %q", c.key, c.at-begin, c.body)
@@ -157,18 +158,18 @@ func checksTransactions(t *testing.T, c client) {
 func givesTransactionsUp(t *testing.T, c client) {
 	t.Parallel()
 	cl := ownCluster(t, setup{settings: transactional("transactionTimeOut=500", "transactionCheckInterval=500", "transactionCheckMax=2")})
-	topic := newProducer(t, c, cl).topic(1)
+	plain := newProducer(t, c, cl)
+	topic := plain.topic(1)
 	p := newTransactional(t, c, cl, uniqueName(t, "group"))
 	p.begin(topic, "never", "UNKNOW", "UNKNOW")
-	var s *consumer
 	must(t, waitFor(soon, func() error {
-		answer, err := p.program.call("queues", "name", newProducer(t, c, cl).name, "topic", "TRANS_CHECK_MAX_TIME_TOPIC")
+		answer, err := p.program.call("queues", "name", plain.name, "topic", "TRANS_CHECK_MAX_TIME_TOPIC")
 		if err == nil && answer.Get("q") == "" {
 			err = fmt.Errorf("the topic is not there")
 		}
 		return err
 	}))
-	s = newConsumer(t, c, cl, "TRANS_CHECK_MAX_TIME_TOPIC", uniqueName(t, "consumers"), "from", "FIRST_OFFSET")
+	s := newConsumer(t, c, cl, "TRANS_CHECK_MAX_TIME_TOPIC", uniqueName(t, "consumers"), "from", "FIRST_OFFSET")
 	only(t, s.wait(1), "never")
 	if n := len(p.checks("")); n != 2 {
 		t.Errorf("%d checks before it was given up, not 2", n)
@@ -178,7 +179,7 @@ func givesTransactionsUp(t *testing.T, c client) {
 // transactionsRestart: undecided transactions outlive a stop and a kill of the broker, decided ones stay decided.
 func transactionsRestart(t *testing.T, c client) {
 	t.Parallel()
-	cl := ownCluster(t, setup{settings: transactional()})
+	cl := ownCluster(t, setup{settings: []string{"transactionTimeOut=700", "transactionCheckInterval=700"}})
 	topic := newProducer(t, c, cl).topic(4)
 	p := newTransactional(t, c, cl, uniqueName(t, "group"))
 	s := newConsumer(t, c, cl, topic, uniqueName(t, "consumers"))
@@ -186,8 +187,8 @@ func transactionsRestart(t *testing.T, c client) {
 		key := func(what string) string { return fmt.Sprint(what, i) }
 		p.begin(topic, key("committed"), "COMMIT_MESSAGE", "COMMIT_MESSAGE")
 		p.begin(topic, key("rolled back"), "ROLLBACK_MESSAGE", "ROLLBACK_MESSAGE")
-		p.begin(topic, key("later"), "UNKNOW", "UNKNOW UNKNOW UNKNOW COMMIT_MESSAGE")
-		p.begin(topic, key("never"), "UNKNOW", "UNKNOW UNKNOW UNKNOW ROLLBACK_MESSAGE")
+		p.begin(topic, key("later"), "UNKNOW", "UNKNOW UNKNOW COMMIT_MESSAGE")
+		p.begin(topic, key("never"), "UNKNOW", "UNKNOW UNKNOW ROLLBACK_MESSAGE")
 		s.wait(2*i + 1)
 		cl.restartBroker(t, kill)
 		s.wait(2*i + 2)

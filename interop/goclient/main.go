@@ -71,6 +71,7 @@ func main() {
 	all := map[string]command{}
 	newProducers().register(all)
 	newConsumers().register(all)
+	newTransactions().register(all)
 	if err := serve(os.Stdin, out, all); err != nil {
 		log.Fatal(err)
 	}
