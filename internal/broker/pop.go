@@ -37,7 +37,8 @@ type popRequest struct {
 	invisible, pollMS, bornTime                       int64
 	order                                             bool
 
-	buf  []byte // what the byte slices above lie in while held
+	buf  []byte  // what the byte slices above lie in while held
+	room *[]byte // of scratch, that look.body lies in; nil while held
 	kept bool
 	sub  *subscription
 	pg   *popGroup
@@ -136,13 +137,22 @@ func (b *Broker) popMessage(_ *session, r *remoting.Request) {
 
 // release gives the request back. Nobody may use it afterwards.
 func (p *popRequest) release() {
+	p.giveRoom()
 	l := &p.look
-	body := l.body
-	if cap(body) > 512<<10 {
-		body = nil
-	}
-	*p = popRequest{buf: p.buf[:0], look: popLook{body: body[:0], starts: l.starts[:0], offsets: l.offsets[:0], orders: l.orders[:0], taken: l.taken[:0]}}
+	*p = popRequest{buf: p.buf[:0], look: popLook{starts: l.starts[:0], offsets: l.offsets[:0], orders: l.orders[:0], taken: l.taken[:0]}}
 	popRequests.Put(p)
+}
+
+// giveRoom gives back what records were read into: many requests wait, and few read.
+func (p *popRequest) giveRoom() {
+	if p.room == nil {
+		return
+	}
+	if cap(p.look.body) <= 512<<10 {
+		*p.room = p.look.body[:0]
+	}
+	scratch.Put(p.room)
+	p.room, p.look.body = nil, nil
 }
 
 // refuse ends the request with an error.
@@ -326,6 +336,10 @@ func boolText(v bool) string {
 // walk looks for messages: in the topic's queues from a random one on, and in the group's retry topics, which now and then come first.
 func (p *popRequest) walk(cfg *settings, t *topic, g *group) {
 	b, l := p.b, &p.look
+	if p.room == nil {
+		p.room = scratch.Get().(*[]byte)
+		l.body = *p.room
+	}
 	*l = popLook{popTime: time.Now().UnixMilli(), body: l.body[:0], starts: l.starts[:0], offsets: l.offsets[:0], orders: l.orders[:0], taken: l.taken[:0]}
 	random := rand.IntN(100)
 	l.reviveQueue = orderlyRevive

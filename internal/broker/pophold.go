@@ -60,6 +60,7 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 	if seen != p.look.seen {
 		return lookAgain
 	}
+	p.giveRoom()
 	pg.forceEvery = cfg.PopForceNotify
 	list := pg.waitList(p)
 	*list = append(*list, p)
