@@ -16,6 +16,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 func sqlConfig(t testing.TB) config.Broker {
@@ -358,4 +359,39 @@ func TestSQL_BitMapsSayWhoWantsAMessage(t *testing.T) {
 	// Another expression makes the bits of the old one worthless.
 	consumer.beat(t, "G", 0, sqlSub("T", "n = '15'", 2))
 	pull("G", "15")
+}
+
+// A backlog is read through a filter in SQL that wants few messages; the time is of one that is looked at.
+func BenchmarkSQL_Backlog(b *testing.B) {
+	br := openTest(b, sqlConfig(b))
+	q := br.store.Queue("T", 0)
+	const messages = 40_000
+	for n := 0; n < messages; {
+		puts := make([]store.Put, 0, 500)
+		for range cap(puts) {
+			props := message.AppendProperty(nil, "TAGS", "TagA")
+			props = message.AppendProperty(props, "UNIQ_KEY", fmt.Sprintf("7F0000012A2A5A5A5A5A%012X", n))
+			props = message.AppendProperty(props, "WAIT", "true")
+			puts = append(puts, store.Put{Queue: q, Message: message.Message{Topic: "T", Body: make([]byte, 128), Properties: props}})
+			n++
+		}
+		if err := br.putNow(puts...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	sub, err := br.subscriptionOf([]byte("T"), []byte("TAGS = 'TagA' AND WAIT = TRUE AND UNIQ_KEY ENDSWITH '00'"), []byte("SQL92"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	var buf []byte
+	looked := 0
+	for at := int64(0); looked < b.N; {
+		var r store.GetResult
+		buf, r = br.store.Get(q, at, 32, 1<<20, &sub.filter, buf[:0])
+		looked += int(r.NextOffset - at)
+		if at = r.NextOffset; at >= messages {
+			at = 0
+		}
+	}
 }

@@ -53,20 +53,38 @@ func (e *Expr) Eval(properties []byte) Result {
 
 // find looks for the properties that the expression names. Of two of the same name the last counts.
 func (e *Expr) find(slots [][]byte, properties []byte) {
-	if len(slots) <= slotsMax {
+	if len(slots) > slotsMax {
 		for name, v := range message.Properties(properties) {
-			for slot, want := range e.ordered {
-				if string(name) == want {
-					slots[slot] = v
-					break
-				}
+			if slot, ok := e.names[string(name)]; ok {
+				slots[slot] = v
 			}
 		}
 		return
 	}
-	for name, v := range message.Properties(properties) {
-		if slot, ok := e.names[string(name)]; ok {
-			slots[slot] = v
+	// The same, by hand, for it is most of an evaluation: names are short, so they are walked byte by byte.
+	const nameEnd, valueEnd = 1, 2
+	for at := 0; at < len(properties); at++ {
+		begin := at
+		for at < len(properties) && properties[at] > valueEnd || at < len(properties) && properties[at] == 0 {
+			at++
+		}
+		if at == len(properties) || properties[at] == valueEnd {
+			continue // an entry without a value
+		}
+		name := properties[begin:at]
+		v := properties[at+1:]
+		if n := bytes.IndexByte(v, valueEnd); n >= 0 {
+			v = v[:n]
+		}
+		at += 1 + len(v)
+		if len(name) == 0 || len(v) == 0 {
+			continue
+		}
+		for slot, want := range e.ordered {
+			if len(want) == len(name) && want[0] == name[0] && string(name) == want {
+				slots[slot] = v
+				break
+			}
 		}
 	}
 }
@@ -158,6 +176,13 @@ func (f *frame) value(n *node) (v value, ok bool) {
 
 // equal is peculiar about NULL, see the package's comment.
 func (f *frame) equal(n *node) Result {
+	if n.left.op == opProperty && n.right.op == opConstant && n.right.val.kind == kindString { // as most are
+		s := f.slots[n.left.slot]
+		if s == nil {
+			return Null
+		}
+		return truth(string(s) == string(n.right.val.s))
+	}
 	left, ok := f.value(n.left)
 	if !ok {
 		return Failed

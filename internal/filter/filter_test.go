@@ -237,3 +237,23 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Properties are found as message.Properties has them, whatever a stranger wrote.
+func FuzzFind(f *testing.F) {
+	f.Add([]byte("a\x015\x02b\x016\x02a\x017"))
+	f.Add([]byte("\x01x\x02a\x01\x02b\x01\x01c\x02\x00a\x010\x02a"))
+	e, err := Parse("a = b OR c = dd")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, properties []byte) {
+		slots := make([][]byte, len(e.ordered))
+		e.find(slots, properties)
+		for i, name := range e.ordered {
+			want, _ := message.Property(properties, name)
+			if string(slots[i]) != string(want) || (slots[i] == nil) != (want == nil) {
+				t.Errorf("%s is %q, want %q", name, slots[i], want)
+			}
+		}
+	})
+}
