@@ -273,6 +273,7 @@ func popMovesBetweenBrokers(t *testing.T, c client) {
 			return err
 		}))
 		p.status("OK", "pop.batch", "receipt", receipts(got[6:8]))
+		late := time.Since(popped) > (invisible-2000)*time.Millisecond // the broker took so long to start that these may come again too
 		if more := inOrder.pop("order", true, "poll", 300); len(more) != 0 {
 			t.Errorf("turn %d, on %s's broker: a queue that is taken gave %v", i, k, keysOf(more))
 		}
@@ -286,7 +287,17 @@ func popMovesBetweenBrokers(t *testing.T, c client) {
 		if d := time.Since(popped); d < invisible*time.Millisecond-300*time.Millisecond {
 			t.Errorf("turn %d: messages came again after %v", i, d)
 		}
-		if !slices.Equal(keysOf(again), keysOf(got[8:])) {
+		if late {
+			t.Logf("turn %d: the acknowledgements came after %v, too late to say what must not come again", i, time.Since(popped))
+			for more := p.pop("poll", 5000); len(more) > 0; more = p.pop("poll", 5000) {
+				again = append(again, more...)
+			}
+			for _, key := range keysOf(got[8:]) {
+				if !slices.Contains(keysOf(again), key) {
+					t.Errorf("turn %d, on %s's broker: %s did not come again", i, k, key)
+				}
+			}
+		} else if !slices.Equal(keysOf(again), keysOf(got[8:])) {
 			t.Errorf("turn %d, on %s's broker: came again %v, in hand were %v", i, k, keysOf(again), keysOf(got[8:]))
 		}
 		t.Logf("on %s's broker they came again %v after they were popped", k, time.Since(popped))

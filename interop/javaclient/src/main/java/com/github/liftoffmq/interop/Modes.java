@@ -13,6 +13,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.utils.MessageUtil;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -55,6 +56,8 @@ final class Modes {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(in.text("group"));
         Settings.apply(in, consumer);
         consumer.setInstanceName(in.text("name") + "-consumer");
+        // Else what is asked before the consumer has looked where a queue ends is never answered.
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(in.text("topic"), "*");
         StringBuilder more = new StringBuilder();
         while (more.length() < in.number("size", 0)) {
