@@ -17,6 +17,7 @@
 //	pop.go       the same backlog popped, each message acknowledged
 //	transaction.go  half messages and their commits
 //	quiet.go     messages at an even pace, and consumers that wait for them
+//	timer.go     messages that wait for a time, many at once
 //	rest.go      start, idle, connections that do nothing, topics without messages
 //	machine.go   what the report says about the machine
 //	plan.go      the loads, in rounds

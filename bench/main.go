@@ -120,7 +120,7 @@ func run(ctx context.Context, o options) (err error) {
 	defer b.stopAll()
 	steps := []func(context.Context) error{
 		b.measureStart, b.measureIdle, b.measureSends, b.measureBatches, b.measureTransactions, b.measureBacklog, b.measureFilter, b.measurePops,
-		b.measureQuiet, b.measureLoaded, b.measureConnections, b.measureTopics, b.measureSync,
+		b.measureQuiet, b.measureLoaded, b.measureConnections, b.measureTopics, b.measureTimers, b.measureSync,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -177,6 +177,7 @@ var bars = []bar{
 	{scenario: "backlog", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "filter", what: "cost a message looked at", times: 5, number: sampleCost},
 	{scenario: "pop", what: "cost a message", times: 5, number: sampleCost},
+	{scenario: "timer", what: "cost a message", times: 5, number: sampleCost},
 	{scenario: "quiet", what: "cost a message", times: 8, number: sampleCost},
 	{scenario: "quiet", what: "p99", times: 5, number: func(s sample) float64 { return float64(s.P99) }},
 	{scenario: "sync", what: "rate", times: 1, rate: true, number: func(s sample) float64 { return s.Rate }},

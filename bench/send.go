@@ -20,6 +20,7 @@ const (
 	opaqueRoom  = 1_000_000_000
 	// Stand-ins in a template for what changes from message to message.
 	bornHole = "1111111111111"
+	dueHole  = "2222222222222"
 	keyHole  = "7F0000012A2A5A5A5A5A------------"
 )
 
@@ -31,6 +32,7 @@ type message struct {
 	batch    int    // messages a request; 1 is request code 310, more is 320
 	keys     string // KEYS property, none when empty
 	half     bool   // of a transaction
+	timed    bool   // the template's due says when; the body begins with it
 }
 
 // A template is a request of which only a few bytes change from one message to the next: encoding is a copy and a few
@@ -44,6 +46,8 @@ type template struct {
 	queueAt  int
 	keysAt   []int // one for each unique key
 	bodyAt   int   // of a single message
+	dueAt    int
+	due      func() time.Time // of the next message; nil for none
 }
 
 func newTemplate(m message) *template {
@@ -54,6 +58,9 @@ func newTemplate(m message) *template {
 	}
 	if m.half {
 		own = append(own, "TRAN_MSG", "true", "PGROUP", txGroup)
+	}
+	if m.timed {
+		own = append(own, "TIMER_DELIVER_MS", dueHole)
 	}
 	r := request{code: codeSend, opaque: firstOpaque, body: body}
 	properties := joinProperties(own...)
@@ -75,6 +82,7 @@ func newTemplate(m message) *template {
 		t.queueAt = bytes.Index(t.frame, []byte("\x00\x01e\x00\x00\x00\x010")) + 7
 	}
 	t.bornAt = bytes.Index(t.frame, []byte(bornHole))
+	t.dueAt = bytes.Index(t.frame, []byte(dueHole))
 	for at := 0; ; at += uniqueKeyLen {
 		next := bytes.Index(t.frame[at:], []byte(keyHole))
 		if next < 0 {
@@ -132,6 +140,11 @@ func (t *template) appendTo(out []byte, opaque int32, born time.Time, queue int)
 	}
 	putDigits(f[t.bornAt:t.bornAt+len(bornHole)], uint64(born.UnixMilli()))
 	f[t.queueAt] = '0' + byte(queue)
+	if t.due != nil {
+		due := uint64(t.due().UnixMilli())
+		putDigits(f[t.dueAt:t.dueAt+len(dueHole)], due)
+		binary.BigEndian.PutUint64(f[t.bodyAt:], due)
+	}
 	for _, at := range t.keysAt {
 		keySequence++
 		putHex(f[at+uniqueKeyLen-12:at+uniqueKeyLen], keySequence)
