@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -170,7 +171,16 @@ func (l *timerLoad) fill(ctx context.Context, n int64, limit time.Duration) erro
 	if l.accepted < n {
 		return fmt.Errorf("cannot have %d timers wait: %d were accepted in %v (the first refusal: %s)", n, l.accepted, limit, l.refusals.first)
 	}
-	return l.drain(ctx)
+	if err := l.drain(ctx); err != nil {
+		return err
+	}
+	for _, s := range l.slots { // they would be idle for so long that the server closes them
+		if s.conn.fd >= 0 {
+			syscall.Close(s.conn.fd)
+			s.conn.fd = -1
+		}
+	}
+	return nil
 }
 
 // consume waits until everything that was accepted has come.
