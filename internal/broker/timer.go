@@ -69,6 +69,13 @@ func (t *timers) close() error {
 	return t.wheel.Close()
 }
 
+// forget forgets the count of a topic that was deleted.
+func (t *timers) forget(topic string) {
+	if t != nil {
+		t.wheel.Forget(topic)
+	}
+}
+
 // wake makes the follower look at the configuration again.
 func (t *timers) wake() {
 	if t == nil {

@@ -161,6 +161,7 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 			return nil, err
 		}
 		b.offsets.removeTopic(name)
+		b.timers.forget(name)
 		if err := b.store.DeleteTopic(name); err != nil {
 			return nil, fmt.Errorf("topic %s is deleted, but its messages are not: %w", name, err)
 		}
