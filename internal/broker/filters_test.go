@@ -395,3 +395,30 @@ func BenchmarkSQL_Backlog(b *testing.B) {
 		}
 	}
 }
+
+// The broker filters by the hashes of tags, and leaves the text to the client.
+func TestTags_OfAnyKindAreFiltered(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	for _, tag := range []string{"订单", "退款", "AaAa", "BBBB", "😀", "tag999"} {
+		if r := call(t, c, protocol.ReqSendMessageV2, sendFields("T", "i", "TAGS\x01"+tag+"\x02"), []byte(tag)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	check := func(expression, want string) {
+		t.Helper()
+		r := call(t, c, protocol.ReqPullMessage, pullFields("T", 0, 0, "subscription", expression), nil)
+		if got := bodiesOf(t, r); got != want {
+			t.Errorf("%.40s: %d %s, %q, want %q", expression, r.Code, r.Remark, got, want)
+		}
+	}
+	check("订单", "订单")
+	check(" 退款 || 😀 ", "退款 😀")
+	check("AaAa", "AaAa BBBB") // of one hash
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, "tag%d || ", i)
+	}
+	check(many.String(), "tag999")
+}
