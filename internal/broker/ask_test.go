@@ -236,9 +236,7 @@ func TestReset_ReleasesWhoWaits(t *testing.T) {
 		return p
 	}
 	waits, other := start("G"), start("Other")
-	for b.holds.waiting() < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "the request to be held", func() bool { return b.holds.waiting() >= 2 })
 	admin := dialTest(t, b, remoting.Options{})
 	if r := call(t, admin, protocol.ReqInvokeBrokerToResetOffset, [][2]string{{"group", "G"}, {"topic", "T"}, {"timestamp", "0"}, {"isForce", "true"}}, nil); r.Code != 0 {
 		t.Fatal(r.Code, string(r.Remark))

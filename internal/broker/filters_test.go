@@ -53,6 +53,7 @@ func TestSQL_FiltersPulls(t *testing.T) {
 	for i := range 100 {
 		sendWith(t, c, "T", fmt.Sprint(i))
 	}
+	awaitEnd(t, b, "T", 100)
 	pull := func(wantCode int, want, next string, changes ...string) {
 		t.Helper()
 		r := call(t, consumer.conn, protocol.ReqPullMessage, pullFields("T", 0, 0, append([]string{"consumerGroup", "G"}, changes...)...), nil)
@@ -76,6 +77,7 @@ func TestSQL_RefusesAsApacheDoes(t *testing.T) {
 	c, consumer := dialTest(t, b, remoting.Options{}), newConsumer(t, b, "id")
 	sendWith(t, c, "T", "5")
 	sendWith(t, c, "T", "word")
+	awaitEnd(t, b, "T", 2)
 	pull := func(code int, want string, changes ...string) {
 		t.Helper()
 		r := call(t, consumer.conn, protocol.ReqPullMessage, pullFields("T", 0, 0, append([]string{"consumerGroup", "G"}, changes...)...), nil)
@@ -124,11 +126,18 @@ func TestSQL_RefusesAsApacheDoes(t *testing.T) {
 	pull(1, off, "subscription", "n = 5", "expressionType", "SQL92")
 }
 
+// awaitEnd waits until consumers see so many messages of a topic's first queue: a send is answered before.
+func awaitEnd(t *testing.T, b *Broker, topic string, n int64) {
+	t.Helper()
+	await(t, "messages to be visible", func() bool { return b.store.Queue(topic, 0).MaxOffset() >= n })
+}
+
 func TestSQL_HeldPullWaitsForWhatMatches(t *testing.T) {
 	t.Parallel()
 	b := openTest(t, sqlConfig(t))
 	c, producer := dialTest(t, b, remoting.Options{}), dialTest(t, b, remoting.Options{})
 	sendWith(t, producer, "T", "1")
+	awaitEnd(t, b, "T", 1)
 	start := func(offset int64, suspend string) *remoting.Pending {
 		t.Helper()
 		before := b.holds.waiting()
@@ -136,9 +145,7 @@ func TestSQL_HeldPullWaitsForWhatMatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for b.holds.waiting() == before {
-			time.Sleep(time.Millisecond)
-		}
+		await(t, "a held pull", func() bool { return b.holds.waiting() > before })
 		return p
 	}
 	wait := func(p *remoting.Pending) *remoting.Response {
@@ -153,9 +160,8 @@ func TestSQL_HeldPullWaitsForWhatMatches(t *testing.T) {
 	for range 50 {
 		sendWith(t, producer, "T", "6")
 	}
-	if b.holds.waiting() != 1 {
-		t.Error("woken by messages that it does not want")
-	}
+	awaitEnd(t, b, "T", 51)
+	await(t, "the pull to be held again after messages that it does not want", func() bool { return b.holds.waiting() == 1 })
 	sendWith(t, producer, "T", "7")
 	r := wait(long)
 	if next, _ := r.Get("nextBeginOffset"); r.Code != 0 || bodiesOf(t, r) != "7" || string(next) != "52" {

@@ -188,9 +188,7 @@ func TestPop_WaitsForAMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for b.holds.waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "the request to be held", func() bool { return b.holds.waiting() > 0 })
 	begin := time.Now()
 	sendN(t, sender, "Awaited", 1)
 	r, err := p.Wait(t.Context())

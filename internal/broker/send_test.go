@@ -37,7 +37,10 @@ func openTest(t testing.TB, cfg config.Broker) *Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
+	addr := b.Addr().String()
+	opened.Store(addr, b)
 	t.Cleanup(func() {
+		opened.Delete(addr)
 		if err := b.Close(); err != nil {
 			t.Error("close:", err)
 		}
@@ -90,7 +93,29 @@ func call(t testing.TB, c *remoting.Conn, code int, ext [][2]string, body []byte
 	if err != nil {
 		t.Fatal(err)
 	}
+	settle(c, code, r)
 	return r
+}
+
+// opened are the brokers of openTest by address.
+var opened sync.Map
+
+// settle waits, after a request that stores messages, until consumers see them: such a request is answered before.
+func settle(c *remoting.Conn, code int, r *remoting.Response) {
+	switch code {
+	case protocol.ReqSendMessage, protocol.ReqSendMessageV2, protocol.ReqSendBatchMessage, protocol.ReqConsumerSendMsgBack, protocol.ReqEndTransaction:
+	default:
+		return
+	}
+	b, ok := opened.Load(c.RemoteAddr().String())
+	if !ok || r.Code != protocol.CodeSuccess {
+		return
+	}
+	s := b.(*Broker).store
+	written := s.Stats().Written
+	for end := time.Now().Add(5 * time.Second); s.Stats().Dispatched < written && time.Now().Before(end); {
+		time.Sleep(100 * time.Microsecond)
+	}
 }
 
 func records(t testing.TB, body []byte) (ms []message.Message) {
@@ -329,9 +354,7 @@ func TestPull_IsHeldUntilAMessageItWantsArrives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for b.holds.waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "the request to be held", func() bool { return b.holds.waiting() > 0 })
 	send("unwanted")
 	if b.holds.waiting() != 1 {
 		t.Error("woken by a message with another tag")
@@ -374,9 +397,7 @@ func TestPull_HeldIsAnsweredWhenTheBrokerCloses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for b.holds.waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "the request to be held", func() bool { return b.holds.waiting() > 0 })
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

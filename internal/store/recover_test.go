@@ -93,6 +93,9 @@ func TestOpen_KeepsAUnitThatLiesInTwoSectors(t *testing.T) {
 			t.Fatalf("the queue ends at %d, not %d", got, n)
 		}
 	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRecover_CutsATornTail(t *testing.T) {
