@@ -200,24 +200,6 @@ func (pg *popGroup) findQueue(id int32) *popQueue {
 	return pg.queues[id]
 }
 
-// nextOffset is where the next pop of a queue begins, -1 when neither memory nor the consumer offset knows.
-func (p *pops) nextOffset(group, topic string, queue int32) int64 {
-	consumed := p.b.offsets.query(group, topic, queue)
-	p.mu.RLock()
-	pg := p.byTopic[topic][group]
-	p.mu.RUnlock()
-	pq := pg.findQueue(queue)
-	if pq == nil {
-		return consumed
-	}
-	pq.mu.Lock()
-	defer pq.mu.Unlock()
-	if len(pq.line) == 0 {
-		return consumed
-	}
-	return max(pq.next, consumed)
-}
-
 // addLocked adds a check point that a pop has made; inLine when the consumer offset must wait for it. pq.mu is held.
 func (pq *popQueue) addLocked(c *checkPoint, inLine bool) {
 	c.pq = pq

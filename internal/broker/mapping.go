@@ -128,15 +128,18 @@ func mergeMapping(old, d *protocol.TopicQueueMappingDetail, force bool) error {
 	switch {
 	case force:
 	case d.Epoch < old.Epoch:
-		return fmt.Errorf("Can't accept data with small epoch %d < %d", d.Epoch, old.Epoch) //nolint:staticcheck // Apache's words
+		//lint:ignore ST1005 Apache's words
+		return fmt.Errorf("Can't accept data with small epoch %d < %d", d.Epoch, old.Epoch)
 	case d.Scope != old.Scope:
-		return fmt.Errorf("Can't accept data with unmatched scope %s != %s", d.Scope, old.Scope) //nolint:staticcheck // Apache's words
+		//lint:ignore ST1005 Apache's words
+		return fmt.Errorf("Can't accept data with unmatched scope %s != %s", d.Scope, old.Scope)
 	}
 	for id, was := range old.HostedQueues {
 		now, ok := d.HostedQueues[id]
 		switch {
 		case !ok && d.Epoch == old.Epoch && !force:
-			return fmt.Errorf("Cannot accept equal epoch with null data") //nolint:staticcheck // Apache's words
+			//lint:ignore ST1005 Apache's words
+			return fmt.Errorf("Cannot accept equal epoch with null data")
 		case !ok:
 			d.HostedQueues[id] = was
 		case !force:
@@ -154,19 +157,22 @@ func checkStretches(was, now protocol.LogicQueue, sameEpoch bool) error {
 		return nil
 	}
 	if len(now) == 0 {
-		return fmt.Errorf("The new item list is null or empty") //nolint:staticcheck // Apache's words
+		//lint:ignore ST1005 Apache's words
+		return fmt.Errorf("The new item list is null or empty")
 	}
 	for i := range was {
 		for j := range now {
 			a, b := &was[i], &now[j]
 			if a.Gen == b.Gen && (a.Bname != b.Bname || a.QueueID != b.QueueID || a.StartOffset != b.StartOffset || a.LogicOffset != -1 && a.LogicOffset != b.LogicOffset) {
-				return fmt.Errorf("The item of gen %d was %+v and cannot become %+v", a.Gen, *a, *b) //nolint:staticcheck // as Apache begins
+				//lint:ignore ST1005 as Apache begins
+				return fmt.Errorf("The item of gen %d was %+v and cannot become %+v", a.Gen, *a, *b)
 			}
 		}
 	}
 	a, b := was.Leader(), now.Leader()
 	if sameEpoch && (a.Gen != b.Gen || a.Bname != b.Bname || a.QueueID != b.QueueID || a.StartOffset != b.StartOffset) {
-		return fmt.Errorf("The new leader is different but epoch equal") //nolint:staticcheck // Apache's words
+		//lint:ignore ST1005 Apache's words
+		return fmt.Errorf("The new leader is different but epoch equal")
 	}
 	return nil
 }
