@@ -196,8 +196,8 @@ func (run *txRun) produce(ctx context.Context) {
 		run.next++
 		var again *txHalf
 		if k := len(run.again); k > 0 && n%2 == 0 {
-			again = &run.again[k-1]
-			run.again = run.again[:k-1]
+			last := run.again[k-1] // a copy: another takes its place
+			again, run.again = &last, run.again[:k-1]
 		}
 		run.mu.Unlock()
 		select {
