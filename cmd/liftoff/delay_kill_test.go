@@ -3,15 +3,10 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,12 +24,7 @@ import (
 //
 // LIFTOFF_KILLS sets how often it is killed.
 func TestKillDelay_LosesNothingAndDeliversNothingEarly(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a second and more for each kill")
-	}
-	for _, flush := range []string{"ASYNC_FLUSH", "SYNC_FLUSH"} {
-		t.Run(flush, func(t *testing.T) { killWhileDelaying(t, flush, envInt(t, "LIFTOFF_KILLS", 5)) })
-	}
+	killInEachFlushMode(t, 5, killWhileDelaying)
 }
 
 const (
@@ -75,38 +65,23 @@ func (p *parked) try(id parkedID) {
 }
 
 func killWhileDelaying(t *testing.T, flush string, kills int) {
-	bin, dir := buildLiftoff(t), t.TempDir()
-	port := freeBrokerPort(t)
-	conf := filepath.Join(dir, "broker.properties")
-	text := fmt.Sprintf("brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nstorePathRootDir=%s\nflushDiskType=%s\n"+
-		"mappedFileSizeCommitLog=4194304\nmappedFileSizeConsumeQueue=60000\nmaxHashSlotNum=5000\nmaxIndexNum=40000\nmessageDelayLevel=1s 2s 1s\nflushDelayOffsetInterval=150\n",
-		port, filepath.Join(dir, "store"), flush)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	v := newVictim(t, append(smallFiles, flush, "messageDelayLevel=1s 2s 1s", "flushDelayOffsetInterval=150")...)
 	acked := &parked{all: map[parkedID]bool{}, tried: map[parkedID]time.Time{}}
 	var seqs, consumed [delayProducers]int64
 	rng := rand.New(rand.NewPCG(2, uint64(kills)))
 	for range kills {
-		srv := startLiftoff(t, bin, conf, addr)
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for p := range int32(delayProducers) {
-			wg.Go(func() { produceDelayed(ctx, addr, p, &seqs[p], acked) })
-		}
-		wg.Go(func() { giveBack(ctx, addr, &consumed, acked) })
-		time.Sleep(time.Duration(300+rng.IntN(1500)) * time.Millisecond) // deliveries of this life and of those before are under way
-		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = srv.cmd.Wait()
-		stop()
-		wg.Wait()
+		v.live(func(ctx context.Context, workers *sync.WaitGroup) {
+			for p := range int32(delayProducers) {
+				workers.Go(func() { produceDelayed(ctx, v.addr, p, &seqs[p], acked) })
+			}
+			workers.Go(func() { giveBack(ctx, v.addr, &consumed, acked) })
+		}, func() {
+			time.Sleep(time.Duration(300+rng.IntN(1500)) * time.Millisecond) // deliveries of this life and of those before are under way
+		})
 	}
-	srv := startLiftoff(t, bin, conf, addr)
+	srv := v.start()
 	t.Logf("%d kills, %d messages acknowledged", kills, len(acked.all))
-	verifyDelayed(t, addr, acked)
+	verifyDelayed(t, v.addr, acked)
 	srv.stop(t)
 }
 

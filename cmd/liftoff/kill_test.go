@@ -1,21 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,12 +26,7 @@ import (
 //
 // LIFTOFF_KILLS sets how often it is killed.
 func TestKill_LosesNothingAcknowledged(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a second and more for each kill")
-	}
-	for _, flush := range []string{"ASYNC_FLUSH", "SYNC_FLUSH"} {
-		t.Run(flush, func(t *testing.T) { killAgainAndAgain(t, flush, envInt(t, "LIFTOFF_KILLS", 8)) })
-	}
+	killInEachFlushMode(t, 8, killAgainAndAgain)
 }
 
 const (
@@ -49,19 +37,6 @@ const (
 	killGroup     = "KillGroup"
 )
 
-func envInt(t *testing.T, name string, def int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return def
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		t.Fatalf("%s=%s is not a number", name, v)
-	}
-	return n
-}
-
 // acked is one message that was answered with SUCCESS.
 type acked struct {
 	producer int32
@@ -71,64 +46,49 @@ type acked struct {
 }
 
 func killAgainAndAgain(t *testing.T, flush string, kills int) {
-	bin, dir := buildLiftoff(t), t.TempDir()
-	port := freeBrokerPort(t)
-	conf := filepath.Join(dir, "broker.properties")
-	// Small files and intervals, so that a few seconds of load cross every border.
-	text := fmt.Sprintf("brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nstorePathRootDir=%s\nflushDiskType=%s\n"+
-		"mappedFileSizeCommitLog=4194304\nmappedFileSizeConsumeQueue=60000\nmaxHashSlotNum=5000\nmaxIndexNum=40000\nflushConsumerOffsetInterval=200\ndefaultTopicQueueNums=8\n",
-		port, filepath.Join(dir, "store"), flush)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	var all []acked
+	v := newVictim(t, append(smallFiles, flush, "flushConsumerOffsetInterval=200", "defaultTopicQueueNums=8")...)
+	var mu sync.Mutex
+	var all []acked // protected by mu
+	var count atomic.Int64
 	var seqs [killProducers]int64
 	var consumed [killQueues]int64 // next offset, as the consumer knows
 	rng := rand.New(rand.NewPCG(1, uint64(kills)))
-	for k := range kills {
-		srv := startLiftoff(t, bin, conf, addr)
+	lives := 0
+	load := func(ctx context.Context, workers *sync.WaitGroup) {
 		// What was committed long before the kill is there; nothing is ahead of what was consumed.
 		for q := range killQueues {
-			if got := queryOffset(t, addr, int32(q)); got > consumed[q] {
-				t.Fatalf("kill %d: offset of queue %d is %d, but only %d were consumed", k, q, got, consumed[q])
+			if got := queryOffset(t, v.addr, int32(q)); got > consumed[q] {
+				t.Fatalf("kill %d: offset of queue %d is %d, but only %d were consumed", lives, q, got, consumed[q])
 			} else if got >= 0 {
 				consumed[q] = got
 			}
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		var count atomic.Int64
+		lives++
 		for p := range killProducers {
-			wg.Go(func() {
-				got := produce(ctx, addr, int32(p), &seqs[p], &count)
+			workers.Go(func() {
+				got := produce(ctx, v.addr, int32(p), &seqs[p], &count)
 				mu.Lock()
+				defer mu.Unlock()
 				all = append(all, got...)
-				mu.Unlock()
 			})
 		}
-		wg.Go(func() { consume(ctx, addr, &consumed) })
-		// At some moment under load, the first ones right at the beginning.
-		await := int64(rng.IntN(4000))
-		deadline := time.Now().Add(20 * time.Second)
-		for count.Load() < await && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
-		}
-		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = srv.cmd.Wait()
-		stop()
-		wg.Wait()
+		workers.Go(func() { consume(ctx, v.addr, &consumed) })
 	}
-	srv := startLiftoff(t, bin, conf, addr)
+	for range kills {
+		v.live(load, func() { // at some moment under load, the first ones right at the beginning
+			enough := count.Load() + int64(rng.IntN(4000))
+			for deadline := time.Now().Add(20 * time.Second); count.Load() < enough && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	srv := v.start()
 	t.Logf("%d kills, %d messages acknowledged", kills, len(all))
-	verifyKilled(t, addr, all)
+	verifyKilled(t, v.addr, all)
 	srv.stop(t)
 	// And once more after a clean stop.
-	srv = startLiftoff(t, bin, conf, addr)
-	verifyKilled(t, addr, all)
+	srv = v.start()
+	verifyKilled(t, v.addr, all)
 	srv.stop(t)
 }
 
@@ -297,90 +257,4 @@ func verifyKilled(t *testing.T, addr string, all []acked) {
 	if lost > 0 {
 		t.Fatalf("%d of %d acknowledged messages are lost or elsewhere", lost, len(all))
 	}
-}
-
-// server is a liftoff process.
-type server struct {
-	cmd  *exec.Cmd
-	errs *strings.Builder // stderr; to be read when it has ended
-}
-
-// buildLiftoff builds the binary once a test.
-func buildLiftoff(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "liftoff")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("cannot build: %v\n%s", err, out)
-	}
-	return bin
-}
-
-// startLiftoff starts a broker and waits until it listens.
-func startLiftoff(t *testing.T, bin, conf, addr string) *server {
-	t.Helper()
-	cmd := exec.Command(bin, "broker", "-c", conf) //nolint:noctx // it is ended by signals
-	cmd.Env = append(os.Environ(), "NAMESRV_ADDR=")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "boot success") {
-			go func() { //nolint:testifylint // ends with the process
-				for lines.Scan() {
-				}
-			}()
-			return &server{cmd, &errs}
-		}
-	}
-	_ = cmd.Wait()
-	t.Fatalf("liftoff did not start on %s:\n%s", addr, errs.String())
-	return nil
-}
-
-// stop ends the process as an operator does.
-func (s *server) stop(t *testing.T) {
-	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Wait(); err != nil {
-		t.Fatalf("liftoff ended with %v after SIGTERM:\n%s", err, s.errs)
-	}
-}
-
-func dialBroker(t *testing.T, addr string) *remoting.Conn {
-	t.Helper()
-	c, err := remoting.Dial(t.Context(), addr, nil, remoting.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// freeBrokerPort finds a port whose neighbour two below, which a broker takes too, is free as well.
-func freeBrokerPort(t *testing.T) int {
-	t.Helper()
-	for range 50 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := a.Addr().(*net.TCPAddr).Port
-		b, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port-2)))
-		_ = a.Close()
-		if err == nil {
-			_ = b.Close()
-			return port
-		}
-	}
-	t.Fatal("no two free ports")
-	return 0
 }

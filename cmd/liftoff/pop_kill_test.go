@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,34 +25,20 @@ func TestKill_PopDeliversWhatWasNotAcknowledged(t *testing.T) {
 		t.Skip("some seconds for each kill")
 	}
 	t.Parallel()
-	dir, port := t.TempDir(), freeBrokerPort(t)
-	k := &popKill{t: t, bin: buildLiftoff(t), conf: filepath.Join(dir, "broker.properties"), addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+	k := &popKill{victim: newVictim(t, "mappedFileSizeCommitLog=4194304", "flushConsumerOffsetInterval=200", "defaultTopicQueueNums=4", "timerPrecisionMs=100"),
 		acked: map[string]time.Time{}, consumed: map[string]bool{}}
-	text := fmt.Sprintf("brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nstorePathRootDir=%s\n"+
-		"mappedFileSizeCommitLog=4194304\nflushConsumerOffsetInterval=200\ndefaultTopicQueueNums=4\ntimerPrecisionMs=100\n", port, filepath.Join(dir, "store"))
-	if err := os.WriteFile(k.conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	k.killed = k.note
 	kills := max(envInt(t, "LIFTOFF_KILLS", 8)/4, 1)
 	rng := rand.New(rand.NewPCG(7, uint64(kills)))
 	for range kills {
-		srv := startLiftoff(t, k.bin, k.conf, k.addr)
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() { k.send(ctx) })
-		for range 3 {
-			wg.Go(func() { k.pop(ctx, 70) })
-		}
-		time.Sleep(time.Duration(1500+rng.IntN(3000)) * time.Millisecond)
-		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = srv.cmd.Wait()
-		k.killed(time.Now())
-		stop()
-		wg.Wait()
+		k.live(func(ctx context.Context, workers *sync.WaitGroup) {
+			workers.Go(func() { k.send(ctx) })
+			for range 3 {
+				workers.Go(func() { k.pop(ctx, 70) })
+			}
+		}, func() { time.Sleep(time.Duration(1500+rng.IntN(3000)) * time.Millisecond) })
 	}
-	srv := startLiftoff(t, k.bin, k.conf, k.addr)
+	srv := k.start()
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 3 {
@@ -84,10 +66,9 @@ const (
 
 // popKill is what clients know across kills.
 type popKill struct {
-	t               *testing.T
-	bin, conf, addr string
-	seq             int
-	deliveries      atomic.Int64
+	*victim
+	seq        int
+	deliveries atomic.Int64
 
 	mu       sync.Mutex // protects the fields below
 	sent     []string
@@ -96,7 +77,9 @@ type popKill struct {
 	consumed map[string]bool      // by body
 }
 
-func (k *popKill) killed(at time.Time) {
+// note remembers when the broker was killed.
+func (k *popKill) note() {
+	at := time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.kills = append(k.kills, at)

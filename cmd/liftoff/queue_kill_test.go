@@ -5,13 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,12 +24,7 @@ import (
 //
 // LIFTOFF_KILLS sets how often it is killed.
 func TestKillQueues_EveryQueueKeepsWhatWasAcknowledged(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a second and more for each kill")
-	}
-	for _, flush := range []string{"ASYNC_FLUSH", "SYNC_FLUSH"} {
-		t.Run(flush, func(t *testing.T) { killWithQueues(t, flush, envInt(t, "LIFTOFF_KILLS", 5)) })
-	}
+	killInEachFlushMode(t, 5, killWithQueues)
 }
 
 const (
@@ -50,42 +41,26 @@ type queueAcks struct {
 }
 
 func killWithQueues(t *testing.T, flush string, kills int) {
-	bin, dir := buildLiftoff(t), t.TempDir()
-	port := freeBrokerPort(t)
-	conf := filepath.Join(dir, "broker.properties")
-	text := fmt.Sprintf("brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nstorePathRootDir=%s\nflushDiskType=%s\nenableLmq=true\nenableMultiDispatch=true\n"+
-		"mappedFileSizeCommitLog=1048576\nmappedFileSizeConsumeQueue=6000\nmapperFileSizeBatchConsumeQueue=9200\nmaxHashSlotNum=5000\nmaxIndexNum=40000\n",
-		port, filepath.Join(dir, "store"), flush)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	v := newVictim(t, flush, "enableLmq=true", "enableMultiDispatch=true", "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=6000",
+		"mapperFileSizeBatchConsumeQueue=9200", "maxHashSlotNum=5000", "maxIndexNum=40000")
 	acks := &queueAcks{light: map[string]bool{}, batches: map[int64]string{}}
 	rng := rand.New(rand.NewPCG(3, uint64(kills)))
 	for k := range kills {
-		srv := startLiftoff(t, bin, conf, addr)
-		if k == 0 {
-			makeBatchTopic(t, addr)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for p := range queueProducers {
-			wg.Go(func() { sendToQueues(ctx, addr, fmt.Sprintf("%d-%d", k, p), acks) })
-		}
-		time.Sleep(time.Duration(100+rng.IntN(900)) * time.Millisecond)
-		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = srv.cmd.Wait()
-		stop()
-		wg.Wait()
+		v.live(func(ctx context.Context, workers *sync.WaitGroup) {
+			if k == 0 {
+				makeBatchTopic(t, v.addr)
+			}
+			for p := range queueProducers {
+				workers.Go(func() { sendToQueues(ctx, v.addr, fmt.Sprintf("%d-%d", k, p), acks) })
+			}
+		}, func() { time.Sleep(time.Duration(100+rng.IntN(900)) * time.Millisecond) })
 	}
 	t.Logf("%d kills, %d messages and %d batches acknowledged", kills, len(acks.light), len(acks.batches))
 	for i := range 2 { // after the last kill, and after a clean stop
 		t.Log("look", i)
-		srv := startLiftoff(t, bin, conf, addr)
-		verifyLight(t, addr, acks)
-		verifyBatches(t, addr, acks)
+		srv := v.start()
+		verifyLight(t, v.addr, acks)
+		verifyBatches(t, v.addr, acks)
 		srv.stop(t)
 	}
 }

@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,12 +23,7 @@ import (
 //
 // LIFTOFF_KILLS sets how often it is killed.
 func TestKillTimer_LosesNothingAndDeliversNothingEarly(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a second and more for each kill")
-	}
-	for _, flush := range []string{"ASYNC_FLUSH", "SYNC_FLUSH"} {
-		t.Run(flush, func(t *testing.T) { killWhileTiming(t, flush, envInt(t, "LIFTOFF_KILLS", 5)) })
-	}
+	killInEachFlushMode(t, 5, killWhileTiming)
 }
 
 const timerTopic = "KillTimerTopic"
@@ -45,39 +36,22 @@ type timers struct {
 }
 
 func killWhileTiming(t *testing.T, flush string, kills int) {
-	bin, dir := buildLiftoff(t), t.TempDir()
-	port := freeBrokerPort(t)
-	conf := filepath.Join(dir, "broker.properties")
-	// Small files, and a window that most messages lie behind.
-	text := fmt.Sprintf("brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nstorePathRootDir=%s\nflushDiskType=%s\n"+
-		"mappedFileSizeCommitLog=4194304\nmappedFileSizeConsumeQueue=60000\nmaxHashSlotNum=5000\nmaxIndexNum=40000\n"+
-		"timerPrecisionMs=100\ntimerRollWindowSlot=15\ntimerFlushIntervalMs=150\nmappedFileSizeTimerLog=10400\nrecallMessageEnable=true\n",
-		port, filepath.Join(dir, "store"), flush)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	// A window that most messages lie behind.
+	v := newVictim(t, append(smallFiles, flush, "timerPrecisionMs=100", "timerRollWindowSlot=15", "timerFlushIntervalMs=150",
+		"mappedFileSizeTimerLog=10400", "recallMessageEnable=true")...)
 	acked := &timers{due: map[parkedID]time.Time{}, recalled: map[parkedID]bool{}}
 	var seqs [delayProducers]int64
 	rng := rand.New(rand.NewPCG(3, uint64(kills)))
 	for range kills {
-		srv := startLiftoff(t, bin, conf, addr)
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for p := range int32(delayProducers) {
-			wg.Go(func() { produceTimed(ctx, addr, p, &seqs[p], acked) })
-		}
-		time.Sleep(time.Duration(300+rng.IntN(1500)) * time.Millisecond)
-		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = srv.cmd.Wait()
-		stop()
-		wg.Wait()
+		v.live(func(ctx context.Context, workers *sync.WaitGroup) {
+			for p := range int32(delayProducers) {
+				workers.Go(func() { produceTimed(ctx, v.addr, p, &seqs[p], acked) })
+			}
+		}, func() { time.Sleep(time.Duration(300+rng.IntN(1500)) * time.Millisecond) })
 	}
-	srv := startLiftoff(t, bin, conf, addr)
+	srv := v.start()
 	t.Logf("%d kills, %d messages acknowledged, %d of them recalled", kills, len(acked.due), len(acked.recalled))
-	verifyTimed(t, addr, acked)
+	verifyTimed(t, v.addr, acked)
 	srv.stop(t)
 }
 

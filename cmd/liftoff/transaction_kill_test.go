@@ -7,13 +7,9 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,12 +28,7 @@ import (
 //
 // LIFTOFF_KILLS sets how often it is killed.
 func TestKill_TransactionsKeepTheirDecisions(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a second and more for each kill")
-	}
-	for _, flush := range []string{"ASYNC_FLUSH", "SYNC_FLUSH"} {
-		t.Run(flush, func(t *testing.T) { killTransactions(t, flush, envInt(t, "LIFTOFF_KILLS", 4)) })
-	}
+	killInEachFlushMode(t, 4, killTransactions)
 }
 
 const txProducers = 4
@@ -69,40 +60,26 @@ type txRun struct {
 type txHalf struct{ n, queueOffset, logOffset int64 }
 
 func killTransactions(t *testing.T, flush string, kills int) {
-	bin, dir := buildLiftoff(t), t.TempDir()
-	port := freeBrokerPort(t)
-	conf := filepath.Join(dir, "broker.properties")
-	text := fmt.Sprintf("brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nstorePathRootDir=%s\nflushDiskType=%s\n"+
-		"mappedFileSizeCommitLog=4194304\nmappedFileSizeConsumeQueue=60000\nmaxHashSlotNum=5000\nmaxIndexNum=40000\nflushConsumerOffsetInterval=200\n"+
-		"defaultTopicQueueNums=8\ntransactionTimeOut=100\ntransactionCheckInterval=100\ntransactionCheckMax=100000\n",
-		port, filepath.Join(dir, "store"), flush)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run := &txRun{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), committed: map[int64]bool{}, rolled: map[int64]bool{}}
+	v := newVictim(t, append(smallFiles, flush, "flushConsumerOffsetInterval=200", "defaultTopicQueueNums=8", "transactionTimeOut=100",
+		"transactionCheckInterval=100", "transactionCheckMax=100000")...)
+	run := &txRun{addr: v.addr, committed: map[int64]bool{}, rolled: map[int64]bool{}}
 	rng := rand.New(rand.NewPCG(2, uint64(kills)))
 	for range kills {
-		srv := startLiftoff(t, bin, conf, run.addr)
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for range txProducers {
-			wg.Go(func() { run.produce(ctx) })
-		}
-		want := run.count.Load() + int64(rng.IntN(1500))
-		for deadline := time.Now().Add(20 * time.Second); run.count.Load() < want && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
-		}
-		if err := srv.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = srv.cmd.Wait()
-		stop()
-		wg.Wait()
+		v.live(func(ctx context.Context, workers *sync.WaitGroup) {
+			for range txProducers {
+				workers.Go(func() { run.produce(ctx) })
+			}
+		}, func() {
+			want := run.count.Load() + int64(rng.IntN(1500))
+			for deadline := time.Now().Add(20 * time.Second); run.count.Load() < want && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+		})
 	}
-	srv := startLiftoff(t, bin, conf, run.addr)
+	srv := v.start()
 	before := run.verify(t)
 	srv.stop(t)
-	srv = startLiftoff(t, bin, conf, run.addr)
+	srv = v.start()
 	if after := run.verify(t); !maps.Equal(before, after) {
 		for n, at := range before {
 			if after[n] != at {
