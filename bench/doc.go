@@ -1,8 +1,8 @@
 // Bench gives Apache RocketMQ and Liftoff the same load in turn, on the same machine, and prints one table.
 //
-//	go run ./bench            about a quarter of an hour
-//	go run ./bench --quick    about three minutes
-//	go run ./bench --guard    two or three minutes; fails when a bar is missed by far, for continuous integration
+//	go run ./bench            about 25 minutes
+//	go run ./bench --quick    some five minutes
+//	go run ./bench --guard    about four minutes, fails when a bar is missed by far, for continuous integration
 //
 // README.md says what each number means and how it is taken. The way through the code:
 //
