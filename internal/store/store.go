@@ -85,6 +85,7 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 		stop:       make(chan struct{}),
 	}
 	s.log.files = logfile.NewLog(cfg.FS, s.logHandles, cfg.CommitLogFileSize, cfg.CommitLogDirs...)
+	s.log.tail.fileSize = cfg.CommitLogFileSize
 	s.log.idle.L = &s.log.mu
 	s.getters.New = func() any { return new(getter) }
 	s.flushTimer = time.AfterFunc(time.Hour, s.expireFlushes)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +141,41 @@ func TestStore_KeepsMessagesOverReopen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPut_GoesOnBehindAFileThatEndsInTheSmallestBlank(t *testing.T) {
+	t.Parallel()
+	for _, sync := range []bool{false, true} {
+		cfg := testConfig(t)
+		cfg.CommitLogFileSize, cfg.SyncFlush = 4096, sync
+		s := openTest(t, cfg)
+		q := s.Queue("TopicA", 0)
+		var want []string
+		put := func(bodies ...string) (end int64) {
+			var puts []Put
+			for _, body := range bodies {
+				puts = append(puts, testPut(q, body))
+			}
+			for _, p := range putWait(t, s, Flushed, puts...) {
+				end = p.LogOffset + int64(p.Size)
+			}
+			want = append(want, bodies...)
+			return end
+		}
+		empty := put("")
+		// A body is in the record twice, for the unique key has it too.
+		full := strings.Repeat("x", int(cfg.CommitLogFileSize-2*empty-message.BlankSize)/2)
+		if end := put(full); end != cfg.CommitLogFileSize-message.BlankSize {
+			t.Fatalf("the record ends at %d", end)
+		}
+		put("in the next file")
+		put(strings.Repeat("y", 1000), strings.Repeat("z", 500), "in one batch")
+		awaitVisible(t, q, int64(len(want)))
+		wantBodies(t, bodies(t, s, q, 0), want)
+		check(t, s.Close())
+		s = openTest(t, cfg)
+		wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
+		check(t, s.Close())
 	}
 }

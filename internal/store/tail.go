@@ -8,13 +8,15 @@ const (
 	tailKept = 4 << 20
 )
 
-// tail is the newest part of the log in memory, in chunks of 256 KiB. A record lies in one chunk, so does a file's end,
-// and a record larger than a chunk has a chunk of its own size.
+// tail is the newest part of the log in memory, in chunks of 256 KiB. A record lies in one chunk, and a chunk in one file, so that it is
+// written at once; a record larger than a chunk has a chunk of its own size.
 //
 // Only the appender writes to chunks, behind what is there, under the append lock; what lies before a mark that was read
 // atomically never changes. So mu protects only the list: a reader holds it shared while it copies, the appender holds it when
 // it adds a chunk or takes one away.
 type tail struct {
+	fileSize int64 // of the log's files
+
 	mu     sync.RWMutex
 	chunks []*chunk // ascending, the last one is appended to
 	size   int      // bytes of all chunks
@@ -34,7 +36,7 @@ func (c *chunk) end() int64 { return c.start + int64(c.used) }
 func (t *tail) room(off int64, size int, kept int64) *chunk {
 	if n := len(t.chunks); n > 0 {
 		c := t.chunks[n-1]
-		if c.end() == off && c.used+size <= len(c.buf) {
+		if c.end() == off && off%t.fileSize != 0 && c.used+size <= len(c.buf) {
 			return c
 		}
 	}
