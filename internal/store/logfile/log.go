@@ -255,9 +255,7 @@ func (l *Log) Extend(off int64) error {
 		return fmt.Errorf("cannot give %q its length: %w", s.path, err)
 	}
 	s.dirty.Store(true)
-	if !slices.Contains(l.newNames, dir) {
-		l.newNames = append(l.newNames, dir)
-	}
+	l.noteNameLocked(dir)
 	l.segments = append(l.segments, s)
 	l.handles.adopt(s, f)
 	return nil
@@ -302,7 +300,7 @@ func (l *Log) onFile(off int64, do func(*segment, File) error) error {
 	return do(s, f)
 }
 
-// Sync makes durable what was written before the call, and the names of new files.
+// Sync makes durable what was written before the call, and the names of new files. What it could not is the next Sync's.
 func (l *Log) Sync() error {
 	l.mu.Lock()
 	var dirty []*segment
@@ -315,6 +313,18 @@ func (l *Log) Sync() error {
 	l.newNames = nil
 	l.mu.Unlock()
 
+	err := l.syncAll(dirty, newNames)
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, dir := range newNames {
+			l.noteNameLocked(dir)
+		}
+	}
+	return err
+}
+
+func (l *Log) syncAll(dirty []*segment, newNames []string) error {
 	for _, s := range dirty {
 		if err := l.syncSegment(s); err != nil {
 			return err
@@ -326,6 +336,13 @@ func (l *Log) Sync() error {
 		}
 	}
 	return nil
+}
+
+// noteNameLocked notes that a folder has names that are not durable.
+func (l *Log) noteNameLocked(dir string) {
+	if !slices.Contains(l.newNames, dir) {
+		l.newNames = append(l.newNames, dir)
+	}
 }
 
 func (l *Log) syncSegment(s *segment) error {
@@ -340,6 +357,7 @@ func (l *Log) syncSegment(s *segment) error {
 		err = f.Sync()
 	}
 	if err != nil {
+		s.dirty.Store(true)
 		return fmt.Errorf("cannot sync %q: %w", s.path, err)
 	}
 	return nil
@@ -379,9 +397,7 @@ func (l *Log) removeLocked(i int, remove func(path string) error) error {
 		return fmt.Errorf("cannot remove %q: %w", s.path, err)
 	}
 	l.segments = slices.Delete(l.segments, i, i+1)
-	if dir := filepath.Dir(s.path); !slices.Contains(l.newNames, dir) {
-		l.newNames = append(l.newNames, dir)
-	}
+	l.noteNameLocked(filepath.Dir(s.path))
 	l.handles.forget(s)
 	return nil
 }

@@ -216,6 +216,28 @@ func TestFaults_FailAsInjected(t *testing.T) {
 	}
 }
 
+func TestLog_SyncsAgainWhatItCouldNot(t *testing.T) {
+	t.Parallel()
+	for _, op := range []Op{OpSync, OpSyncDir} {
+		memory := NewMemory()
+		faults := &Faults{FS: memory}
+		l := newTestLog(t, faults, "/log")
+		fill(t, l, 2)
+		faults.Inject(Fault{Op: op, Times: 1, Err: syscall.ENOSPC})
+		if err := l.Sync(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("%s: got %v", op, err)
+		}
+		if err := l.Sync(); err != nil {
+			t.Fatalf("%s again: %v", op, err)
+		}
+		after := newTestLog(t, memory.Crash(nil), "/log")
+		var b [1]byte
+		if _, err := after.ReadAt(b[:], testFileSize); err != nil || b[0] != 2 {
+			t.Errorf("%s: a power cut left %v, %v", op, b, err)
+		}
+	}
+}
+
 func TestHandles_TellASyncThatFailedBeforeAClose(t *testing.T) {
 	t.Parallel()
 	faults := &Faults{FS: NewMemory()}
