@@ -378,14 +378,9 @@ func (g *getter) isBatchFull(u batchUnit) bool {
 }
 
 func (g *getter) takeBatch(u batchUnit) {
-	one := []unit{{logOffset: u.logOffset, size: u.size, tagsCode: u.tagsCode}}
 	at := len(g.dst)
-	var err error
-	if g.dst, err = g.read(one[0], one); err == nil && !isRecordOf(g.dst[at:], one[0]) {
-		err = message.ErrDamaged
-	}
-	if err != nil {
-		g.dst = g.dst[:at]
+	g.units[0] = unit{logOffset: u.logOffset, size: u.size, tagsCode: u.tagsCode}
+	if err := g.record(g.units[:1]); err != nil {
 		g.unreadable(u.logOffset, err)
 		if g.r.Count == 0 {
 			g.r.Status = MessageWasRemoving

@@ -82,20 +82,17 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		if filter == nil {
 			filter = &noFilter
 		}
-		g := s.getters.Get().(*getter)
-		*g = getter{s: s, q: q, r: r, offset: offset, filter: filter, dst: dst, begin: len(dst), extBuf: g.extBuf}
+		g := s.getter(q, dst)
+		g.r, g.offset, g.filter, g.begin = r, offset, filter, len(dst)
 		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
 		g.maxScan = max(int64(s.cfg.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
-		g.logEnd = s.log.written.Load()
-		g.tailFrom = s.log.tail.start(g.logEnd)
 		if q.batch != nil {
 			g.getBatch()
 		} else {
 			g.run()
 		}
 		dst, r = g.dst, g.r
-		g.q, g.filter, g.dst = nil, nil, nil
-		s.getters.Put(g)
+		g.free()
 	}
 	s.counters.got(&r)
 	return dst, r
@@ -128,6 +125,19 @@ type getter struct {
 	ext     []byte // a stretch of the queue's extension, in extBuf
 	extFrom int64  // the address where it begins
 	extBuf  []byte
+}
+
+// getter returns one that appends to dst, to be given back with free. Without a queue it can only read.
+func (s *Store) getter(q *Queue, dst []byte) *getter {
+	g := s.getters.Get().(*getter)
+	*g = getter{s: s, q: q, dst: dst, logEnd: s.log.written.Load(), extBuf: g.extBuf}
+	g.tailFrom = s.log.tail.start(g.logEnd)
+	return g
+}
+
+func (g *getter) free() {
+	g.q, g.filter, g.dst = nil, nil, nil
+	g.s.getters.Put(g)
 }
 
 func (g *getter) run() {
@@ -265,16 +275,9 @@ func (g *getter) take() {
 	g.wantedN = 0
 	for i, u := range wanted {
 		at := len(g.dst)
-		var err error
-		g.dst, err = g.read(u, wanted[i:])
-		switch {
+		switch err := g.record(wanted[i:]); {
 		case err != nil:
-			g.dst = g.dst[:at]
 			g.unreadable(u.logOffset, err)
-			g.missing(u)
-		case !isRecordOf(g.dst[at:], u):
-			g.dst = g.dst[:at]
-			g.unreadable(u.logOffset, message.ErrDamaged)
 			g.missing(u)
 		case g.filter.Record != nil && !g.filter.Record(g.dst[at:]):
 			g.dst = g.dst[:at]
@@ -286,9 +289,22 @@ func (g *getter) take() {
 	}
 }
 
-// read appends the first of the wanted records to dst: from the log's tail in memory, from the cache, or from the file.
-func (g *getter) read(u unit, wanted []unit) ([]byte, error) {
-	l, c := &g.s.log, &g.s.cache
+// record appends the first of the wanted records to dst, and nothing when it cannot be had; ErrDamaged says that it is not there.
+func (g *getter) record(wanted []unit) error {
+	dst, err := g.read(wanted)
+	if err != nil {
+		return err
+	}
+	if !isRecordOf(dst[len(g.dst):], wanted[0]) {
+		return fmt.Errorf("no record of %d bytes: %w", wanted[0].size, message.ErrDamaged)
+	}
+	g.dst = dst
+	return nil
+}
+
+// read returns dst with the bytes of the first of the wanted records: from the log's tail in memory, from the cache, or from the file.
+func (g *getter) read(wanted []unit) ([]byte, error) {
+	l, c, u := &g.s.log, &g.s.cache, wanted[0]
 	size := int(u.size)
 	if u.logOffset >= g.tailFrom {
 		if dst, ok := l.tail.read(g.dst, u.logOffset, size); ok {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -24,23 +25,18 @@ func (s *Store) RecordAt(places []Place, dst []byte) ([]byte, error) {
 	if p.LogOffset < s.log.files.Start() || p.Size < message.MinRecordSize || p.LogOffset+int64(p.Size) > end {
 		return dst, fmt.Errorf("log offset %d: %w", p.LogOffset, ErrNoMessage)
 	}
-	g := s.getters.Get().(*getter)
-	defer s.getters.Put(g)
-	*g = getter{s: s, dst: dst, logEnd: s.log.written.Load()}
-	g.tailFrom = s.log.tail.start(g.logEnd)
-	n := 0
-	for _, p := range places[:min(len(places), len(g.units))] {
-		g.units[n] = unit{logOffset: p.LogOffset, size: p.Size}
-		n++
+	g := s.getter(nil, dst)
+	defer g.free()
+	n := min(len(places), len(g.units))
+	for i, p := range places[:n] {
+		g.units[i] = unit{logOffset: p.LogOffset, size: p.Size}
 	}
-	at := len(dst)
-	dst, err := g.read(g.units[0], g.units[:n])
-	g.s, g.dst = nil, nil
+	err := g.record(g.units[:n])
+	if errors.Is(err, message.ErrDamaged) {
+		return dst, fmt.Errorf("log offset %d: %w", p.LogOffset, ErrNoMessage)
+	}
 	if err != nil {
-		return dst[:at], fmt.Errorf("cannot read message at log offset %d: %w", p.LogOffset, err)
+		return dst, fmt.Errorf("cannot read message at log offset %d: %w", p.LogOffset, err)
 	}
-	if !isRecordOf(dst[at:], unit{logOffset: p.LogOffset, size: p.Size}) {
-		return dst[:at], fmt.Errorf("log offset %d: %w", p.LogOffset, ErrNoMessage)
-	}
-	return dst, nil
+	return g.dst, nil
 }

@@ -1,11 +1,5 @@
 package store
 
-import (
-	"fmt"
-
-	"github.com/liftoffmq/liftoff/internal/message"
-)
-
 // Entry is one entry of a queue: where a message lies, and what the dispatcher noted of it, which is the time of delivery in the
 // queues of delayed messages. Those who follow a queue look at entries first, for most of the time the next one is not due.
 type Entry struct {
@@ -42,40 +36,25 @@ func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64,
 // Records calls got for each entry of a queue in turn with the message that it points to, as a record, which is nil when it was
 // deleted with its file or is damaged. The record is appended to buf, whose bytes stay; Records returns buf.
 func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry, record []byte)) []byte {
-	g := s.getters.Get().(*getter)
-	*g = getter{s: s, q: q, filter: &noFilter, dst: buf}
-	g.logEnd = s.log.written.Load()
-	g.tailFrom = s.log.tail.start(g.logEnd)
+	g := s.getter(q, buf)
+	defer g.free()
 	for len(entries) > 0 {
 		n := min(len(entries), len(g.units))
 		for i, e := range entries[:n] {
 			g.units[i] = unit{logOffset: e.LogOffset, size: e.Size}
 		}
-		for i, u := range g.units[:n] {
-			got(entries[i], g.record(u, g.units[i:n]))
+		for i, e := range entries[:n] {
+			at := len(g.dst)
+			if err := g.record(g.units[i:n]); err != nil {
+				g.unreadable(e.LogOffset, err)
+				got(e, nil)
+			} else {
+				got(e, g.dst[at:len(g.dst):len(g.dst)])
+			}
 		}
 		entries = entries[n:]
 	}
-	buf = g.dst
-	g.q, g.filter, g.dst = nil, nil, nil
-	s.getters.Put(g)
-	return buf
-}
-
-// record reads the first of some records; nil when it cannot be had.
-func (g *getter) record(u unit, wanted []unit) []byte {
-	at := len(g.dst)
-	dst, err := g.read(u, wanted)
-	if err == nil && !isRecordOf(dst[at:], u) {
-		err = fmt.Errorf("no record of %d bytes: %w", u.size, message.ErrDamaged)
-	}
-	if err != nil {
-		g.dst = dst[:at]
-		g.unreadable(u.logOffset, err)
-		return nil
-	}
-	g.dst = dst
-	return dst[at:len(dst):len(dst)]
+	return g.dst
 }
 
 // Refused says why nothing can be stored in the queue; nil when it can.
