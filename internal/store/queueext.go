@@ -70,7 +70,7 @@ func (s *Store) queueExtDir() string { return filepath.Join(s.cfg.RootDir, "cons
 func (x *queueExt) load(newest int64, clean bool) error {
 	if err := x.files.Load(); err != nil {
 		if clean {
-			return fmt.Errorf("cannot open extension of consume queue: %w", err)
+			return err
 		}
 		x.logger.Warn("extension of a consume queue is damaged and given up; consumers look at the messages instead", "dir", x.dir, "err", err)
 		if err := x.fs.RemoveAll(x.dir); err != nil {
@@ -242,10 +242,8 @@ func (s *Store) recoverExts(clean bool, dispatchedFrom int64) error {
 				return fmt.Errorf("cannot truncate queue %s-%d: %w", q.topic, q.id, err)
 			}
 		}
-		if err := q.ext.load(q.tagsCodeAt(q.units.max()-1), clean); err != nil {
-			if errors.Is(err, logfile.ErrFileSize) {
-				err = fmt.Errorf("%w by mappedFileSizeConsumeQueueExt", err)
-			}
+		err := q.ext.load(q.tagsCodeAt(q.units.max()-1), clean)
+		if err := cannotOpen("extension of consume queue", "mappedFileSizeConsumeQueueExt", err); err != nil {
 			return err
 		}
 	}
@@ -259,31 +257,4 @@ func (q *Queue) tagsCodeAt(offset int64) int64 {
 		return 0
 	}
 	return u[0].tagsCode
-}
-
-// loadExts finds the queues that have extensions already.
-func (s *Store) loadExts() error {
-	topics, err := s.cfg.FS.List(s.queueExtDir())
-	if err != nil {
-		return fmt.Errorf("cannot list extensions of consume queues: %w", err)
-	}
-	for _, topic := range topics {
-		if !topic.Dir {
-			continue
-		}
-		ids, err := s.cfg.FS.List(filepath.Join(s.queueExtDir(), topic.Name))
-		if err != nil {
-			return fmt.Errorf("cannot list extensions of consume queues of topic %q: %w", topic.Name, err)
-		}
-		for _, entry := range ids {
-			id, err := strconv.ParseInt(entry.Name, 10, 32)
-			if err != nil || !entry.Dir || id < 0 {
-				continue
-			}
-			if q := s.addQueue(topic.Name, int32(id)); q.ext == nil && q.batch == nil {
-				q.ext = newQueueExt(s, topic.Name, int32(id))
-			}
-		}
-	}
-	return nil
 }

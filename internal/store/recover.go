@@ -24,11 +24,8 @@ func (s *Store) load(ctx context.Context) error {
 			return fmt.Errorf("cannot make folder %q: %w", dir, err)
 		}
 	}
-	if err := l.files.Load(); err != nil {
-		if errors.Is(err, logfile.ErrFileSize) {
-			err = fmt.Errorf("%w by mappedFileSizeCommitLog", err)
-		}
-		return fmt.Errorf("cannot open commit log: %w", err)
+	if err := cannotOpen("commit log", "mappedFileSizeCommitLog", l.files.Load()); err != nil {
+		return err
 	}
 	clean, err := s.wasClean()
 	if err != nil {
@@ -59,21 +56,41 @@ func (s *Store) load(ctx context.Context) error {
 
 // loadQueues finds the queues that have files.
 func (s *Store) loadQueues(durable int64) error {
-	if err := s.loadBatchQueues(); err != nil {
-		return err
-	}
-	if err := s.loadExts(); err != nil {
-		return err
-	}
-	topics, err := s.cfg.FS.List(s.consumeQueueDir())
+	s.queues.batch = map[string]bool{}
+	err := s.eachQueueDir(s.batchQueueDir(), func(topic string) { s.queues.batch[topic] = true }, func(q *Queue) error {
+		return cannotOpen("batch consume queue", "mapperFileSizeBatchConsumeQueue", q.batch.load())
+	})
 	if err != nil {
-		return fmt.Errorf("cannot list consume queues: %w", err)
+		return err
+	}
+	err = s.eachQueueDir(s.queueExtDir(), nil, func(q *Queue) error {
+		if q.ext == nil && q.batch == nil {
+			q.ext = newQueueExt(s, q.topic, q.id)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.eachQueueDir(s.consumeQueueDir(), nil, func(q *Queue) error {
+		return cannotOpen("consume queue", "mappedFileSizeConsumeQueue", q.units.load(durable))
+	})
+}
+
+// eachQueueDir calls do for each queue that has a folder <topic>/<queueId> under dir, and found, if given, for each topic before that.
+func (s *Store) eachQueueDir(dir string, found func(topic string), do func(*Queue) error) error {
+	topics, err := s.cfg.FS.List(dir)
+	if err != nil {
+		return fmt.Errorf("cannot list %q: %w", dir, err)
 	}
 	for _, topic := range topics {
 		if !topic.Dir {
 			continue
 		}
-		ids, err := s.cfg.FS.List(filepath.Join(s.consumeQueueDir(), topic.Name))
+		if found != nil {
+			found(topic.Name)
+		}
+		ids, err := s.cfg.FS.List(filepath.Join(dir, topic.Name))
 		if err != nil {
 			return fmt.Errorf("cannot list queues of topic %q: %w", topic.Name, err)
 		}
@@ -82,47 +99,23 @@ func (s *Store) loadQueues(durable int64) error {
 			if err != nil || !entry.Dir || id < 0 {
 				continue
 			}
-			if err := s.addQueue(topic.Name, int32(id)).units.load(durable); err != nil {
-				if errors.Is(err, logfile.ErrFileSize) {
-					err = fmt.Errorf("%w by mappedFileSizeConsumeQueue", err)
-				}
-				return fmt.Errorf("cannot open consume queue: %w", err)
+			if err := do(s.addQueue(topic.Name, int32(id))); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// loadBatchQueues finds the queues that hold batches.
-func (s *Store) loadBatchQueues() error {
-	topics, err := s.cfg.FS.List(s.batchQueueDir())
+// cannotOpen says what could not be opened, and which setting it is that does not fit its files; nil stays nil.
+func cannotOpen(what, setting string, err error) error {
+	if errors.Is(err, logfile.ErrFileSize) {
+		err = fmt.Errorf("%w by %s", err, setting)
+	}
 	if err != nil {
-		return fmt.Errorf("cannot list batch consume queues: %w", err)
+		err = fmt.Errorf("cannot open %s: %w", what, err)
 	}
-	s.queues.batch = map[string]bool{}
-	for _, topic := range topics {
-		if !topic.Dir {
-			continue
-		}
-		s.queues.batch[topic.Name] = true
-		ids, err := s.cfg.FS.List(filepath.Join(s.batchQueueDir(), topic.Name))
-		if err != nil {
-			return fmt.Errorf("cannot list queues of topic %q: %w", topic.Name, err)
-		}
-		for _, entry := range ids {
-			id, err := strconv.ParseInt(entry.Name, 10, 32)
-			if err != nil || !entry.Dir || id < 0 {
-				continue
-			}
-			if err := s.addQueue(topic.Name, int32(id)).batch.load(); err != nil {
-				if errors.Is(err, logfile.ErrFileSize) {
-					err = fmt.Errorf("%w by mapperFileSizeBatchConsumeQueue", err)
-				}
-				return fmt.Errorf("cannot open batch consume queue: %w", err)
-			}
-		}
-	}
-	return nil
+	return err
 }
 
 // recover finds the end of the log and makes everything end there.
