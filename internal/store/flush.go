@@ -121,6 +121,16 @@ func (s *Store) flushLog() {
 	}
 }
 
+// Flush makes durable what was stored before, for a file that tells of it.
+func (s *Store) Flush() error {
+	to := s.log.written.Load()
+	s.flushLog()
+	if s.log.flushed.Load() < to {
+		return s.Writable()
+	}
+	return nil
+}
+
 // writeForFlush writes what is appended, unless another goroutine is at it, which then wakes us when it has: batches that
 // wait for flushed leave the writing to the one who flushes, so that one write and one fsync serve all that came during the
 // fsync before.

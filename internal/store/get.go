@@ -2,12 +2,9 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/liftoffmq/liftoff/internal/message"
-	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // GetStatus is how a Get went. The names are Apache's GetMessageStatus.
@@ -363,63 +360,4 @@ func (g *getter) unreadable(logOffset int64, err error) {
 func isRecordOf(b []byte, u unit) bool {
 	size, kind := message.Peek(b)
 	return kind == message.Record && size == int(u.size) && len(b) >= size && logOffsetOf(b) == u.logOffset
-}
-
-// ErrNoMessage says that there is no message at a log offset.
-var ErrNoMessage = errors.New("no message there")
-
-// visibleTo is the log offset before which messages may be in their queues. It is not the mark dispatched, which covers a message a moment
-// later than its queue shows it: a consumer may have it and ask for it already.
-func (s *Store) visibleTo() int64 {
-	if s.cfg.SyncFlush {
-		return s.log.flushed.Load()
-	}
-	return s.log.written.Load()
-}
-
-// MessageAt returns the record at a log offset, which may be any number: unless a visible message begins exactly there,
-// the answer is ErrNoMessage.
-func (s *Store) MessageAt(logOffset int64) ([]byte, error) {
-	l := &s.log
-	end := s.visibleTo()
-	if logOffset < l.files.Start() || logOffset >= end {
-		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
-	}
-	end = min(end, logOffset+l.files.FileSize()-logOffset%l.files.FileSize())
-	if logOffset+message.MinRecordSize > end {
-		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
-	}
-	head, err := s.readLog(nil, logOffset, message.MinRecordSize)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
-	}
-	size, kind := message.Peek(head)
-	if kind != message.Record || logOffsetOf(head) != logOffset || logOffset+int64(size) > end {
-		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
-	}
-	rec, err := s.readLog(head[:0], logOffset, size)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
-	}
-	var m message.Dispatch
-	if err := message.ReadDispatch(rec, &m); err != nil || m.CheckBody() != nil {
-		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
-	}
-	return rec, nil
-}
-
-// readLog appends n bytes of the log, which lie in one file before the written mark, from memory or the file.
-func (s *Store) readLog(dst []byte, logOffset int64, n int) ([]byte, error) {
-	if int64(n) > s.log.files.FileSize() { // a damaged queue must not make us take memory for it
-		return dst, logfile.ErrOutside
-	}
-	if dst, ok := s.log.tail.read(dst, logOffset, n); ok {
-		return dst, nil
-	}
-	at := len(dst)
-	dst = slices.Grow(dst, n)
-	if _, err := s.log.files.ReadAt(dst[at:at+n], logOffset); err != nil {
-		return dst, err
-	}
-	return dst[:at+n], nil
 }

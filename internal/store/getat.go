@@ -3,9 +3,54 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
+
+// ErrNoMessage says that there is no message at a log offset.
+var ErrNoMessage = errors.New("no message there")
+
+// visibleTo is the log offset before which messages may be in their queues. It is not the mark dispatched, which covers a message a moment
+// later than its queue shows it: a consumer may have it and ask for it already.
+func (s *Store) visibleTo() int64 {
+	if s.cfg.SyncFlush {
+		return s.log.flushed.Load()
+	}
+	return s.log.written.Load()
+}
+
+// MessageAt returns the record at a log offset, which may be any number: unless a visible message begins exactly there,
+// the answer is ErrNoMessage.
+func (s *Store) MessageAt(logOffset int64) ([]byte, error) {
+	l := &s.log
+	end := s.visibleTo()
+	if logOffset < l.files.Start() || logOffset >= end {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	end = min(end, logOffset+l.files.FileSize()-logOffset%l.files.FileSize())
+	if logOffset+message.MinRecordSize > end {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	head, err := s.readLog(nil, logOffset, message.MinRecordSize)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
+	}
+	size, kind := message.Peek(head)
+	if kind != message.Record || logOffsetOf(head) != logOffset || logOffset+int64(size) > end {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	rec, err := s.readLog(head[:0], logOffset, size)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
+	}
+	var m message.Dispatch
+	if err := message.ReadDispatch(rec, &m); err != nil || m.CheckBody() != nil {
+		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
+	}
+	return rec, nil
+}
 
 // Place is where a message lies in the log, as whoever keeps places for later has noted it.
 type Place struct {
@@ -39,4 +84,20 @@ func (s *Store) RecordAt(places []Place, dst []byte) ([]byte, error) {
 		return dst, fmt.Errorf("cannot read message at log offset %d: %w", p.LogOffset, err)
 	}
 	return g.dst, nil
+}
+
+// readLog appends n bytes of the log, which lie in one file before the written mark, from memory or the file.
+func (s *Store) readLog(dst []byte, logOffset int64, n int) ([]byte, error) {
+	if int64(n) > s.log.files.FileSize() { // a damaged queue must not make us take memory for it
+		return dst, logfile.ErrOutside
+	}
+	if dst, ok := s.log.tail.read(dst, logOffset, n); ok {
+		return dst, nil
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, n)
+	if _, err := s.log.files.ReadAt(dst[at:at+n], logOffset); err != nil {
+		return dst, err
+	}
+	return dst[:at+n], nil
 }

@@ -37,6 +37,9 @@ func (q *Queue) Topic() string { return q.topic }
 // ID is the queue's number in its topic.
 func (q *Queue) ID() int32 { return q.id }
 
+// Refused says why nothing can be stored in the queue; nil when it can.
+func (q *Queue) Refused() error { return q.refused }
+
 // MinOffset is the offset of the oldest message that is still there.
 func (q *Queue) MinOffset() int64 {
 	if q.batch != nil {

@@ -56,16 +56,3 @@ func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry,
 	}
 	return g.dst
 }
-
-// Refused says why nothing can be stored in the queue; nil when it can.
-func (q *Queue) Refused() error { return q.refused }
-
-// Flush makes durable what was stored before, for a file that tells of it.
-func (s *Store) Flush() error {
-	to := s.log.written.Load()
-	s.flushLog()
-	if s.log.flushed.Load() < to {
-		return s.Writable()
-	}
-	return nil
-}
