@@ -5,22 +5,24 @@
 //	commitlog/<20 digits>                      commitlog.go     the log: every message once, in order of arrival; the only truth
 //	consumequeue/<topic>/<queueId>/<20 digits> consumequeue.go  where the nth message of a queue lies in the log
 //	batchconsumequeue/<topic>/...              batchqueue.go    the same of topics with queue.type=BatchCQ
+//	consumequeue_ext/<topic>/...               queueext.go      what the units of a queue have no room for (enableConsumeQueueExt)
 //	index/<yyyyMMddHHmmssSSS>                  index.go         where messages of a key lie in the log
 //	checkpoint                                 checkpoint.go    up to where the log and what follows it are durable
 //	abort                                      recover.go       there while the store is open; found at open: it was killed
 //	lock                                       dirlock.go       locked while the store is open
 //	damaged/<name>.<time>                      recover.go       files with good messages behind damage in the log, put aside
 //
-// At open they are read in this order: lock, commitlog, abort, checkpoint, consumequeue, index; then the end of the log is
-// sought from the checkpoint on and what lies behind that is dispatched again (recover.go). Store files are touched through
-// logfile only.
+// At open they are read in this order: lock, commitlog, abort, checkpoint, batchconsumequeue, consumequeue, index,
+// consumequeue_ext; then the end of the log is sought from the checkpoint on and what lies behind that is dispatched again
+// (recover.go). Store files are touched through logfile only. The files of timers are package timer's.
 //
 // # The way of a message
 //
 // put.go checks a batch and takes the append lock; commitlog.go gives each message its place, encodes it into the tail in
 // memory (tail.go) and writes it, with all that others have put meanwhile; marks.go has who waits for which mark, and
-// answers; dispatch.go makes the message visible in its queue and the index; flush.go makes log, queues and index durable;
-// get.go reads it, storetime.go and query.go find it; clean.go deletes it one day.
+// answers; dispatch.go makes the message visible in its queue, in light queues that it names (light.go), and the index;
+// flush.go makes log, queues and index durable; get.go reads it, scan.go and getat.go do for those who know its place,
+// storetime.go and query.go find it; clean.go deletes it one day.
 //
 // # Locks
 //
@@ -40,8 +42,8 @@
 // The writer and the dispatcher are no goroutines but roles: whoever puts a batch and finds no writer at work is the writer
 // until all is written, and who moves the mark that makes messages visible dispatches them.
 //
-// # Places left
+// # Those who build on it
 //
-// Delayed messages, transactions and replication follow the log or a queue and end in Put; they need nothing new here but
-// another mark for replication (marks.go). A filter that looks into records belongs into getter.take (get.go).
+// Delayed messages, timers, transactions and pops are no matter of the store: they follow a queue (Entries, Records, RecordAt) and
+// end in Put. A filter that looks into records is Filter.Record. Replication would need another mark (marks.go).
 package store
