@@ -91,6 +91,7 @@ type checkPoint struct {
 	tries                     int  // how often its messages could not be copied
 	children                  int  // changed ones of its messages that are neither done nor stored
 	root                      *checkPoint
+	key                       *logKey // of one that only the log knows; nil otherwise. Does not change
 
 	passed atomic.Bool // the log's reader need not wait for it any more
 
@@ -379,6 +380,13 @@ func (p *pendingPoints) disarm(c *checkPoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropLocked(c)
+}
+
+// isArmed says whether c comes due.
+func (p *pendingPoints) isArmed(c *checkPoint) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.heapAt >= 0
 }
 
 // mark makes the next save look at c.

@@ -328,6 +328,34 @@ func TestPop_SavedAndRevivedInOneRun(t *testing.T) {
 	}
 }
 
+// A kill makes the timer deliver a record of the revive log twice.
+func TestPop_RecordOfAnotherBrokerMayBeTwiceInTheReviveLog(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Twice", 3, "e", "0")
+	ack(t, c, "Twice", popAgain(t, c, "Twice", 3, "queueId", "0")...)
+	cfg := b.settings.Load()
+	now := time.Now().UnixMilli()
+	point := &checkPoint{pq: b.pops.find([]byte("Poppers"), []byte("Twice")).findQueue(0), popTime: now - 10_000, invisible: 1000, n: 3, reviveQueue: 5}
+	point.key = &logKey{broker: "elsewhere"}
+	body := ckBody{PopTime: point.popTime, Invisible: point.invisible, Num: 3, Topic: "Twice", Group: "Poppers", Broker: point.key.broker, Diffs: []int32{0, 1, 2}}
+	record := b.revivePut(cfg, 5, tagCK, &body, nil, point.reviveTime()-ckAheadMS)
+	acked := b.ackPut(cfg, 5, point.ackBody(cfg, 1), point.reviveTime())
+	if err := b.putAsIs([]store.Put{record, record, acked}); err != nil {
+		t.Fatal(err)
+	}
+	again := popAgain(t, c, "Twice", 2)
+	if got := strings.Join(bodies(again), ","); got != "1,2" {
+		t.Errorf("came again: %s", got)
+	}
+	ack(t, c, "Twice", again...)
+	q := b.store.Queue(reviveTopic(cfg.Cluster), 5)
+	await(t, "the revive log to be passed", func() bool { return b.offsets.query(reviveGroup, q.Topic(), 5) >= 2 })
+	if more := pop(t, c, "Twice", "pollTime", "300"); len(more) != 0 {
+		t.Errorf("came once more: %v", bodies(more))
+	}
+}
+
 func atoi(t testing.TB, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)

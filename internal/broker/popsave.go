@@ -111,6 +111,9 @@ func (p *pops) acksToSave(cfg *settings, c *checkPoint) (store.Put, bool) {
 func (c *checkPoint) ackBody(cfg *settings, bits uint32) *ackBody {
 	pg := c.pq.group
 	a := &ackBody{Start: c.start, Group: pg.group, Topic: pg.topic, Queue: c.pq.id, PopTime: c.popTime, Broker: cfg.Name}
+	if c.key != nil {
+		a.Broker = c.key.broker
+	}
 	for i := range int(c.n) {
 		if bits&(1<<i) != 0 {
 			a.Offsets = append(a.Offsets, c.offset(i))

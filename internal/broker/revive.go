@@ -125,7 +125,7 @@ func (r *reviver) round() (more bool, next time.Time) {
 
 // read reads on in the log, unless too much of it is open.
 func (r *reviver) read(rq *reviveQueue) (more bool) {
-	if rq.next >= rq.q.MaxOffset() || len(rq.open) >= reviveOpenMax && !r.isStuck(rq) {
+	if rq.next >= rq.q.MaxOffset() || len(rq.open) >= reviveOpenMax && !rq.isStuck() {
 		return false
 	}
 	buf := scratch.Get().(*[]byte)
@@ -152,13 +152,9 @@ func (r *reviver) read(rq *reviveQueue) (more bool) {
 }
 
 // isStuck says whether the first open check point waits for the log to be read on.
-func (r *reviver) isStuck(rq *reviveQueue) bool {
+func (rq *reviveQueue) isStuck() bool {
 	c := rq.open[0].c
-	return c != nil && !c.passed.Load() && rq.logged[keyOf(r.b, c)] == c && rq.newest-c.reviveTime() <= ackLateMS
-}
-
-func keyOf(b *Broker, c *checkPoint) logKey {
-	return logKey{c.pq.group.topic, c.pq.group.group, c.pq.id, c.start, c.popTime, b.settings.Load().Name}
+	return c != nil && !c.passed.Load() && c.key != nil && rq.newest-c.reviveTime() <= ackLateMS
 }
 
 // take looks at one record of the log.
@@ -214,10 +210,14 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 			return c
 		}
 	}
+	key := logKey{body.Topic, body.Group, body.Queue, body.Start, body.PopTime, body.Broker}
+	if rq.logged[key] != nil {
+		return nil // a record that the timer has delivered twice, as after a kill: the first one stands for it
+	}
 	c := &checkPoint{pq: pq, start: body.Start, popTime: body.PopTime, invisible: body.Invisible, offsets: body.Diffs, n: uint8(body.Num),
-		acked: uint32(body.BitMap), stored: true, arrived: true, suspend: body.Suspend, reviveQueue: rq.q.ID(), heapAt: -1}
+		acked: uint32(body.BitMap), stored: true, arrived: true, suspend: body.Suspend, reviveQueue: rq.q.ID(), key: &key, heapAt: -1}
 	c.leaveToQueue()
-	rq.logged[logKey{body.Topic, body.Group, body.Queue, body.Start, body.PopTime, body.Broker}] = c
+	rq.logged[key] = c
 	return c
 }
 
@@ -240,7 +240,7 @@ func (r *reviver) takeAck(rq *reviveQueue, a *ackBody) {
 		a.Broker = r.b.settings.Load().Name
 	}
 	c := rq.logged[logKey{a.Topic, a.Group, a.Queue, a.Start, a.PopTime, a.Broker}]
-	if c == nil {
+	if c == nil || c.passed.Load() {
 		return
 	}
 	for _, o := range a.Offsets {
@@ -257,11 +257,8 @@ func (r *reviver) reviveLogged(rq *reviveQueue) (did bool, again time.Time) {
 	now := time.Now()
 	for _, e := range rq.open {
 		c := e.c
-		if c == nil || c.passed.Load() {
-			continue
-		}
-		if !r.isLogged(rq, c) {
-			continue // memory revives it
+		if c == nil || c.key == nil || c.passed.Load() || r.b.pops.pending.isArmed(c) {
+			continue // memory revives it, or it comes due once more
 		}
 		if c.acked&c.all() == c.all() {
 			c.passed.Store(true)
@@ -274,34 +271,12 @@ func (r *reviver) reviveLogged(rq *reviveQueue) (did bool, again time.Time) {
 				break
 			}
 		}
-		if c.due > now.UnixMilli() { // was tried before
-			again = time.UnixMilli(c.due)
-			break
-		}
 		if due = append(due, c); len(due) == reviveBatch {
 			break
 		}
 	}
 	r.reviveAll(due)
 	return len(due) > 0, again
-}
-
-func (r *reviver) isLogged(rq *reviveQueue, c *checkPoint) bool {
-	return len(rq.logged) > 0 && c.heapAt == -1 && c.arrived && c.stored && rq.logged[r.keyIn(rq, c)] == c
-}
-
-// keyIn is the key that c has in the log. One of another broker's name is found by looking.
-func (r *reviver) keyIn(rq *reviveQueue, c *checkPoint) logKey {
-	k := keyOf(r.b, c)
-	if rq.logged[k] == c {
-		return k
-	}
-	for other, found := range rq.logged {
-		if found == c {
-			return other
-		}
-	}
-	return k
 }
 
 // pass moves the consumer offset behind what nothing need be done for any more.
@@ -315,8 +290,8 @@ func (r *reviver) pass(rq *reviveQueue) {
 		if !c.passed.Load() {
 			break
 		}
-		if len(rq.logged) > 0 {
-			delete(rq.logged, r.keyIn(rq, c))
+		if c.key != nil {
+			delete(rq.logged, *c.key)
 		}
 	}
 	if n == 0 {
