@@ -83,7 +83,7 @@ func (o *orders) load(data []byte) error {
 
 func orderKey(topic, group string) string { return topic + "@" + group }
 
-// find returns the queue's information, nil when there is none. o.mu is held.
+// findLocked returns the queue's information, nil when there is none. o.mu is held.
 func (o *orders) findLocked(pq *popQueue) *orderInfo {
 	if len(o.table) == 0 {
 		return nil
@@ -145,9 +145,8 @@ func (o *orders) isBlocked(pq *popQueue, attempt []byte, invisible, now int64) b
 // taken blocks the queue with what the request has taken, and adds to its orderCountInfo how often that was delivered before.
 func (o *orders) taken(pq *popQueue, p *popRequest, l *popLook) []byte {
 	topic := pq.group.topic
-	info := &orderInfo{PopTime: l.popTime, Invisible: &p.invisible, LastConsumed: l.popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(l.taken)}
 	invisible := p.invisible // p is used again
-	info.Invisible = &invisible
+	info := &orderInfo{PopTime: l.popTime, Invisible: &invisible, LastConsumed: l.popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(l.taken)}
 	for at := range info.Offsets[1:] {
 		info.Offsets[at+1] -= info.Offsets[0]
 	}
