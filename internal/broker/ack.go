@@ -86,14 +86,13 @@ type popped struct {
 
 // ackQueue finds the queue of a request.
 func (b *Broker) ackQueue(r *remoting.Request, topic []byte, queueID int32) (*topic, *store.Queue, error) {
-	t := b.topics.get(topic)
-	if t == nil {
-		return nil, nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist, apply first please!", shown(string(topic)))
+	t, err := b.existingTopic(topic)
+	if err != nil {
+		return nil, nil, err
 	}
 	q := t.queue(queueID)
 	if q == nil || queueID >= t.ReadQueueNums {
-		return nil, nil, protocol.Errorf(protocol.CodeMessageIllegal, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
-			queueID, topic, t.ReadQueueNums, r.Conn.RemoteAddr())
+		return nil, nil, illegalQueue(protocol.CodeMessageIllegal, t, topic, queueID, r.Conn)
 	}
 	return t, q, nil
 }

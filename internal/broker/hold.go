@@ -100,18 +100,21 @@ func (h *holds) pushLocked(w *held, wait time.Duration) {
 
 // keep gives the pull bytes of its own, for those it has lie in its connection's read buffer.
 func (p *pull) keep() {
-	b := append(p.buf[:0], p.group...)
-	b = append(b, p.topic...)
-	b = append(b, p.expression...)
-	b = append(b, p.expressionType...)
-	p.buf = b
-	cut := func(n int) []byte {
-		v := b[:n:n]
-		b = b[n:]
-		return v
+	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.expression, &p.expressionType)
+}
+
+// ownBytes copies parts that lie in a connection's read buffer to buf, one behind the other, and returns it.
+func ownBytes(buf []byte, parts ...*[]byte) []byte {
+	buf = buf[:0]
+	for _, part := range parts {
+		buf = append(buf, *part...)
 	}
-	p.group, p.topic = cut(len(p.group)), cut(len(p.topic))
-	p.expression, p.expressionType = cut(len(p.expression)), cut(len(p.expressionType))
+	rest := buf
+	for _, part := range parts {
+		n := len(*part)
+		*part, rest = rest[:n:n], rest[n:]
+	}
+	return buf
 }
 
 // resume serves a pull that was held, and sends the answer.

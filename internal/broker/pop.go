@@ -181,35 +181,26 @@ const popLate = 500 * time.Millisecond
 
 // check finds what the request is about, and says why it must not be served.
 func (p *popRequest) check(cfg *settings) (*topic, *group, error) {
-	b, what := p.b, "pop"
-	if p.code != protocol.ReqPopMessage {
-		what = "peeking"
-	}
+	b, doing := p.b, "peeking"
 	if p.code == protocol.ReqPopMessage {
+		doing = "pop"
 		if err := p.checkPop(cfg); err != nil {
 			return nil, nil, err
 		}
 	}
-	if cfg.Permission&permRead == 0 {
-		return nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] %s message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, what, cfg.Permission)
+	if err := cfg.checkRead(doing); err != nil {
+		return nil, nil, err
 	}
-	t := b.topics.get(p.topic)
-	if t == nil {
-		return nil, nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist, apply first please!", shown(string(p.topic)))
-	}
-	if t.Perm&permRead == 0 {
-		return nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] peeking message is forbidden (perm=%d)", p.topic, t.Perm)
+	t, err := b.readableTopic(p.topic, "peeking")
+	if err != nil {
+		return nil, nil, err
 	}
 	if p.queueID >= t.ReadQueueNums {
-		return nil, nil, protocol.Errorf(protocol.CodeInvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
-			p.queueID, p.topic, t.ReadQueueNums, p.conn.RemoteAddr())
+		return nil, nil, illegalQueue(protocol.CodeInvalidParameter, t, p.topic, p.queueID, p.conn)
 	}
-	g := b.groups.get(p.group)
-	if g == nil {
-		return nil, nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group [%s] does not exist, autoCreateSubscriptionGroup=%t", shown(string(p.group)), cfg.AutoCreateGroup)
-	}
-	if !g.ConsumeEnable {
-		return nil, nil, protocol.Errorf(protocol.CodeNoPermission, "subscription group no permission, %s (consumeEnable=false)", p.group)
+	g, err := b.consumingGroup(cfg, p.group)
+	if err != nil {
+		return nil, nil, err
 	}
 	return t, g, nil
 }

@@ -164,16 +164,7 @@ func (p *popRequest) keep() {
 		return
 	}
 	p.kept = true
-	b := p.buf[:0]
-	parts := [...]*[]byte{&p.group, &p.topic, &p.expression, &p.expressionType, &p.attempt}
-	for _, part := range parts {
-		b = append(b, *part...)
-	}
-	p.buf = b
-	for _, part := range parts {
-		n := len(*part)
-		*part, b = b[:n:n], b[n:]
-	}
+	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.expression, &p.expressionType, &p.attempt)
 }
 
 func (p *popRequest) leaveLocked(h *holds) {

@@ -135,22 +135,16 @@ func (p *pull) refuse(err error) {
 // check finds what the pull is about, and says why it must not be served.
 func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 	b := p.b
-	if cfg.Permission&permRead == 0 {
-		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] pulling message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, cfg.Permission)
+	if err := cfg.checkRead("pulling"); err != nil {
+		return nil, nil, nil, err
 	}
-	g := b.groups.get(p.group)
-	if g == nil {
-		return nil, nil, nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group [%s] does not exist, autoCreateSubscriptionGroup=%t", p.group, cfg.AutoCreateGroup)
+	g, err := b.consumingGroup(cfg, p.group)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	if !g.ConsumeEnable {
-		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "subscription group no permission, %s (consumeEnable=false)", p.group)
-	}
-	t := b.topics.get(p.topic)
-	if t == nil {
-		return nil, nil, nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist, apply first please!", p.topic)
-	}
-	if t.Perm&permRead == 0 {
-		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] pulling message is forbidden (perm=%d)", p.topic, t.Perm)
+	t, err := b.readableTopic(p.topic, "pulling")
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	if t.mapping != nil && p.item == nil && !p.own {
 		if elsewhere, err := p.pullFromLogic(t); err != nil || elsewhere {
@@ -158,8 +152,7 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 		}
 	}
 	if p.queueID < 0 || p.queueID >= t.ReadQueueNums {
-		return nil, nil, nil, protocol.Errorf(protocol.CodeInvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
-			p.queueID, p.topic, t.ReadQueueNums, p.conn.RemoteAddr())
+		return nil, nil, nil, illegalQueue(protocol.CodeInvalidParameter, t, p.topic, p.queueID, p.conn)
 	}
 	sub, err := p.subscription(g)
 	if err == nil && cfg.RejectPullConsumers {
