@@ -22,7 +22,7 @@ type holds struct {
 	byQueue    map[*store.Queue][]*pull
 	pops       map[*store.Queue][]*popGroup // who wants to hear of messages in a queue
 	popsHeld   int64
-	byDeadline holdHeap
+	byDeadline heapOf[*held]
 	timer      *time.Timer
 	fires      time.Time // when the timer does; zero when it is off
 	closed     bool
@@ -35,6 +35,9 @@ type held struct {
 	deadline time.Time
 	heapAt   int // in holds.byDeadline
 }
+
+func (w *held) isBefore(other *held) bool { return w.deadline.Before(other.deadline) }
+func (w *held) moveTo(at int)             { w.heapAt = at }
 
 // A waiter is a request that may be held.
 type waiter interface {
@@ -244,29 +247,4 @@ func (h *holds) close() {
 		w.request.resume()
 	}
 	h.expiring.Wait()
-}
-
-// holdHeap is container/heap's interface over waiting requests, the earliest deadline first.
-type holdHeap []*held
-
-func (h holdHeap) Len() int           { return len(h) }
-func (h holdHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
-func (h holdHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heapAt, h[j].heapAt = i, j
-}
-
-// Push is heap.Interface.
-func (h *holdHeap) Push(p any) {
-	p.(*held).heapAt = len(*h)
-	*h = append(*h, p.(*held))
-}
-
-// Pop is heap.Interface.
-func (h *holdHeap) Pop() any {
-	old := *h
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return p
 }

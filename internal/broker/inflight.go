@@ -97,12 +97,15 @@ type checkPoint struct {
 
 	// Protected by pending.mu.
 	due                int64 // ms
-	heapAt             int   // -1 when it is not in the heap
+	heapAt             int   // in pending.byDue; -1 when it is not there any more
 	inList             bool
 	previous, nextDirt *checkPoint
 }
 
 func (c *checkPoint) reviveTime() int64 { return c.popTime + c.invisible }
+
+func (c *checkPoint) isBefore(other *checkPoint) bool { return c.due < other.due }
+func (c *checkPoint) moveTo(at int)                   { c.heapAt = at }
 
 // offset is where its i-th message lies.
 func (c *checkPoint) offset(i int) int64 {
@@ -330,10 +333,9 @@ func (pq *popQueue) forget() {
 // pendingPoints are the check points that something must be done for: at their time, or before the next save.
 type pendingPoints struct {
 	mu    sync.Mutex // protects the fields below
-	byDue dueHeap
+	byDue heapOf[*checkPoint]
 	first *checkPoint // of those that the log does not know as they are
 	last  *checkPoint
-	count int // of check points in the heap
 	fresh int // of check points in the list
 	most  int // of those, before a save is wanted early
 	wakes int64
@@ -360,7 +362,6 @@ func (p *pendingPoints) arm(c *checkPoint, due int64) {
 
 func (p *pendingPoints) pushLocked(c *checkPoint) {
 	heap.Push(&p.byDue, c)
-	p.count++
 	if p.wakes == 0 || c.due < p.wakes {
 		p.wakes = c.due
 		p.wakeLocked()
@@ -368,11 +369,9 @@ func (p *pendingPoints) pushLocked(c *checkPoint) {
 }
 
 func (p *pendingPoints) dropLocked(c *checkPoint) {
-	if c.heapAt >= 0 && c.heapAt < len(p.byDue) && p.byDue[c.heapAt] == c {
+	if c.heapAt >= 0 {
 		heap.Remove(&p.byDue, c.heapAt)
-		p.count--
 	}
-	c.heapAt = -1
 }
 
 // disarm makes c not come due any more.
@@ -482,32 +481,7 @@ func (p *pendingPoints) takeDue(now int64, n int) (list []*checkPoint, next int6
 func (p *pendingPoints) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.count
-}
-
-// dueHeap is container/heap's interface over check points, the one that is due first in front.
-type dueHeap []*checkPoint
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heapAt, h[j].heapAt = i, j
-}
-
-// Push is heap.Interface.
-func (h *dueHeap) Push(c any) {
-	c.(*checkPoint).heapAt = len(*h)
-	*h = append(*h, c.(*checkPoint))
-}
-
-// Pop is heap.Interface.
-func (h *dueHeap) Pop() any {
-	old := *h
-	c := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return c
+	return len(p.byDue)
 }
 
 // byBroker commits offsets that no client asked for.
