@@ -70,6 +70,9 @@ type Broker struct {
 
 	main, fast *remoting.Server
 	registrar  *registrar
+
+	closing sync.Once
+	closed  error // what came of it
 }
 
 // counters are what the broker has done since it started.
@@ -273,8 +276,13 @@ func (b *Broker) Run(ctx context.Context) error {
 	return b.Close()
 }
 
-// Close ends a broker that was opened. Run does it by itself.
+// Close ends a broker that was opened. Run does it by itself; closing it again changes nothing and returns the same.
 func (b *Broker) Close() error {
+	b.closing.Do(func() { b.closed = b.close() })
+	return b.closed
+}
+
+func (b *Broker) close() error {
 	var errs []error
 	if b.main != nil {
 		b.main.StopAccepting()
