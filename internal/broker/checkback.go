@@ -284,7 +284,7 @@ func (c *checker) prepare(cfg *settings, m *copied, puts []store.Put) []store.Pu
 		m.to = halfCommitted // the broker was killed before its op message was stored
 		return puts
 	}
-	props := appendPropertiesWithout(nil, m.half.Properties, message.PropTransactionCheckTimes, message.PropPreparedQueueOffset, message.PropCRC32)
+	props := message.AppendPropertiesWithout(nil, m.half.Properties, message.PropTransactionCheckTimes, message.PropPreparedQueueOffset, message.PropCRC32)
 	checks := f.checks
 	discard := f.checks > 0 && f.checks >= cfg.TransactionCheckMax
 	if !discard {
@@ -395,7 +395,7 @@ func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
 			m := copied{openHalf: o, to: halfGone, put: -1}
 			if c.readHalf(o.offset, &m.half) {
 				m.to, m.put = halfMoved, len(puts)
-				props := appendPropertiesWithout(nil, m.half.Properties, message.PropPreparedQueueOffset, message.PropCRC32)
+				props := message.AppendPropertiesWithout(nil, m.half.Properties, message.PropPreparedQueueOffset, message.PropCRC32)
 				puts = append(puts, copyOf(&m.half, c.q, withRoot(props, o.root)))
 			}
 			all = append(all, m)
@@ -591,7 +591,7 @@ func (h *halves) takeToResume(m *message.Message, f *halfFacts, givenUp bool) (a
 // putResumed stores the copy that is checked from now on.
 func (h *halves) putResumed(m *message.Message, f *halfFacts, at int64, waiting bool) error {
 	cfg := h.b.settings.Load()
-	props := appendPropertiesWithout(nil, m.Properties, message.PropTransactionCheckTimes, message.PropPreparedQueueOffset, message.PropCRC32)
+	props := message.AppendPropertiesWithout(nil, m.Properties, message.PropTransactionCheckTimes, message.PropPreparedQueueOffset, message.PropCRC32)
 	props = message.AppendProperty(props, message.PropTransactionCheckTimes, "0")
 	if f.root >= 0 {
 		props = withRoot(props, f.root)

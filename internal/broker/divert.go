@@ -35,7 +35,7 @@ func (b *Broker) divert(cfg *settings, f *propertyFacts, p *store.Put) error {
 	case level > 0:
 		return b.divertDelayed(cfg, level, p)
 	case f.timer:
-		return b.divertTimer(cfg, f, p)
+		return b.divertTimer(cfg, p)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func commitOnly(t testing.TB, b *Broker, h sentHalf) {
 	p := store.Put{Message: m, Queue: b.store.Queue("Topic", 1)}
 	p.SysFlag |= message.FlagTransactionCommit
 	p.PreparedTransactionOffset = h.logOffset
-	p.Properties = appendPropertiesWithout(nil, m.Properties, message.PropRealTopic, message.PropRealQueueID)
+	p.Properties = message.AppendPropertiesWithout(nil, m.Properties, message.PropRealTopic, message.PropRealQueueID)
 	if err := b.halves.store(b.settings.Load(), []store.Put{p}); err != nil {
 		t.Fatal(err)
 	}

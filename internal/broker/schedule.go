@@ -246,14 +246,8 @@ func (b *Broker) divertDelayed(cfg *settings, level int, p *store.Put) error {
 	}
 	level = min(level, b.schedule.top)
 	props := make([]byte, 0, len(p.Properties)+len(p.Queue.Topic())+64)
-	for name, value := range message.Properties(p.Properties) {
-		switch string(name) {
-		case message.PropDelay, message.PropRealTopic, message.PropRealQueueID,
-			message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS: // a level goes before a time
-		default:
-			props = message.AppendProperty(props, string(name), value)
-		}
-	}
+	props = message.AppendPropertiesWithout(props, p.Properties, message.PropDelay, message.PropRealTopic, message.PropRealQueueID,
+		message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS) // a level goes before a time
 	props = message.AppendProperty(props, message.PropDelay, strconv.Itoa(level))
 	props = message.AppendProperty(props, message.PropRealTopic, p.Queue.Topic())
 	props = message.AppendProperty(props, message.PropRealQueueID, strconv.Itoa(int(p.Queue.ID())))

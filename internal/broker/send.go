@@ -399,15 +399,8 @@ func endProperties(arena []byte, start int) []byte {
 
 // withoutBrokerProperties removes what the broker sets itself, for a message that has been through a broker before.
 func withoutBrokerProperties(props []byte) []byte {
-	var out []byte
-	for name, value := range message.Properties(props) {
-		switch string(name) {
-		case message.PropCluster, message.PropMsgRegion, message.PropTraceOn, message.PropPopCK, message.PropMultiQueueOffset:
-		default:
-			out = message.AppendProperty(out, string(name), value)
-		}
-	}
-	return out
+	return message.AppendPropertiesWithout(make([]byte, 0, len(props)), props,
+		message.PropCluster, message.PropMsgRegion, message.PropTraceOn, message.PropPopCK, message.PropMultiQueueOffset)
 }
 
 // addBatch adds the messages of a batch request, all or none. They carry no broker properties, as in Apache.

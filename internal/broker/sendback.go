@@ -160,29 +160,15 @@ func (b *Broker) givenBack(h *protocol.SendBackHeader) (*store.Put, error) {
 
 // retryProperties are the properties of the copy. m is the message that was given back.
 func retryProperties(m *message.Message, level int32, dead bool) []byte {
-	var retryTopic, originID, uniqKey, dlqTopic []byte
 	props := make([]byte, 0, len(m.Properties)+len(m.Topic)+128)
-	for name, value := range message.Properties(m.Properties) {
-		switch string(name) {
-		case message.PropRetryTopic:
-			retryTopic = value
-			continue
-		case message.PropOriginMessageID:
-			originID = value
-			continue
-		case message.PropDLQOriginTopic:
-			dlqTopic = value
-		case message.PropUniqKey:
-			uniqKey = value
-		case message.PropWait, message.PropDelay, message.PropCRC32, message.PropTransactionPrepared,
-			message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS: // its own time is over
-			continue
-		}
-		props = message.AppendProperty(props, string(name), value)
-	}
-	if retryTopic == nil {
+	props = message.AppendPropertiesWithout(props, m.Properties, message.PropRetryTopic, message.PropOriginMessageID,
+		message.PropWait, message.PropDelay, message.PropCRC32, message.PropTransactionPrepared,
+		message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS) // its own time is over
+	retryTopic, ok := message.Property(m.Properties, message.PropRetryTopic)
+	if !ok {
 		retryTopic = []byte(m.Topic)
 	}
+	originID, _ := message.Property(m.Properties, message.PropOriginMessageID)
 	if len(bytes.TrimSpace(originID)) == 0 {
 		originID = message.AppendOffsetID(nil, m.StoreHost, m.LogOffset)
 	}
@@ -190,22 +176,27 @@ func retryProperties(m *message.Message, level int32, dead bool) []byte {
 	props = message.AppendProperty(props, message.PropOriginMessageID, originID)
 	props = message.AppendProperty(props, message.PropWait, "false")
 	props = message.AppendProperty(props, message.PropDelay, strconv.Itoa(int(level)))
-	if dead && dlqTopic == nil {
-		props = appendDeadLetter(props, retryTopic, uniqKey, originID)
+	if dead {
+		props = appendDeadLetter(props)
 	}
 	return props
 }
 
-// appendDeadLetter tells where a dead letter is from.
-func appendDeadLetter(props, topic, uniqKey, originID []byte) []byte {
-	if len(uniqKey) == 0 {
-		uniqKey = originID
+// appendDeadLetter makes a dead letter's properties tell where it is from, unless they do.
+func appendDeadLetter(props []byte) []byte {
+	if _, told := message.Property(props, message.PropDLQOriginTopic); told {
+		return props
+	}
+	topic, _ := message.Property(props, message.PropRetryTopic)
+	id, ok := message.Property(props, message.PropUniqKey)
+	if !ok {
+		id, _ = message.Property(props, message.PropOriginMessageID)
 	}
 	if len(topic) > 0 {
 		props = message.AppendProperty(props, message.PropDLQOriginTopic, topic)
 	}
-	if len(uniqKey) > 0 {
-		props = message.AppendProperty(props, message.PropDLQOriginMessageID, uniqKey)
+	if len(id) > 0 {
+		props = message.AppendProperty(props, message.PropDLQOriginMessageID, id)
 	}
 	return props
 }
@@ -230,13 +221,7 @@ func (b *Broker) sendToRetry(cfg *settings, r *remoting.Request, h *sendHeader, 
 		return nil, err
 	}
 	h.queueID = 0
-	h.properties = message.SetProperty(h.properties, message.PropDelay, "-1")
-	if _, told := message.Property(h.properties, message.PropDLQOriginTopic); !told {
-		topic, _ := message.Property(h.properties, message.PropRetryTopic)
-		uniqKey, _ := message.Property(h.properties, message.PropUniqKey)
-		originID, _ := message.Property(h.properties, message.PropOriginMessageID)
-		h.properties = appendDeadLetter(h.properties, topic, uniqKey, originID)
-	}
+	h.properties = appendDeadLetter(message.SetProperty(h.properties, message.PropDelay, "-1"))
 	b.log.Debug("message becomes a dead letter", "group", name, "reconsume_times", h.reconsumeTimes, "at_most", most, "addr", r.Conn.RemoteAddr())
 	return dlq, nil
 }

@@ -88,7 +88,7 @@ func (t *timers) wake() {
 }
 
 // divertTimer gives a message that is due at a time the queue of timers, unless that time has passed.
-func (b *Broker) divertTimer(cfg *settings, _ *propertyFacts, p *store.Put) error {
+func (b *Broker) divertTimer(cfg *settings, p *store.Put) error {
 	if p.Queue.Topic() == topicTimer {
 		return nil
 	}
@@ -114,10 +114,8 @@ func (b *Broker) divertTimer(cfg *settings, _ *propertyFacts, p *store.Put) erro
 	if err := b.timers.congested(cfg, due); err != nil {
 		return err
 	}
-	props := p.Properties
-	for _, name := range [...]string{message.PropTimerOutMS, message.PropRealTopic, message.PropRealQueueID} {
-		props = message.DeleteProperty(props, name)
-	}
+	props := make([]byte, 0, len(p.Properties)+len(p.Queue.Topic())+64)
+	props = message.AppendPropertiesWithout(props, p.Properties, message.PropTimerOutMS, message.PropRealTopic, message.PropRealQueueID)
 	var room [20]byte
 	props = message.AppendProperty(props, message.PropTimerOutMS, strconv.AppendInt(room[:0], due, 10))
 	props = message.AppendProperty(props, message.PropRealTopic, p.Queue.Topic())

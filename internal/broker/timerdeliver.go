@@ -50,17 +50,11 @@ func (d *delivery) roll(m *message.Message, f *timerFacts, added, now int64) {
 
 func (d *delivery) append(m *message.Message, q *store.Queue, f *timerFacts, added, now int64, roll bool) {
 	start := len(d.props)
-	for name, value := range message.Properties(m.Properties) {
-		switch string(name) {
-		case message.PropTimerEnqueueMS, message.PropTimerDequeueMS:
-			continue
-		case message.PropTimerRollTimes:
-			if roll {
-				continue
-			}
-		}
-		d.props = message.AppendProperty(d.props, string(name), value)
+	replaced := []string{message.PropTimerEnqueueMS, message.PropTimerDequeueMS, message.PropTimerRollTimes}
+	if !roll {
+		replaced = replaced[:2]
 	}
+	d.props = message.AppendPropertiesWithout(d.props, m.Properties, replaced...)
 	if roll {
 		d.appendInt(message.PropTimerRollTimes, f.rolls+1)
 	}

@@ -28,7 +28,7 @@ func (b *Broker) divertHalf(cfg *settings, p *store.Put) error {
 	}
 	topic, id := p.Queue.Topic(), p.Queue.ID()
 	props := make([]byte, 0, len(p.Properties)+len(topic)+96)
-	props = appendPropertiesWithout(props, p.Properties, message.PropTransactionID, message.PropRealTopic, message.PropRealQueueID,
+	props = message.AppendPropertiesWithout(props, p.Properties, message.PropTransactionID, message.PropRealTopic, message.PropRealQueueID,
 		message.PropPreparedQueueOffset)
 	uniqKey, _ := message.Property(p.Properties, message.PropUniqKey)
 	if len(uniqKey) > 0 {
@@ -51,23 +51,6 @@ func (b *Broker) uncountHalf(p *store.Put, err error) {
 	if topic, ok := message.Property(p.Properties, message.PropRealTopic); ok {
 		b.halfCounts.add(string(topic), -1)
 	}
-}
-
-// appendPropertiesWithout appends properties but for some.
-func appendPropertiesWithout(dst, props []byte, names ...string) []byte {
-	for name, value := range message.Properties(props) {
-		left := false
-		for _, n := range names {
-			left = left || n == string(name)
-		}
-		if !left {
-			dst = append(dst, name...)
-			dst = append(dst, 0x01)
-			dst = append(dst, value...)
-			dst = append(dst, propertyEnd)
-		}
-	}
-	return dst
 }
 
 // endHeader is the header of END_TRANSACTION, read in place.
@@ -326,7 +309,7 @@ func (eb *endBatch) addCommitted(cfg *settings, h *endHeader, f *halfFacts, e *e
 		q = b.store.Queue(string(f.topic), f.queueID)
 	}
 	begin := len(eb.arena)
-	eb.arena = appendPropertiesWithout(eb.arena, m.Properties, message.PropRealTopic, message.PropRealQueueID, message.PropPreparedQueueOffset, message.PropCRC32)
+	eb.arena = message.AppendPropertiesWithout(eb.arena, m.Properties, message.PropRealTopic, message.PropRealQueueID, message.PropPreparedQueueOffset, message.PropCRC32)
 	p := store.Put{Queue: q}
 	p.Flag, p.ReconsumeTimes, p.BornTimestamp, p.BornHost = m.Flag, m.ReconsumeTimes, m.BornTimestamp, m.BornHost
 	p.SysFlag = m.SysFlag&^message.FlagTransaction | message.FlagTransactionCommit

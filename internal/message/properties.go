@@ -72,16 +72,24 @@ func DeleteProperty(props []byte, name string) []byte {
 	if _, ok := Property(props, name); !ok {
 		return props
 	}
-	kept := make([]byte, 0, len(props))
-	for n, v := range Properties(props) {
-		if string(n) != name {
-			kept = append(kept, n...)
-			kept = append(kept, nameEnd)
-			kept = append(kept, v...)
-			kept = append(kept, valueEnd)
+	return AppendPropertiesWithout(make([]byte, 0, len(props)), props, name)
+}
+
+// AppendPropertiesWithout appends those of props that have none of the names. It does not look at what dst ends with.
+func AppendPropertiesWithout(dst, props []byte, names ...string) []byte {
+next:
+	for name, value := range Properties(props) {
+		for _, n := range names {
+			if string(name) == n {
+				continue next
+			}
 		}
+		dst = append(dst, name...)
+		dst = append(dst, nameEnd)
+		dst = append(dst, value...)
+		dst = append(dst, valueEnd)
 	}
-	return kept
+	return dst
 }
 
 // SetProperty returns props with the property set to value, without changing the bytes of props itself.
