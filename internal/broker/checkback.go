@@ -244,7 +244,7 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 			ended = append(ended, m.offset)
 		}
 		puts = c.appendOps(puts, cfg, ended)
-		if err := c.store(cfg, puts); err != nil {
+		if err := c.b.putAsIs(puts); err != nil {
 			c.restore(taken)
 			return err
 		}
@@ -321,23 +321,6 @@ func copyOf(m *message.Message, q *store.Queue, props []byte) store.Put {
 	return p
 }
 
-// store stores messages of this broker's own, next to each other and as they are.
-func (h *halves) store(cfg *settings, puts []store.Put) error {
-	if len(puts) == 0 {
-		return nil
-	}
-	done := make(chan error, 1)
-	h.b.store.Put(&store.Batch{Puts: puts, Wait: cfg.wait(propertyFacts{}), Done: func(batch *store.Batch, err error) {
-		for i := range batch.Puts {
-			if err == nil {
-				err = batch.Puts[i].Err
-			}
-		}
-		done <- err
-	}})
-	return <-done
-}
-
 // restore gives back what take has taken.
 func (h *halves) restore(taken []openHalf) {
 	h.mu.Lock()
@@ -400,7 +383,7 @@ func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
 			}
 			all = append(all, m)
 		}
-		if err := c.store(cfg, puts); err != nil {
+		if err := c.b.putAsIs(puts); err != nil {
 			c.restore(taken)
 			c.b.log.Error("half messages could not be stored again", "err", err)
 			return
@@ -600,7 +583,7 @@ func (h *halves) putResumed(m *message.Message, f *halfFacts, at int64, waiting 
 	if at >= 0 {
 		puts = h.appendOps(puts, cfg, []int64{at})
 	}
-	err := h.store(cfg, puts)
+	err := h.b.putAsIs(puts)
 	if err == nil && !waiting {
 		h.b.halfCounts.add(string(f.topic), 1)
 	}

@@ -19,6 +19,19 @@ import (
 // isDiverted says whether divert has something to do.
 func (f *propertyFacts) isDiverted() bool { return f.half || f.timer || f.delay != nil }
 
+// place decides on the queues of a message: another for now than its own, and light ones. An error refuses the message.
+func (b *Broker) place(cfg *settings, f *propertyFacts, p *store.Put) error {
+	if f.isDiverted() {
+		if err := b.divert(cfg, f, p); err != nil {
+			return err
+		}
+	}
+	if f.light == nil {
+		return nil
+	}
+	return b.addLight(cfg, f.light, p)
+}
+
 // divert changes where a message is stored if it is not for its own topic yet. It may give p another queue, other properties and flags;
 // p.Queue is the message's own so far. An error refuses the message.
 func (b *Broker) divert(cfg *settings, f *propertyFacts, p *store.Put) error {

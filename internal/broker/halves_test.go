@@ -80,7 +80,7 @@ func commitOnly(t testing.TB, b *Broker, h sentHalf) {
 	p.SysFlag |= message.FlagTransactionCommit
 	p.PreparedTransactionOffset = h.logOffset
 	p.Properties = message.AppendPropertiesWithout(nil, m.Properties, message.PropRealTopic, message.PropRealQueueID)
-	if err := b.halves.store(b.settings.Load(), []store.Put{p}); err != nil {
+	if err := b.putAsIs([]store.Put{p}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -24,13 +24,13 @@ func lightGroup(name string) *group {
 	return &group{SubscriptionGroupConfig: protocol.NewSubscriptionGroupConfig(name)}
 }
 
-// addLight has a message be put into the light queues that it names.
-func (b *Broker) addLight(cfg *settings, f *propertyFacts, p *store.Put) error {
+// addLight has a message be put into the light queues that it names, with commas between them.
+func (b *Broker) addLight(cfg *settings, light []byte, p *store.Put) error {
 	p.Light = nil
 	if !cfg.LightQueues || !store.AllowsLight(p.Queue.Topic()) {
 		return nil
 	}
-	names := strings.Split(string(f.light), ",")
+	names := strings.Split(string(light), ",")
 	queues := make([]*store.Queue, len(names))
 	for i, name := range names {
 		if !store.IsLight(name) {

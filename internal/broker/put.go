@@ -15,23 +15,20 @@ func (b *Broker) putNow(puts ...store.Put) error {
 // The puts, their bodies and their properties must stay as they are until then.
 func (b *Broker) putThen(puts []store.Put, then func(error)) {
 	cfg := b.settings.Load()
-	level := cfg.wait(propertyFacts{})
 	for i := range puts {
 		f := inspect(puts[i].Properties)
 		f.half = false
-		if f.isDiverted() {
-			if err := b.divert(cfg, &f, &puts[i]); err != nil {
-				then(err)
-				return
-			}
-		}
-		if f.light != nil {
-			if err := b.addLight(cfg, &f, &puts[i]); err != nil {
-				then(err)
-				return
-			}
+		if err := b.place(cfg, &f, &puts[i]); err != nil {
+			then(err)
+			return
 		}
 	}
+	b.putAsIsThen(puts, then)
+}
+
+// putAsIsThen is putThen for messages that stay where they are, whatever their properties say.
+func (b *Broker) putAsIsThen(puts []store.Put, then func(error)) {
+	level := b.settings.Load().wait(propertyFacts{})
 	b.store.Put(&store.Batch{Puts: puts, Wait: level, Done: func(batch *store.Batch, err error) {
 		for i := range batch.Puts {
 			if err == nil {
@@ -40,4 +37,14 @@ func (b *Broker) putThen(puts []store.Put, then func(error)) {
 		}
 		then(err)
 	}})
+}
+
+// putAsIs is putAsIsThen that waits.
+func (b *Broker) putAsIs(puts []store.Put) error {
+	if len(puts) == 0 {
+		return nil
+	}
+	done := make(chan error, 1)
+	b.putAsIsThen(puts, func(err error) { done <- err })
+	return <-done
 }

@@ -79,10 +79,6 @@ func (b *Broker) recallMessage(r *remoting.Request, h *protocol.RecallMessageHea
 		return nil, err
 	}
 	p := b.recallPut(cfg, r, h, &handle)
-	f := inspect(p.Properties)
-	if err := b.divert(cfg, &f, &p); err != nil {
-		return nil, recallFailed(protocol.CodeSystemError, "execute error", "%v", err)
-	}
 	if err := b.putNow(p); err != nil {
 		return nil, recallFailed(protocol.CodeSystemError, "execute error", "%v", err)
 	}

@@ -478,23 +478,6 @@ func (b *Broker) popRetryTopicFor(cfg *settings, pg *popGroup, normal *topic) (*
 	return t, nil
 }
 
-// putAsIs stores messages next to each other without diverting them, whatever their properties say, and waits.
-func (b *Broker) putAsIs(puts []store.Put) error {
-	if len(puts) == 0 {
-		return nil
-	}
-	done := make(chan error, 1)
-	b.store.Put(&store.Batch{Puts: puts, Wait: b.settings.Load().wait(propertyFacts{}), Done: func(batch *store.Batch, err error) {
-		for i := range batch.Puts {
-			if err == nil {
-				err = batch.Puts[i].Err
-			}
-		}
-		done <- err
-	}})
-	return <-done
-}
-
 // timerIsBehind says whether the timer has messages that should have left it.
 func (b *Broker) timerIsBehind() bool {
 	t := b.timers

@@ -23,8 +23,7 @@ import (
 // it (ASYNC_FLUSH) or the disk has (SYNC_FLUSH). All sends that one read of a connection brought are stored together and
 // answered together. A batch is stored as a whole or not at all. An unknown topic is made after the default topic
 // that the client names, if that may be inherited.
-// Differs from Apache: a refusal names the value, the limit and the resource, behind Apache's own words. Delayed and timed
-// messages are refused until this broker delivers them; they are never delivered too early.
+// Differs from Apache: a refusal names the value, the limit and the resource, behind Apache's own words.
 
 // sendHeader is a send request's header, read in place.
 type sendHeader struct {
@@ -336,17 +335,9 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	uniqKey, _ := message.Property(props, message.PropUniqKey)
 	p := sb.add(t, h, ss)
 	p.Body, p.Properties = r.Body, props
-	if facts.isDiverted() {
-		if err := b.divert(cfg, &facts, p); err != nil {
-			sb.Puts = sb.Puts[:len(sb.Puts)-1]
-			return err
-		}
-	}
-	if facts.light != nil {
-		if err := b.addLight(cfg, &facts, p); err != nil {
-			sb.Puts = sb.Puts[:len(sb.Puts)-1]
-			return err
-		}
+	if err := b.place(cfg, &facts, p); err != nil {
+		sb.Puts = sb.Puts[:len(sb.Puts)-1]
+		return err
 	}
 	item := h.item
 	if facts.half { // its offset is the one that ends the transaction

@@ -67,7 +67,7 @@ func (d *delivery) append(m *message.Message, q *store.Queue, f *timerFacts, add
 	put := store.Put{Message: *m, Queue: q}
 	put.Properties, put.PreparedTransactionOffset = props, 0
 	if f.light != nil && !roll {
-		if err := d.t.b.addLight(d.t.b.settings.Load(), &propertyFacts{light: f.light}, &put); err != nil {
+		if err := d.t.b.addLight(d.t.b.settings.Load(), f.light, &put); err != nil {
 			d.t.log.Warn("a timer goes to its topic, but not to its light queues", "topic", q.Topic(), "err", err)
 		}
 	}
@@ -112,7 +112,7 @@ func (d *delivery) wait(ctx context.Context) error {
 
 // failed returns the messages that are to be stored once more.
 func (d *delivery) failed(err error) []store.Put {
-	if err == nil || errors.Is(err, store.ErrFlushTimeout) { // stored, that is
+	if errors.Is(err, store.ErrFlushTimeout) { // stored, that is
 		err = nil
 	}
 	left := d.batch.Puts[:0:0]

@@ -318,13 +318,8 @@ func (eb *endBatch) addCommitted(cfg *settings, h *endHeader, f *halfFacts, e *e
 	if f.delayed || f.light {
 		facts := inspect(p.Properties)
 		facts.half = false
-		if err := b.divert(cfg, &facts, &p); err != nil {
+		if err := b.place(cfg, &facts, &p); err != nil {
 			return err
-		}
-		if facts.light != nil {
-			if err := b.addLight(cfg, &facts, &p); err != nil {
-				return err
-			}
 		}
 	}
 	if err := b.store.Check(&p); err != nil {
@@ -335,7 +330,7 @@ func (eb *endBatch) addCommitted(cfg *settings, h *endHeader, f *halfFacts, e *e
 	return nil
 }
 
-// put hands the connection's ends of transactions to the store.
+// putEnds hands the connection's ends of transactions to the store.
 func (ss *session) putEnds(b *Broker) {
 	eb := ss.ends
 	ss.ends = nil
