@@ -20,6 +20,9 @@ type behind struct {
 	writes sync.WaitGroup
 }
 
+// behindRetry is the least pause before a file that could not be written is tried again.
+const behindRetry = time.Second
+
 // touch makes the file be written after the interval, if that is not to happen sooner.
 func (f *behind) touch(interval time.Duration) {
 	f.mu.Lock()
@@ -39,7 +42,7 @@ func (f *behind) run(interval time.Duration) {
 	f.mu.Unlock()
 	if err := f.write(); err != nil {
 		f.log.Error("cannot write state file", "file", f.path, "err", err)
-		f.touch(interval)
+		f.touch(max(interval, behindRetry))
 	}
 }
 

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 
@@ -15,14 +14,11 @@ import (
 type halfCounts struct {
 	path     string
 	interval time.Duration
-	log      *slog.Logger
+	file     behind
 
 	mu      sync.Mutex // protects the fields below
 	byTopic map[string]*halfCount
 	version protocol.DataVersion
-	timer   *time.Timer // set while the file is behind
-	closed  bool
-	writes  sync.WaitGroup
 }
 
 // halfCount is a topic's entry in the file.
@@ -39,7 +35,8 @@ type halfCountsFile struct {
 
 // openHalfCounts reads the file. The counts begin at 0, for who opens the half messages adds what is found.
 func openHalfCounts(path string, b *Broker) *halfCounts {
-	c := &halfCounts{path: path, interval: b.settings.Load().TransactionMetricsInterval, log: b.log, byTopic: map[string]*halfCount{}}
+	c := &halfCounts{path: path, interval: b.settings.Load().TransactionMetricsInterval, byTopic: map[string]*halfCount{}}
+	c.file = behind{path: path, write: c.write, log: b.log}
 	_, err := statefile.Read(path, func(data []byte) error {
 		var file halfCountsFile
 		if err := fastjson.Unmarshal(data, &file); err != nil {
@@ -54,7 +51,7 @@ func openHalfCounts(path string, b *Broker) *halfCounts {
 		return nil
 	})
 	if err != nil {
-		c.log.Warn("counts of half messages could not be used and begin anew", "file", path, "err", err)
+		b.log.Warn("counts of half messages could not be used and begin anew", "file", path, "err", err)
 	}
 	return c
 }
@@ -95,15 +92,7 @@ func (c *halfCounts) add(topic string, delta int64) {
 	n.TimeStamp = now
 	c.version.Counter++
 	c.version.Timestamp = now
-	if c.timer == nil && !c.closed {
-		c.writes.Add(1)
-		c.timer = time.AfterFunc(c.interval, func() {
-			defer c.writes.Done()
-			if err := c.write(); err != nil {
-				c.log.Error("cannot write counts of half messages", "file", c.path, "err", err)
-			}
-		})
-	}
+	c.file.touch(c.interval)
 }
 
 // count returns how many half messages of a topic are undecided.
@@ -118,7 +107,6 @@ func (c *halfCounts) count(topic string) int64 {
 
 func (c *halfCounts) write() error {
 	c.mu.Lock()
-	c.timer = nil
 	data, err := fastjson.Marshal(halfCountsFile{c.version, c.byTopic})
 	c.mu.Unlock()
 	if err != nil {
@@ -128,17 +116,4 @@ func (c *halfCounts) write() error {
 }
 
 // close writes the file a last time if it is behind.
-func (c *halfCounts) close() error {
-	c.mu.Lock()
-	c.closed = true
-	behind := c.timer != nil
-	if behind && c.timer.Stop() {
-		c.writes.Done()
-	}
-	c.mu.Unlock()
-	c.writes.Wait()
-	if !behind {
-		return nil
-	}
-	return c.write()
-}
+func (c *halfCounts) close() error { return c.file.close() }

@@ -25,8 +25,8 @@ import (
 // says what became of one entry, so applying one again that the file has already does no harm.
 type saved struct {
 	path   string
-	log    *slog.Logger
 	encode func() ([]byte, error)
+	file   behind
 
 	writeMu sync.Mutex // one write of the file at a time
 
@@ -35,11 +35,7 @@ type saved struct {
 	size    int64      // of what was added to it
 	synced  int64
 	err     error // of the first line that could not be written; none is written behind it until the file was
-	armed   bool  // the timer is set
-	timer   *time.Timer
 	delay   time.Duration
-	closed  bool
-	writes  sync.WaitGroup // timer's calls
 
 	syncMu sync.Mutex // one fsync at a time; those who waited find themselves covered
 }
@@ -59,7 +55,8 @@ type savedTable struct {
 // openSaved reads the file and then the changes, oldest first. A line that apply refuses is the torn end of a write that
 // nobody was told of.
 func openSaved(path string, log *slog.Logger, t savedTable) (*saved, error) {
-	s := &saved{path: path, log: log, encode: t.encode, delay: saveDelay}
+	s := &saved{path: path, encode: t.encode, delay: saveDelay}
+	s.file = behind{path: path, write: s.write, log: log}
 	c, err := statefile.Read(path, t.load)
 	if err != nil {
 		return nil, err
@@ -120,11 +117,11 @@ func (s *saved) add(line []byte) (int64, error) {
 	}
 	if _, err := s.changes.Write(append(line, '\n')); err != nil {
 		s.err = fmt.Errorf("cannot keep change: %w", err)
-		s.arm() // the file itself may still be possible
+		s.file.touch(s.delay) // the file itself may still be possible
 		return 0, s.err
 	}
 	s.size += int64(len(line)) + 1
-	s.arm()
+	s.file.touch(s.delay)
 	return s.size, nil
 }
 
@@ -172,31 +169,7 @@ func (s *saved) sync(added int64) error {
 func (s *saved) touch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.arm()
-}
-
-// arm sets the timer. mu is held.
-func (s *saved) arm() {
-	if s.armed || s.closed {
-		return
-	}
-	s.armed = true
-	s.writes.Add(1)
-	s.timer = time.AfterFunc(s.delay, s.writeBehind)
-}
-
-func (s *saved) writeBehind() {
-	defer s.writes.Done()
-	s.mu.Lock()
-	s.armed = false // what changes from now on is written the next time
-	s.mu.Unlock()
-	if err := s.write(); err != nil {
-		s.log.Error("cannot write state file", "file", s.path, "err", err)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.delay = max(s.delay, time.Second)
-		s.arm()
-	}
+	s.file.touch(s.delay)
 }
 
 // write writes the file and drops the changes that it has.
@@ -263,18 +236,7 @@ func (s *saved) rotate() error {
 
 // close writes the file a last time if it is behind.
 func (s *saved) close() error {
-	s.mu.Lock()
-	behind := s.armed
-	s.closed = true
-	if s.armed && s.timer.Stop() {
-		s.writes.Done()
-	}
-	s.mu.Unlock()
-	s.writes.Wait()
-	var err error
-	if behind {
-		err = s.write()
-	}
+	err := s.file.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes != nil {
