@@ -1,19 +1,29 @@
 // Package broker is the broker: the handlers of its request codes and its own state.
 //
-// broker.go is its life, handlers.go the table of what it answers. A file a family of codes: send.go, sendback.go, pull.go, offset.go,
-// client.go, topic.go, group.go, query.go, lock.go, assign.go, stats.go, brokerconfig.go. State lies in parts that each
-// have their own lock and file: topics.go, groups.go, offsets.go, clients.go; hold.go keeps pulls that wait for a message.
-// schedule.go delivers delayed messages, timerfollow.go timed ones. divert.go parks messages in queues of the system, and followers (follow.go) bring them back.
+// broker.go is its life, handlers.go the table of what it answers. A file a family of codes, each of which begins with them:
+//
+//	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, query.go
+//	the rest     offset.go, reset.go, client.go, ask.go, lock.go, assign.go, popmode.go, topic.go, mapping.go, group.go, stats.go,
+//	             brokerconfig.go
+//
+// State lies in parts that each have their own lock. Those with a file below config/ are topics.go, groups.go, offsets.go, filters.go,
+// mapping.go, popmode.go, poporder.go, schedule.go and halfcounts.go: saved.go writes a table with a log of its changes beside it,
+// behind.go any file a while after a change. In memory only are clients.go, lock.go, what waits for a message (hold.go, pophold.go) and what
+// is popped (inflight.go). settings.go is the configuration of the moment.
+//
+// divert.go parks messages in queues of the system, and followers (follow.go) bring them back with put.go: schedule.go those delayed by a
+// level, timerfollow.go timed ones, checkback.go half messages of which nobody tells (halves.go), revive.go popped ones.
 //
 // # Goroutines
 //
-// Requests are served in their connection's goroutine, those marked slow in one of their own. Besides:
+// Requests are served in their connection's goroutine. Those that wait, for a disk, another client or another broker, run beside it in one
+// of their own (Broker.beside), and Close waits for them; how many are served at once is bounded by slowMax and askMax. Besides:
 //
-//	registrar.registerLoop   owner registrar   woken by its period and by topic changes; ends at Close
-//	holds' timer             owner holds       fires at the earliest deadline of a waiting pull
-//	saved's timer            owner topics, groups  writes the whole file a while after a change
+//	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends at Close
+//	holds' timer             owner holds       fires at the earliest deadline of a waiting pull or pop
+//	behind's timer           owner saved (topics, groups, filters), schedule, halfCounts   writes the file a while after a change
 //	offsets' timer           owner offsets     writes consumerOffset.json a while after a commit
-//	behind's timer           owner schedule    writes delayOffset.json a while after a delivery
+//	filters' timer           owner filters     forgets filters of groups that have been gone for long
 //	clients' timer           owner clients     looks for clients that have stopped to send heartbeats
 //	followers                owner Broker      woken by messages in the queue that each follows, or by time; end at Close
 //

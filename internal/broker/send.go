@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -354,14 +352,6 @@ func (b *Broker) appendUniqKey(arena []byte) []byte {
 	return message.AppendProperty(arena, message.PropUniqKey, b.uniqKeys.Append(room[:0], time.Now()))
 }
 
-// wait is the mark that a message with these properties waits for.
-func (s *settings) wait(f propertyFacts) store.Level {
-	if s.syncFlush && !f.noWait {
-		return store.Flushed
-	}
-	return store.Written
-}
-
 // add appends one message with all but its body and properties.
 func (sb *sendBatch) add(t *topic, h *sendHeader, ss *session) *store.Put {
 	if len(sb.Puts) < cap(sb.Puts) {
@@ -580,22 +570,4 @@ func (b *Broker) refuseSend(r *remoting.Request, err error) {
 	a := remoting.ErrorAnswer(err)
 	a.Ext = [][2]string{{"TRACE_ON", cfg.traceOn}, {"MSG_REGION", cfg.RegionID}}
 	r.Conn.Reply(r, a)
-}
-
-// settings is the configuration of the moment, with what is derived from it. It is replaced as a whole.
-type settings struct {
-	config.Broker
-	syncFlush  bool
-	traceOn    string
-	properties []byte         // added to each stored message
-	storeHost  netip.AddrPort // in each record
-	idHost     []byte         // the same in message ids
-}
-
-func newSettings(cfg config.Broker, host netip.AddrPort) *settings {
-	s := &settings{Broker: cfg, storeHost: host, idHost: message.OffsetIDHost(host), syncFlush: cfg.FlushDiskType == config.SyncFlush, traceOn: strconv.FormatBool(cfg.TraceOn)}
-	s.properties = message.AppendProperty(s.properties, message.PropMsgRegion, []byte(cfg.RegionID))
-	s.properties = message.AppendProperty(s.properties, message.PropTraceOn, []byte(s.traceOn))
-	s.properties = message.AppendProperty(s.properties, message.PropCluster, []byte(cfg.Cluster))
-	return s
 }
