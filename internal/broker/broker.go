@@ -56,6 +56,7 @@ type Broker struct {
 	halfCounts *halfCounts
 	uniqKeys   *message.UniqKeys
 	counters   counters
+	counts     *counts
 	rates      rates
 	routes     routes
 	live       liveConfig
@@ -73,12 +74,6 @@ type Broker struct {
 
 	closing sync.Once
 	closed  error // what came of it
-}
-
-// counters are what the broker has done since it started.
-type counters struct {
-	putMessages, putBytes, putFailures atomic.Int64
-	getMessages, getBytes              atomic.Int64
 }
 
 // Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
@@ -184,6 +179,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.topics.changed = func([]*protocol.TopicConfig) { b.registrar.changed() }
+	b.counts = newCounts(&b.counters, b.topics.isSystem)
 	if b.groups, err = openGroups(filepath.Join(dir, "subscriptionGroup.json"), b); err != nil {
 		return err
 	}

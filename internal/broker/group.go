@@ -77,6 +77,7 @@ func (b *Broker) deleteGroup(r *remoting.Request, h *protocol.DeleteSubscription
 		return nil, err
 	}
 	b.pops.forget("", h.GroupName)
+	b.counts.forgetGroup(h.GroupName)
 	if h.CleanOffset {
 		b.offsets.removeGroup(h.GroupName)
 	}

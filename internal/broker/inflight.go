@@ -46,7 +46,8 @@ const popMax = 32
 // popGroup is a group that pops a topic; its retry topics are other popGroups.
 type popGroup struct {
 	topic, group string
-	retry        [2]*popGroup // V1, V2; nil for those of retry topics
+	retry        [2]*popGroup                // V1, V2; nil for those of retry topics
+	out          atomic.Pointer[groupCounts] // found at the first message
 
 	mu     sync.RWMutex // protects the field below
 	queues map[int32]*popQueue

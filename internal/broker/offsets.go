@@ -31,6 +31,7 @@ type offsets struct {
 	settings *atomic.Pointer[settings]
 	log      *slog.Logger
 	endOf    func(topic string, queue int32) (end int64, known bool)
+	counts   *counts
 	settle   func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
 
 	mu      sync.RWMutex // protects the table; each groupOffsets has a lock of its own
@@ -52,6 +53,7 @@ type groupOffsets struct {
 	consumed map[int32]int64
 	pulled   map[int32]int64 // the last offset given out; not read back from the file, as in Apache
 	reset    map[int32]int64 // where the next pull shall begin; never in the file
+	out      *groupCounts    // found at the first pull
 	warned   time.Time       // when an offset that went back was last logged
 	unsaid   int             // how often it was not since
 }
@@ -86,7 +88,7 @@ func openOffsets(path string, b *Broker) (*offsets, error) {
 
 func newOffsets(path string, b *Broker) *offsets {
 	return &offsets{path: path, interval: b.settings.Load().FlushConsumerOffsetInterval, settings: &b.settings, log: b.log,
-		endOf: b.endOf, byGroup: map[string]map[string]*groupOffsets{}}
+		endOf: b.endOf, counts: b.counts, byGroup: map[string]map[string]*groupOffsets{}}
 }
 
 func (o *offsets) open() error {
@@ -231,8 +233,9 @@ func (o *offsets) bumpVersion() {
 	o.version = o.version.Next(time.Now().UnixMilli())
 }
 
-// setPulled remembers the offset behind the last message that a pull was given. It costs no write of the file.
-func (o *offsets) setPulled(group, topic []byte, queue int32, offset int64) {
+// setPulled remembers the offset behind the last message that a pull was given, and returns where what pulls get is counted. It costs
+// no write of the file.
+func (o *offsets) setPulled(group, topic []byte, queue int32, offset int64) *groupCounts {
 	of := o.findBytes(group, topic)
 	if of == nil {
 		of = o.make(string(group), string(topic))
@@ -245,6 +248,10 @@ func (o *offsets) setPulled(group, topic []byte, queue int32, offset int64) {
 	if of.pulled[queue] != offset {
 		of.pulled[queue] = offset
 	}
+	if of.out == nil || of.out.gone.Load() {
+		of.out = o.counts.ofGroup(string(topic), string(group))
+	}
+	return of.out
 }
 
 // query returns how far a group has consumed, or where a reset wants it to be; -1 when nobody knows.

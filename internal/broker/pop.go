@@ -281,10 +281,6 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 // answer writes what the walk has found.
 func (p *popRequest) answer() {
 	l := &p.look
-	if l.count > 0 {
-		p.b.counters.getMessages.Add(int64(l.count))
-		p.b.counters.getBytes.Add(int64(len(l.body)))
-	}
 	if p.code == protocol.ReqNotification {
 		full := p.head.Code == protocol.CodePollingFull
 		p.head.Code = protocol.CodeSuccess
@@ -473,7 +469,7 @@ func (pq *popQueue) initLocked(cfg *settings, mode int32) int64 {
 func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry bool) {
 	b, l := p.b, &p.look
 	room := int(p.maxMsgs) - l.count
-	at := len(l.body)
+	at, begun := len(l.body), time.Now()
 	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, &p.sub.filter, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly || res.Status == store.OffsetFoundNull {
 		b.log.Warn("offset of a pop is corrected", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "from", begin,
@@ -484,6 +480,9 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		body, res = b.store.Get(pq.q, begin, room, maxPullBytes, &p.sub.filter, l.body)
 	}
 	l.body = body
+	if res.Count > 0 {
+		pq.group.got(b.counts, pq.id, &res, begun)
+	}
 	l.rest += max(res.MaxOffset-res.NextOffset, 0)
 	if res.Count == 0 {
 		if res.NextOffset > begin {
@@ -518,6 +517,11 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		r := receipt{start: begin, popTime: popTime, invisible: p.invisible, reviveQueue: l.reviveQueue, broker: []byte(cfg.Name)}
 		l.body = asNormal(l.body, at, &r, string(p.topic))
 	}
+}
+
+// got counts what a pop or a peek has taken of a queue.
+func (pg *popGroup) got(c *counts, queue int32, res *store.GetResult, begun time.Time) {
+	c.got(pg.counts(c), int64(res.Count), int64(res.Bytes), queue, time.Since(begun).Milliseconds())
 }
 
 // skipLocked moves the queue past messages that the group does not want. pq.mu is held.
@@ -561,12 +565,16 @@ func (p *popRequest) peekLocked(pq *popQueue) {
 	if room <= 0 {
 		return
 	}
+	begun := time.Now()
 	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, nil, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly {
 		body, res = b.store.Get(pq.q, res.NextOffset, room, maxPullBytes, nil, l.body)
 	}
 	l.body = body
 	l.count += res.Count
+	if res.Count > 0 {
+		pq.group.got(b.counts, pq.id, &res, begun)
+	}
 }
 
 // resume serves a held request again, and sends the answer.

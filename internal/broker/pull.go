@@ -209,6 +209,7 @@ func (p *pull) serve(mayHold bool) {
 		return
 	}
 	q := t.queue(p.queueID)
+	begun := time.Now()
 	buf := scratch.Get().(*[]byte)
 	var body []byte
 	var res store.GetResult
@@ -219,7 +220,7 @@ func (p *pull) serve(mayHold bool) {
 		body, res = b.store.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, &sub.filter, (*buf)[:0])
 	}
 	code := pullCode(res.Status, p.offset)
-	b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)
+	out := b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)
 	if p.item != nil {
 		code = p.toLogic(code, &res)
 	}
@@ -238,6 +239,9 @@ func (p *pull) serve(mayHold bool) {
 	if res.Status == store.NoMatchedMessage && !mayHold && sub.filter.Record != nil && b.holds.again(p, res.NextOffset) {
 		scratch.Put(buf)
 		return
+	}
+	if code == protocol.CodeSuccess {
+		b.counts.got(out, int64(res.Count), int64(len(body)), p.queueID, time.Since(begun).Milliseconds())
 	}
 	p.answer(cfg, code, g, t, res, body)
 	if body != nil && cap(body) <= 512<<10 {
@@ -267,10 +271,7 @@ func pullCode(s store.GetStatus, offset int64) int {
 
 // answer writes the answer; the caller or the connection's read loop flushes it.
 func (p *pull) answer(cfg *settings, code int, g *group, t *topic, res store.GetResult, body []byte) {
-	if code == protocol.CodeSuccess {
-		p.b.counters.getMessages.Add(int64(res.Count))
-		p.b.counters.getBytes.Add(int64(len(body)))
-	} else if code == protocol.CodePullOffsetMoved {
+	if code == protocol.CodePullOffsetMoved {
 		p.b.log.Info("offset of a pull is corrected", "topic", t.TopicName, "queue_id", p.queueID, "group", string(p.group),
 			"from", p.offset, "to", res.NextOffset, "because", res.Status, "min", res.MinOffset, "max", res.MaxOffset, "addr", p.conn.RemoteAddr())
 	}

@@ -78,10 +78,11 @@ func (b *Broker) recallMessage(r *remoting.Request, h *protocol.RecallMessageHea
 	if err != nil {
 		return nil, err
 	}
-	p := b.recallPut(cfg, r, h, &handle)
-	if err := b.putNow(p); err != nil {
+	puts := []store.Put{b.recallPut(cfg, r, h, &handle)}
+	if err := b.putNow(puts...); err != nil {
 		return nil, recallFailed(protocol.CodeSystemError, "execute error", "%v", err)
 	}
+	b.counts.moved(kindMoved, puts)
 	return &remoting.Answer{Header: protocol.RecallMessageResponseHeader{MsgID: handle.uniqKey}, Ext: [][2]string{{message.PropMsgRegion, cfg.RegionID}}}, nil
 }
 

@@ -60,8 +60,7 @@ func (b *Broker) serveReply(cfg *settings, r *remoting.Request) (*remoting.Answe
 		b.log.Warn("reply could not be stored", "topic", t.TopicName, "group", string(h.group), "err", err)
 		return a, nil
 	}
-	b.counters.putMessages.Add(1)
-	b.counters.putBytes.Add(int64(p.Size))
+	b.counts.put(t.countsOf(b.counts), kindNormal, 1, int64(p.Size), h.queueID, 1, 0)
 	a.Header = protocol.SendResponseHeader{MsgID: string(message.AppendOffsetIDOf(nil, cfg.idHost, p.LogOffset)), QueueID: h.queueID, QueueOffset: p.QueueOffset}
 	return a, nil
 }

@@ -312,7 +312,11 @@ func (r *reviver) reviveAll(due []*checkPoint) {
 	bytes := 0
 	flush := func() {
 		if len(of) > 0 {
-			r.finish(of, r.b.putAsIs(puts))
+			err := r.b.putAsIs(puts)
+			if err == nil {
+				r.b.counts.moved(kindMoved, puts)
+			}
+			r.finish(of, err)
 		}
 		puts, of, bytes = nil, nil, 0
 	}

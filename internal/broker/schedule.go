@@ -466,6 +466,7 @@ func (s *schedule) deliver() error {
 	if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
 		return err
 	}
+	s.b.counts.moved(kindDelay, s.puts)
 	for i := range s.puts {
 		if p := &s.puts[i]; p.Err != nil {
 			s.log.Error("delayed message cannot be stored in its topic and is passed over", "topic", p.Queue.Topic(), "queue_id", p.Queue.ID(),

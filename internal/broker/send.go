@@ -189,7 +189,9 @@ type sent struct {
 	uniqKey  []byte                          // lies in the batch's arena
 	item     *protocol.LogicQueueMappingItem // of a static topic's logical queue, which is queueID then
 	inner    bool                            // it was a batch and is one record
-	timer    bool                            // the message may be recalled
+	in       *topicCounts                    // of where it is stored
+	kind     messageKind
+	timer    bool // the message may be recalled
 }
 
 // sendBatch is the messages that one read of a connection brought and that wait for the same mark.
@@ -241,6 +243,8 @@ type propertyFacts struct {
 	timer bool   // has a time at which it is due, and did not wait for it yet
 	delay []byte // its delay level; nil when there is none
 
+	ordered bool // has a sharding key
+
 	lite  []byte // the lite topic that it is for; nil when there is none
 	inner bool   // says how many messages it has, as inner batches do
 	light []byte // the light queues that it is for too (light.go); nil when there are none
@@ -278,6 +282,8 @@ func inspect(props []byte) (f propertyFacts) {
 			}
 		case 9:
 			f.inner = f.inner || string(name) == message.PropInnerNum
+		case 13:
+			f.ordered = f.ordered || string(name) == message.PropShardingKey
 		case 18:
 			if string(name) == message.PropPriority {
 				f.priority = value
@@ -337,12 +343,16 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 		sb.Puts = sb.Puts[:len(sb.Puts)-1]
 		return err
 	}
+	in := t.countsOf(b.counts)
+	if facts.isDiverted() {
+		in = b.counts.of(p.Queue.Topic())
+	}
 	item := h.item
 	if facts.half { // its offset is the one that ends the transaction
 		item = nil
 	}
 	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: item,
-		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, timer: facts.timer})
+		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, in: in, kind: facts.kind(), timer: facts.timer})
 	return nil
 }
 
@@ -417,12 +427,12 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	}
 	sb := ss.batch(b, r.Conn, cfg.wait(facts))
 	if t.batchQueue && len(facts.uniqKey) > 0 {
-		return sb.addInner(cfg, ss, r, h, t, n)
+		return sb.addInner(cfg, ss, r, h, t, n, facts.kind())
 	}
 	start := len(sb.arena)
 	sb.arena = append(sb.arena, facts.uniqKey...)
 	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
-		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)]}
+		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)], in: t.countsOf(b.counts), kind: facts.kind()}
 	for rest := r.Body; len(rest) > 0; {
 		var m message.BatchEntry
 		m, rest, _ = message.NextInBatch(rest) // checked above
@@ -434,7 +444,7 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 }
 
 // addInner adds a batch as one record, an inner batch, which its consumers take apart. It gets the broker's properties.
-func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic, n int) error {
+func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic, n int, kind messageKind) error {
 	if n > math.MaxInt16 {
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch has %d messages, an inner batch can have %d", n, math.MaxInt16)
 	}
@@ -447,14 +457,13 @@ func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h
 	p.SysFlag |= message.FlagInnerBatch | message.FlagNeedUnwrap
 	p.Body, p.Properties, p.Inner = r.Body, props, n
 	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
-		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, inner: true})
+		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, inner: true, in: t.countsOf(sb.b.counts), kind: kind})
 	return nil
 }
 
 // done answers the sends of a batch, in one write.
 func (sb *sendBatch) done(_ *store.Batch, err error) {
 	b, cfg := sb.b, sb.b.settings.Load()
-	var bytes int64
 	out := sb.conn.Lock()
 	for i := range sb.sends {
 		s := &sb.sends[i]
@@ -467,22 +476,60 @@ func (sb *sendBatch) done(_ *store.Batch, err error) {
 			if failure != nil {
 				b.uncountHalf(&puts[j], failure)
 			}
-			bytes += int64(puts[j].Size)
 		}
 		if !s.oneway {
 			out = sb.appendSent(out, cfg, s, puts, failure)
 		}
 	}
 	sb.conn.Unlock(out)
-	if err == nil {
-		b.counters.putMessages.Add(int64(len(sb.Puts)))
-		b.counters.putBytes.Add(bytes)
-	} else {
-		b.counters.putFailures.Add(int64(len(sb.Puts)))
-	}
+	sb.count(err)
 	conn := sb.conn
 	sb.release()
 	conn.Flush()
+}
+
+// count counts what became of the sends. Those that follow each other into one queue are counted at once.
+func (sb *sendBatch) count(err error) {
+	b := sb.b
+	if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
+		b.counters.putFailures.Add(int64(len(sb.Puts)))
+		return
+	}
+	ms := int64(0)
+	if len(sb.Puts) > 0 {
+		ms = max(time.Now().UnixMilli()-sb.Puts[0].StoreTimestamp, 0)
+	}
+	var run *sent
+	var messages, bytes, requests int64
+	for i := range sb.sends {
+		s := &sb.sends[i]
+		n, size := sb.stored(s)
+		if n == 0 {
+			b.counters.putFailures.Add(int64(s.n))
+			continue
+		}
+		if run != nil && (s.in != run.in || s.kind != run.kind || s.queueID != run.queueID) {
+			b.counts.put(run.in, run.kind, messages, bytes, run.queueID, requests, requests*ms)
+			messages, bytes, requests = 0, 0, 0
+		}
+		run, messages, bytes, requests = s, messages+n, bytes+size, requests+1
+	}
+	if run != nil {
+		b.counts.put(run.in, run.kind, messages, bytes, run.queueID, requests, requests*ms)
+	}
+}
+
+// stored is how many messages of a send are stored, and the size of their records.
+func (sb *sendBatch) stored(s *sent) (messages, bytes int64) {
+	for i := s.first; i < s.first+s.n; i++ {
+		p := &sb.Puts[i]
+		if p.Err != nil {
+			return 0, 0
+		}
+		messages += int64(max(p.Inner, 1))
+		bytes += int64(p.Size)
+	}
+	return messages, bytes
 }
 
 func (sb *sendBatch) release() {

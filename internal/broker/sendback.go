@@ -49,11 +49,14 @@ func (b *Broker) sendBack(_ *session, r *remoting.Request) {
 	cfg := b.settings.Load()
 	late := &remoting.Request{Header: r.Header, Conn: r.Conn}
 	late.Fields, late.Remark, late.Body = nil, nil, nil // they lie in the connection's buffer
-	b.putThen([]store.Put{*put}, func(err error) {
+	puts := []store.Put{*put}
+	back, _ := message.Property(put.Properties, message.PropRetryTopic)
+	b.putThen(puts, func(err error) {
 		if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
 			err = sendFailure(cfg, err)
 		} else {
 			err = nil
+			b.counts.sentBack(string(back), h.Group, puts)
 		}
 		remoting.Respond(late, func(*remoting.Request) (*remoting.Answer, error) { return nil, err })
 		late.Conn.Flush()

@@ -95,6 +95,9 @@ func (d *delivery) wait(ctx context.Context) error {
 		err := <-d.done
 		d.begun = false
 		left := d.failed(err)
+		if len(left) == 0 || err == nil {
+			d.t.b.counts.moved(kindMoved, d.batch.Puts)
+		}
 		d.t.taken.out.Add(int64(len(d.batch.Puts) - len(left)))
 		d.batch.Puts = left
 		if len(left) == 0 {

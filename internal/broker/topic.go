@@ -157,6 +157,7 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 			return nil, err
 		}
 		b.pops.forget(name, "")
+		b.counts.forgetTopic(name)
 		if err := b.topics.mappings.set(name, nil); err != nil {
 			return nil, err
 		}

@@ -50,6 +50,7 @@ type topic struct {
 
 	open  func(topic string, id int32) *store.Queue
 	slots atomic.Pointer[[]atomic.Pointer[store.Queue]] // made at the first use
+	in    atomic.Pointer[topicCounts]                   // found at the first use
 }
 
 const (

@@ -393,7 +393,7 @@ func (eb *endBatch) done(_ *store.Batch, err error) {
 	}
 	eb.conn.Unlock(out)
 	if err == nil {
-		b.counters.putMessages.Add(int64(len(eb.Puts)))
+		b.counts.moved(kindMoved, eb.Puts)
 	} else {
 		b.counters.putFailures.Add(int64(len(eb.Puts)))
 	}
