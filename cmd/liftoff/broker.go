@@ -20,15 +20,13 @@ func (p *program) brokerCommand() *cobra.Command {
 		Short: "Run a broker",
 		Args:  noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := p.logger()
+			from := config.Sources{File: f.file, Flags: f.overrides(c)}
+			cfg, notes, err := config.LoadBroker(from)
+			l, log, err := p.openLog(c.Context(), cfg.Log, notes, err)
 			if err != nil {
 				return err
 			}
-			cfg, notes, err := config.LoadBroker(config.Sources{File: f.file, Flags: f.overrides(c)})
-			tell(c.Context(), log, notes)
-			if err != nil {
-				return err
-			}
+			defer l.Close()
 			switch {
 			case f.print:
 				_, err := fmt.Fprint(p.out, cfg.Text())
@@ -43,17 +41,20 @@ func (p *program) brokerCommand() *cobra.Command {
 			doubtAddress(log, cfg)
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
+			signals := listenHangups()
 			b, err := broker.Open(ctx, cfg, log)
 			if err != nil {
 				return explainListen(err, "listenPort, or --port")
 			}
-			return runTogether(ctx, b, func(ctx context.Context) {
-				if cfg.NamesrvAddr == "" {
-					log.Warn("there is no NameServer, so that clients will not find this broker; set namesrvAddr, or -n, or NAMESRV_ADDR")
-				} else {
-					b.WaitRegistered(ctx)
-				}
-				p.brokerStarted(cfg, b.Addr())
+			return signals.whileServing(ctx, log, func() { reloadBroker(log, b, from) }, func(ctx context.Context) error {
+				return runTogether(ctx, b, func(ctx context.Context) {
+					if cfg.NamesrvAddr == "" {
+						log.Warn("there is no NameServer, so that clients will not find this broker; set namesrvAddr, or -n, or NAMESRV_ADDR")
+					} else {
+						b.WaitRegistered(ctx)
+					}
+					p.brokerStarted(cfg, b.Addr())
+				})
 			})
 		},
 	}
@@ -61,6 +62,21 @@ func (p *program) brokerCommand() *cobra.Command {
 	c.Flags().BoolVarP(&important, "printImportantConfig", "m", false, "print the important settings and exit")
 	c.Flags().BoolVar(&proxy, "enable-proxy", false, "taken for the sake of scripts; there is no gRPC proxy yet")
 	return c
+}
+
+// reloadBroker reads a broker's configuration again.
+func reloadBroker(log *slog.Logger, b *broker.Broker, from config.Sources) {
+	if from.File == "" {
+		log.Info("there is no configuration to read again: the broker was started without a file (-c)")
+		return
+	}
+	next, notes, err := config.LoadBroker(from)
+	tell(context.Background(), log, notes)
+	if err != nil {
+		reloadRefused(log, err)
+		return
+	}
+	b.Reload(next)
 }
 
 // brokerStarted prints the line that scripts wait for.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,19 +104,4 @@ func noCommand(c *cobra.Command, args []string) error {
 		hint = "; did you mean " + near[0] + "?"
 	}
 	return misuse{fmt.Errorf("cannot make sense of %q%s; see %s --help", args[0], hint, c.CommandPath())}
-}
-
-func (p *program) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(p.logLevel)); err != nil {
-		return nil, misuse{fmt.Errorf("--log-level=%s is wrong: it must be debug, info, warn or error", p.logLevel)}
-	}
-	return slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: level})), nil
-}
-
-// tell logs what loading a configuration has to say.
-func tell(ctx context.Context, log *slog.Logger, notes []config.Note) {
-	for _, n := range notes {
-		log.Log(ctx, n.Level, n.String())
-	}
 }

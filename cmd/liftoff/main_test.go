@@ -173,7 +173,7 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	check("no such file or directory", exitFailed, "mqbroker", "-c", "none.properties")
 	check("see mqbroker --help", exitMisused, "mqbroker", "--nonsense")
 	check("did you mean server?", exitMisused, "liftoff", "sever")
-	check("--log-level=loud is wrong", exitMisused, "liftoff", "server", "--log-level", "loud")
+	check("logLevel=loud is wrong: it must be debug", exitMisused, "liftoff", "server", "--log-level", "loud")
 	check("for RocketMQ 5.5.0", exitOK, "liftoff", "version")
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -18,6 +19,7 @@ type daemonFlags struct {
 	namesrvAddr string
 	print       bool
 	port        int
+	log         logFlags
 }
 
 func (f *daemonFlags) add(c *cobra.Command) {
@@ -25,6 +27,7 @@ func (f *daemonFlags) add(c *cobra.Command) {
 	c.Flags().StringVarP(&f.namesrvAddr, "namesrvAddr", "n", "", "NameServers, such as '192.168.0.1:9876;192.168.0.2:9876'")
 	c.Flags().BoolVarP(&f.print, "printConfigItem", "p", false, "print all settings and exit")
 	c.Flags().IntVar(&f.port, "port", 0, "listen on this `PORT` (listenPort)")
+	f.log.add(c)
 }
 
 // overrides are the settings that were given as flags.
@@ -36,6 +39,7 @@ func (f *daemonFlags) overrides(c *cobra.Command) map[string]string {
 	if c.Flags().Changed("port") {
 		set["listenPort"] = strconv.Itoa(f.port)
 	}
+	f.log.overrides(c, set)
 	return set
 }
 
@@ -46,31 +50,45 @@ func (p *program) namesrvCommand() *cobra.Command {
 		Short: "Run a NameServer",
 		Args:  noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := p.logger()
+			from := config.Sources{File: f.file, Flags: f.overrides(c)}
+			cfg, notes, err := config.LoadNamesrv(from)
+			l, log, err := p.openLog(c.Context(), cfg.Log, notes, err)
 			if err != nil {
 				return err
 			}
-			cfg, notes, err := config.LoadNamesrv(config.Sources{File: f.file, Flags: f.overrides(c)})
-			tell(c.Context(), log, notes)
-			if err != nil {
-				return err
-			}
+			defer l.Close()
 			if f.print {
 				_, err := fmt.Fprint(p.out, cfg.Text())
 				return err
 			}
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
+			signals := listenHangups()
 			server, err := namesrv.Open(cfg, log)
 			if err != nil {
 				return explainListen(err, "listenPort, or --port")
 			}
 			p.namesrvStarted(server.Addr())
-			return server.Run(ctx)
+			return signals.whileServing(ctx, log, func() { reloadNamesrv(log, server, from) }, server.Run)
 		},
 	}
 	f.add(c)
 	return c
+}
+
+// reloadNamesrv reads a NameServer's configuration again.
+func reloadNamesrv(log *slog.Logger, s *namesrv.Server, from config.Sources) {
+	if from.File == "" {
+		log.Info("there is no configuration to read again: the NameServer was started without a file (-c)")
+		return
+	}
+	next, notes, err := config.LoadNamesrv(from)
+	tell(context.Background(), log, notes)
+	if err != nil {
+		reloadRefused(log, err)
+		return
+	}
+	s.Reload(next)
 }
 
 // namesrvStarted prints the line that scripts wait for.

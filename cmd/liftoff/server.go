@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ type serverFlags struct {
 	bind        string
 	namesrvPort int
 	brokerPort  int
+	log         logFlags
 }
 
 func (p *program) serverCommand() *cobra.Command {
@@ -35,13 +35,9 @@ func (p *program) serverCommand() *cobra.Command {
 		Long:  "Run NameServer and broker in one process: everything that clients need, with its data in one folder.",
 		Args:  noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := p.logger()
-			if err != nil {
-				return err
-			}
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
-			return p.serve(ctx, log, f, c.Flags().Changed)
+			return p.serve(ctx, c, f)
 		},
 	}
 	c.Flags().StringVar(&f.data, "data", "liftoff-data", "`FOLDER` that keeps everything")
@@ -49,11 +45,13 @@ func (p *program) serverCommand() *cobra.Command {
 	c.Flags().StringVar(&f.bind, "bind", "", "listen on this `ADDRESS` only, such as 127.0.0.1 (default all)")
 	c.Flags().IntVar(&f.namesrvPort, "namesrv-port", 9876, "`PORT` of the NameServer; 0 for any")
 	c.Flags().IntVar(&f.brokerPort, "broker-port", 10911, "`PORT` of the broker; 0 for any")
+	f.log.add(c)
 	return c
 }
 
-// load makes the configurations of both daemons. given says whether a flag was given.
-func (f *serverFlags) load(given func(flag string) bool) (config.Namesrv, config.Broker, []config.Note, error) {
+// load makes the configurations of both daemons; c says which flags were given.
+func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []config.Note, error) {
+	given := c.Flags().Changed
 	data, err := filepath.Abs(f.data)
 	if err != nil {
 		return config.Namesrv{}, config.Broker{}, nil, fmt.Errorf("cannot find folder %q: %w", f.data, err)
@@ -79,9 +77,10 @@ func (f *serverFlags) load(given func(flag string) bool) (config.Namesrv, config
 	if given("data") {
 		set["storePathRootDir"] = standard["storePathRootDir"]
 	}
+	f.log.overrides(c, set)
 	b, notes, err := config.LoadBroker(config.Sources{Defaults: standard, File: file, Flags: set})
 	if err != nil {
-		return config.Namesrv{}, config.Broker{}, notes, err
+		return config.Namesrv{}, b, notes, err
 	}
 	if b.File == "" {
 		b.File = kept
@@ -94,6 +93,7 @@ func (f *serverFlags) load(given func(flag string) bool) (config.Namesrv, config
 		file = ""
 	}
 	n, more, err := config.LoadNamesrv(config.Sources{File: file, Flags: own})
+	n.Log = b.Log // there is one log
 	return n, b, append(notes, more...), err
 }
 
@@ -103,12 +103,14 @@ func exists(path string) bool {
 }
 
 // serve runs both daemons until ctx ends: the NameServer begins first and ends last, so that the broker can take its leave.
-func (p *program) serve(ctx context.Context, log *slog.Logger, f serverFlags, given func(string) bool) error {
-	namesrvConfig, brokerConfig, notes, err := f.load(given)
-	tell(ctx, log, notes)
+func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) error {
+	namesrvConfig, brokerConfig, notes, err := f.load(c)
+	l, log, err := p.openLog(ctx, brokerConfig.Log, notes, err)
 	if err != nil {
 		return err
 	}
+	defer l.Close()
+	signals := listenHangups()
 	doubtAddress(log, brokerConfig)
 	names, err := namesrv.Open(namesrvConfig, log)
 	if err != nil {
@@ -130,12 +132,25 @@ func (p *program) serve(ctx context.Context, log *slog.Logger, f serverFlags, gi
 	if err != nil {
 		err = explainListen(err, "--broker-port")
 	} else {
-		err = runTogether(ctx, b, func(ctx context.Context) {
-			b.WaitRegistered(ctx)
-			if ctx.Err() == nil {
-				p.brokerStarted(brokerConfig, b.Addr())
-				p.welcome(names.Addr(), b.Addr(), brokerConfig)
+		reload := func() {
+			n, br, notes, err := f.load(c)
+			tell(ctx, log, notes)
+			if err != nil {
+				reloadRefused(log, err)
+				return
 			}
+			names.Reload(n)
+			br.NamesrvAddr = brokerConfig.NamesrvAddr
+			b.Reload(br)
+		}
+		err = signals.whileServing(ctx, log, reload, func(ctx context.Context) error {
+			return runTogether(ctx, b, func(ctx context.Context) {
+				b.WaitRegistered(ctx)
+				if ctx.Err() == nil {
+					p.brokerStarted(brokerConfig, b.Addr())
+					p.welcome(names.Addr(), b.Addr(), brokerConfig)
+				}
+			})
 		})
 	}
 	cancel()

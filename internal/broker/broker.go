@@ -96,6 +96,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	if err != nil {
 		return err
 	}
+	b.live.given = cfg
 	// The port goes into every record, and one that is taken should not cost a recovery first.
 	if cfg.ListenPort, err = checkPorts(cfg.BindAddress, cfg.ListenPort); err != nil {
 		return err
@@ -105,6 +106,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 		return err
 	}
 	b.settings.Store(newSettings(cfg, host))
+	b.live.shown = cfg
 	b.uniqKeys = message.NewUniqKeys(host.Addr(), uint16(os.Getpid()), uint32(b.started.UnixNano()))
 	b.holds.open()
 
@@ -226,37 +228,6 @@ func resolveHost(ctx context.Context, host string, port int) (netip.AddrPort, er
 		}
 	}
 	return netip.AddrPortFrom(addrs[0].WithZone(""), uint16(port)), nil
-}
-
-// storeConfig is the store's part of the configuration.
-func storeConfig(cfg config.Broker, host netip.AddrPort, log *slog.Logger) store.Config {
-	sc := store.DefaultConfig(cfg.RootDir)
-	sc.CommitLogDirs = cfg.CommitLogDirs()
-	sc.StoreHost, sc.Logger = host, log
-	sc.CommitLogFileSize = int64(cfg.CommitLogFileSize)
-	sc.ConsumeQueueFileSize, sc.BatchConsumeQueueFileSize = int64(cfg.ConsumeQueueFileSize), int64(cfg.BatchQueueFileSize)
-	sc.SyncFlush, sc.SyncFlushTimeout = cfg.FlushDiskType == config.SyncFlush, cfg.SyncFlushTimeout
-	sc.FlushInterval, sc.FlushLeastPages = cfg.FlushCommitLogInterval, cfg.FlushCommitLogLeastPages
-	sc.FlushThoroughInterval = cfg.FlushCommitLogThorough
-	sc.ConsumeQueueFlushInterval, sc.ConsumeQueueFlushThoroughInterval = cfg.FlushConsumeQueueInterval, cfg.FlushConsumeQueueThorough
-	sc.MaxMessageSize = cfg.MaxMessageSize
-	sc.MaxTransferBytesOnMessageInMemory, sc.MaxTransferCountOnMessageInMemory = cfg.MaxTransferBytesInMemory, cfg.MaxTransferCountInMemory
-	sc.MaxTransferBytesOnMessageInDisk, sc.MaxTransferCountOnMessageInDisk = cfg.MaxTransferBytesOnDisk, cfg.MaxTransferCountOnDisk
-	sc.AccessMessageInMemoryMaxRatio = cfg.InMemoryMaxRatio
-	sc.MaxFilterMessageSize, sc.TravelCQFileNumWhenGetMessage = cfg.MaxFilterBytes, cfg.PullQueueFilesMax
-	sc.FileReservedTime, sc.DeleteWhen = cfg.FileReserved, cfg.DeleteWhen
-	sc.DiskMaxUsedSpaceRatio, sc.DiskSpaceCleanForciblyRatio, sc.DiskSpaceWarningLevelRatio = cfg.DiskMaxUsedRatio, cfg.DiskCleanForciblyRatio, cfg.DiskWarningRatio
-	sc.CleanFileForcibly, sc.CleanInterval = cfg.CleanFileForcibly, cfg.CleanInterval
-	sc.DeleteCommitLogFilesInterval, sc.DeleteFileBatchMax = cfg.DeleteCommitLogPause, cfg.DeleteFileBatchMax
-	sc.DeleteConsumeQueueFilesInterval = cfg.DeleteConsumeQueuePause
-	sc.CheckCRCOnRecover, sc.AppendPropCRC, sc.ForceVerifyPropCRC = cfg.CheckCRCOnRecover, cfg.AppendPropCRC, cfg.VerifyPropCRC
-	if levels, err := cfg.DelayDurations(); err == nil { // a wrong one was refused when the configuration was read
-		sc.DelayLevels = levels
-	}
-	sc.LightQueues = cfg.LightQueues && cfg.MultiDispatch
-	sc.ConsumeQueueExt, sc.ConsumeQueueExtFileSize = cfg.QueueExt, int64(cfg.QueueExtFileSize)
-	sc.MessageIndexEnable, sc.MaxHashSlotNum, sc.MaxIndexNum = cfg.Index, cfg.IndexSlots, cfg.IndexEntries
-	return sc
 }
 
 // Addr is where the broker listens.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/statefile"
@@ -21,13 +22,16 @@ import (
 // UPDATE_BROKER_CONFIG 25, GET_BROKER_CONFIG 26.
 //
 // Behaviour: changed keys count at once, those that are read at the start only at the next one. The properties file that the broker was
-// started with is changed too: its other lines and comments stay as they are. All keys are changed or none.
+// started with is changed too: its other lines and comments stay as they are. All keys are changed or none. What is shown is what the
+// broker would be started with now.
 // Differs from Apache: an unknown key or a value that is not allowed is refused with the reason, and Apache writes every
 // key into the file.
 
-// liveConfig counts the changes of the configuration.
+// liveConfig is how the configuration changes while the broker runs.
 type liveConfig struct {
-	mu      sync.Mutex // one change at a time
+	mu      sync.Mutex    // one change at a time; protects the fields below
+	given   config.Broker // what the broker was started with
+	shown   config.Broker // the configuration of the moment, with what counts only from the next start on
 	changes int64
 	changed time.Time // zero: when the broker was started
 }
@@ -51,8 +55,7 @@ func (b *Broker) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
 func (b *Broker) changeConfig(changes map[string]string, from net.Addr) error {
 	b.live.mu.Lock()
 	defer b.live.mu.Unlock()
-	old := b.settings.Load()
-	next, notes, err := old.Broker.With(changes)
+	next, notes, err := b.shownConfig().With(changes)
 	if err != nil {
 		return configError(err)
 	}
@@ -62,10 +65,48 @@ func (b *Broker) changeConfig(changes map[string]string, from net.Addr) error {
 	if err := keepConfig(next.File, changes); err != nil {
 		return err
 	}
-	b.settings.Store(newSettings(next, old.storeHost))
+	b.log.Info("configuration changed", "keys", slices.Sorted(maps.Keys(changes)), "addr", from)
+	b.useConfig(next)
+	return nil
+}
+
+// Reload takes over a configuration whose sources were read again, as far as that is possible while the broker runs. It logs and
+// returns what is different.
+func (b *Broker) Reload(next config.Broker) []config.Change {
+	b.live.mu.Lock()
+	defer b.live.mu.Unlock()
+	now, before := b.settings.Load().Broker, b.shownConfig()
+	now.Log.Level = before.Log.Level
+	shown, changes := now.Reload(&b.live.given, &next)
+	config.LogChanges(b.log, changes)
+	if shown.Text() != before.Text() {
+		b.useConfig(shown)
+	}
+	return changes
+}
+
+// shownConfig is the configuration that is to be shown. The level of the log may have been changed through another daemon of the
+// process. The caller holds the lock.
+func (b *Broker) shownConfig() config.Broker {
+	cfg := b.live.shown
+	if l := logging.Of(b.log); l != nil {
+		cfg.Log.Level = logging.LevelName(l.Level())
+	}
+	return cfg
+}
+
+// useConfig makes a configuration count, as far as it does before the next start. The caller holds the lock.
+func (b *Broker) useConfig(shown config.Broker) {
+	old := b.settings.Load()
+	next := shown.InForce(&old.Broker)
+	b.live.shown = shown
 	b.live.changes++
 	b.live.changed = time.Now()
-	b.log.Info("configuration changed", "keys", slices.Sorted(maps.Keys(changes)), "addr", from)
+	b.settings.Store(newSettings(next, old.storeHost))
+	b.store.SetLive(storeLive(next))
+	if l := logging.Of(b.log); l != nil {
+		l.SetLevel(next.Log.SlogLevel())
+	}
 	if servers := next.NamesrvAddrs(); !slices.Equal(servers, old.NamesrvAddrs()) {
 		b.registrar.use(servers)
 	}
@@ -74,7 +115,6 @@ func (b *Broker) changeConfig(changes map[string]string, from net.Addr) error {
 		b.topics.bumpVersion()
 		b.registrar.changed()
 	}
-	return nil
 }
 
 // configError gives the reason why a configuration was not changed its code.
@@ -108,11 +148,11 @@ func (b *Broker) getConfig(*remoting.Request) (*remoting.Answer, error) {
 	if !b.live.changed.IsZero() {
 		version.Timestamp = b.live.changed.UnixMilli()
 	}
+	cfg := b.shownConfig()
 	b.live.mu.Unlock()
 	v, err := fastjson.Marshal(version)
 	if err != nil {
 		return nil, err
 	}
-	cfg := b.settings.Load().Broker
 	return &remoting.Answer{Header: protocol.GetBrokerConfigResponseHeader{Version: string(v)}, Body: []byte(cfg.Text())}, nil
 }

@@ -58,8 +58,9 @@ func TestDocs_AreUpToDate(t *testing.T) {
 		}
 	}
 	doc.WriteString("\nA star marks what counts from the next start on; the rest can be changed while the daemon runs, with `updateBrokerConfig` or\n`updateNamesrvConfig` of mqadmin. The unit is that of the number in the file.\n")
-	section("How a daemon listens", "Server", reflect.ValueOf(&b).Elem())
 	broker := reflect.ValueOf(&b).Elem()
+	section("How a daemon listens", "Server", broker)
+	section("How a daemon logs", "Log", broker.FieldByName("Server"))
 	section("TLS", "TLS", broker.FieldByName("Server"))
 	section("Broker", "", broker)
 	section("Broker: the store", "Store", broker)
@@ -114,7 +115,7 @@ func splitDefault(comment string) (meaning, text string) {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"server.go", "tls.go", "store.go", "broker.go", "namesrv.go"} {
+	for _, name := range []string{"server.go", "log.go", "tls.go", "store.go", "broker.go", "namesrv.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,8 @@ type Server struct {
 	ListenPort int `prop:"listenPort,restart,important"`
 	// IdleMax closes a connection on which nothing was read or written for so long. Default 120 s.
 	IdleMax time.Duration `prop:"serverChannelMaxIdleTimeSeconds,s,restart"`
+	// Log says what is logged, and where to.
+	Log Log
 	// TLS says whether and how connections are encrypted.
 	TLS TLS
 }
@@ -19,6 +21,7 @@ func defaultServer(port int) Server {
 		BindAddress: "0.0.0.0",
 		ListenPort:  port,
 		IdleMax:     120 * time.Second,
+		Log:         defaultLog(),
 		TLS:         defaultTLS(),
 	}
 }
@@ -26,5 +29,6 @@ func defaultServer(port int) Server {
 func (s *Server) validate(v *validation) {
 	v.within("listenPort", int64(s.ListenPort), 0, 65535)
 	v.atLeast("serverChannelMaxIdleTimeSeconds", int64(s.IdleMax/time.Second), 1)
+	s.Log.validate(v)
 	s.TLS.validate(v)
 }

@@ -42,7 +42,7 @@ type Store struct {
 	// FlushDiskType is ASYNC_FLUSH or SYNC_FLUSH. Default ASYNC_FLUSH.
 	FlushDiskType FlushDiskType `prop:"flushDiskType,restart,important"`
 	// SyncFlushTimeout is how long a send with SYNC_FLUSH waits for the fsync. Default 5 s.
-	SyncFlushTimeout time.Duration `prop:"syncFlushTimeout,ms,restart"`
+	SyncFlushTimeout time.Duration `prop:"syncFlushTimeout,ms"`
 
 	// CommitLogFileSize is the length of a commit-log file in bytes; must not change on an existing store. Default 1 GiB.
 	CommitLogFileSize int `prop:"mappedFileSizeCommitLog,restart"`
@@ -53,40 +53,40 @@ type Store struct {
 	BatchQueueFileSize int `prop:"mapperFileSizeBatchConsumeQueue,restart"`
 
 	// FlushCommitLogInterval is the time between two fsyncs of the commit log with ASYNC_FLUSH. Default 500 ms.
-	FlushCommitLogInterval time.Duration `prop:"flushIntervalCommitLog,ms,restart,important"`
+	FlushCommitLogInterval time.Duration `prop:"flushIntervalCommitLog,ms,important"`
 	// FlushCommitLogLeastPages is how many pages of 4 KiB must be waiting for a timed fsync to happen. Default 4.
-	FlushCommitLogLeastPages int `prop:"flushCommitLogLeastPages,restart"`
+	FlushCommitLogLeastPages int `prop:"flushCommitLogLeastPages"`
 	// FlushCommitLogThorough is after how long they are synced however few they are. Default 10 s.
-	FlushCommitLogThorough time.Duration `prop:"flushCommitLogThoroughInterval,ms,restart"`
+	FlushCommitLogThorough time.Duration `prop:"flushCommitLogThoroughInterval,ms"`
 	// FlushConsumeQueueInterval is the time between two writings of consume queues and index. Default 1 s.
-	FlushConsumeQueueInterval time.Duration `prop:"flushIntervalConsumeQueue,ms,restart"`
+	FlushConsumeQueueInterval time.Duration `prop:"flushIntervalConsumeQueue,ms"`
 	// FlushConsumeQueueThorough is after how long they are all on disk, so how much of the log a recovery has to read. Default 60 s.
-	FlushConsumeQueueThorough time.Duration `prop:"flushConsumeQueueThoroughInterval,ms,restart"`
+	FlushConsumeQueueThorough time.Duration `prop:"flushConsumeQueueThoroughInterval,ms"`
 
 	// DeleteWhen lists the hours of the day, by local time and separated by semicolons, in which expired files are deleted.
 	// Default 04.
-	DeleteWhen string `prop:"deleteWhen,restart,important"`
+	DeleteWhen string `prop:"deleteWhen,important"`
 	// FileReserved is how long a commit-log file is kept after the last write to it. Default 72 h.
-	FileReserved time.Duration `prop:"fileReservedTime,h,restart,important"`
+	FileReserved time.Duration `prop:"fileReservedTime,h,important"`
 	// DeleteFileBatchMax is how many files one round of cleaning deletes at most. Default 10.
-	DeleteFileBatchMax int `prop:"deleteFileBatchMax,restart,important"`
+	DeleteFileBatchMax int `prop:"deleteFileBatchMax,important"`
 	// CleanInterval is the time between two rounds of cleaning. Default 10 s.
-	CleanInterval time.Duration `prop:"cleanResourceInterval,ms,restart"`
+	CleanInterval time.Duration `prop:"cleanResourceInterval,ms"`
 	// DeleteCommitLogPause is the pause between the deletions of two commit-log files. Default 100 ms.
-	DeleteCommitLogPause time.Duration `prop:"deleteCommitLogFilesInterval,ms,restart"`
+	DeleteCommitLogPause time.Duration `prop:"deleteCommitLogFilesInterval,ms"`
 	// DeleteConsumeQueuePause is the pause between the deletions of two consume-queue files. Default 100 ms.
-	DeleteConsumeQueuePause time.Duration `prop:"deleteConsumeQueueFilesInterval,ms,restart"`
+	DeleteConsumeQueuePause time.Duration `prop:"deleteConsumeQueueFilesInterval,ms"`
 	// CleanFileForcibly lets a disk that is nearly full delete files that are not expired. Default true.
-	CleanFileForcibly bool `prop:"cleanFileForciblyEnable,restart,important"`
+	CleanFileForcibly bool `prop:"cleanFileForciblyEnable,important"`
 	// DiskMaxUsedRatio is the use of the disk, in percent, from which expired files go at any hour; from 10 to 95. Default 75.
-	DiskMaxUsedRatio int `prop:"diskMaxUsedSpaceRatio,restart"`
+	DiskMaxUsedRatio int `prop:"diskMaxUsedSpaceRatio"`
 	// DiskCleanForciblyRatio is the use, in percent, from which files go although not expired; from 30 to 85. Default 85.
-	DiskCleanForciblyRatio int `prop:"diskSpaceCleanForciblyRatio,restart"`
+	DiskCleanForciblyRatio int `prop:"diskSpaceCleanForciblyRatio"`
 	// DiskWarningRatio is the use, in percent, from which messages are refused; from 35 to 90. Default 90.
-	DiskWarningRatio int `prop:"diskSpaceWarningLevelRatio,restart"`
+	DiskWarningRatio int `prop:"diskSpaceWarningLevelRatio"`
 
 	// MaxMessageSize is the largest body, in bytes. Default 4 MiB.
-	MaxMessageSize int `prop:"maxMessageSize,restart"`
+	MaxMessageSize int `prop:"maxMessageSize"`
 	// CheckCRCOnRecover compares each body with its checksum while recovering. Default true.
 	CheckCRCOnRecover bool `prop:"checkCRCOnRecover,restart"`
 	// AppendPropCRC adds to each record a checksum over everything but its places in log and queue, as a property. Default false.
@@ -95,19 +95,19 @@ type Store struct {
 	VerifyPropCRC bool `prop:"forceVerifyPropCRC,restart"`
 
 	// MaxTransferBytesInMemory is the most that one pull gets of new messages, in bytes. Default 256 KiB.
-	MaxTransferBytesInMemory int `prop:"maxTransferBytesOnMessageInMemory,restart,important"`
+	MaxTransferBytesInMemory int `prop:"maxTransferBytesOnMessageInMemory,important"`
 	// MaxTransferCountInMemory is the same in messages. Default 32.
-	MaxTransferCountInMemory int `prop:"maxTransferCountOnMessageInMemory,restart,important"`
+	MaxTransferCountInMemory int `prop:"maxTransferCountOnMessageInMemory,important"`
 	// MaxTransferBytesOnDisk is the most that one pull gets of old messages, in bytes. Default 64 KiB.
-	MaxTransferBytesOnDisk int `prop:"maxTransferBytesOnMessageInDisk,restart,important"`
+	MaxTransferBytesOnDisk int `prop:"maxTransferBytesOnMessageInDisk,important"`
 	// MaxTransferCountOnDisk is the same in messages. Default 8.
-	MaxTransferCountOnDisk int `prop:"maxTransferCountOnMessageInDisk,restart,important"`
+	MaxTransferCountOnDisk int `prop:"maxTransferCountOnMessageInDisk,important"`
 	// MaxFilterBytes is how many bytes of queue entries one pull looks at in search of a tag. Default 16,000.
-	MaxFilterBytes int `prop:"maxFilterMessageSize,restart"`
+	MaxFilterBytes int `prop:"maxFilterMessageSize"`
 	// PullQueueFilesMax is how many files of a queue one pull looks at in search of a tag. Default 1.
-	PullQueueFilesMax int `prop:"travelCqFileNumWhenGetMessage,restart"`
+	PullQueueFilesMax int `prop:"travelCqFileNumWhenGetMessage"`
 	// InMemoryMaxRatio is the share of the machine's memory, in percent, whose worth of the log's end counts as new. Default 40.
-	InMemoryMaxRatio int `prop:"accessMessageInMemoryMaxRatio,restart,important"`
+	InMemoryMaxRatio int `prop:"accessMessageInMemoryMaxRatio,important"`
 
 	// Index makes messages findable by key. Default true.
 	Index bool `prop:"messageIndexEnable,restart,important"`

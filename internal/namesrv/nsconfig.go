@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/statefile"
@@ -15,7 +16,10 @@ import (
 
 // GET_NAMESRV_CONFIG 319. Behaviour: every key with its value, a line each.
 func (s *Server) getConfig(*remoting.Request) (*remoting.Answer, error) {
-	return &remoting.Answer{Body: []byte(s.cfg.Load().Text())}, nil
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	cfg := s.shownConfig()
+	return &remoting.Answer{Body: []byte(cfg.Text())}, nil
 }
 
 // UPDATE_NAMESRV_CONFIG 318.
@@ -37,18 +41,14 @@ func (s *Server) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	before := s.cfg.Load()
-	after, notes, err := before.With(changes)
+	after, notes, err := s.shownConfig().With(changes)
 	var forbidden config.ForbiddenKey
 	if errors.As(err, &forbidden) {
 		return nil, protocol.Errorf(protocol.CodeNoPermission, "Can not update config in black list. (%s)", forbidden.Key)
 	} else if err != nil {
 		return nil, err
 	}
-	s.cfg.Store(&after)
-	if after.OrderMessage != before.OrderMessage || after.SupportActingMaster != before.SupportActingMaster {
-		s.routes.forgetRoutes()
-	}
+	s.useConfig(after)
 	for key := range changes { // not the values: one may be a password
 		s.log.Info("configuration changed", "key", key, "addr", r.Conn.RemoteAddr())
 	}
@@ -60,6 +60,45 @@ func (s *Server) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
 		return nil, fmt.Errorf("changed, but only until the next start: %w", err)
 	}
 	return nil, nil
+}
+
+// Reload takes over a configuration whose sources were read again, as far as that is possible while the server runs. It logs and
+// returns what is different.
+func (s *Server) Reload(next config.Namesrv) []config.Change {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	now, before := *s.cfg.Load(), s.shownConfig()
+	now.Log.Level = before.Log.Level
+	shown, changes := now.Reload(&s.given, &next)
+	config.LogChanges(s.log, changes)
+	if shown.Text() != before.Text() {
+		s.useConfig(shown)
+	}
+	return changes
+}
+
+// shownConfig is the configuration that is to be shown. The level of the log may have been changed through another daemon of the
+// process. The caller holds the lock.
+func (s *Server) shownConfig() config.Namesrv {
+	cfg := s.shown
+	if l := logging.Of(s.log); l != nil {
+		cfg.Log.Level = logging.LevelName(l.Level())
+	}
+	return cfg
+}
+
+// useConfig makes a configuration count, as far as it does before the next start. The caller holds the lock.
+func (s *Server) useConfig(shown config.Namesrv) {
+	before := s.cfg.Load()
+	after := shown.InForce(before)
+	s.shown = shown
+	s.cfg.Store(&after)
+	if l := logging.Of(s.log); l != nil {
+		l.SetLevel(after.Log.SlogLevel())
+	}
+	if after.OrderMessage != before.OrderMessage || after.SupportActingMaster != before.SupportActingMaster {
+		s.routes.forgetRoutes()
+	}
 }
 
 // keep puts changes into a properties file and leaves the rest of it as it is.

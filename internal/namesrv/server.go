@@ -33,8 +33,10 @@ type Server struct {
 	wake   chan struct{} // a broker has come
 
 	seed     maphash.Seed
-	changing sync.Mutex // one change of configuration at a time
-	mu       sync.Mutex // protects closed; held while a notice starts
+	changing sync.Mutex     // one change of configuration at a time; protects the two fields below
+	given    config.Namesrv // what the server was started with
+	shown    config.Namesrv // the configuration of the moment, with what counts only from the next start on
+	mu       sync.Mutex     // protects closed; held while a notice starts
 	closed   bool
 }
 
@@ -42,6 +44,7 @@ type Server struct {
 func Open(cfg config.Namesrv, log *slog.Logger) (*Server, error) {
 	s := &Server{log: log, started: time.Now(), table: make(map[int32]*handler), wake: make(chan struct{}, 1), seed: maphash.MakeSeed()}
 	s.cfg.Store(&cfg)
+	s.given, s.shown = cfg, cfg
 	s.routes.init(s.started)
 	for i := range handlers {
 		s.table[int32(handlers[i].code)] = &handlers[i]

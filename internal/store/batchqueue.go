@@ -372,7 +372,7 @@ func (g *getter) getBatch() {
 // isBatchFull says whether one more record would be too much.
 func (g *getter) isBatchFull(u batchUnit) bool {
 	g.messages += int(u.count) - 1 // isFull asks of one more
-	full := g.r.Count > 0 && g.isFull(int(u.size), g.logEnd-u.logOffset <= g.s.memory)
+	full := g.r.Count > 0 && g.isFull(int(u.size), g.logEnd-u.logOffset <= g.limits.memory)
 	g.messages -= int(u.count) - 1
 	return full
 }

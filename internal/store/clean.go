@@ -31,7 +31,7 @@ type diskUse struct {
 func (s *Store) cleanLoop() {
 	opened := s.now()
 	rested := opened
-	timer := time.NewTimer(s.cfg.CleanInterval)
+	timer := time.NewTimer(s.live.Load().CleanInterval)
 	defer timer.Stop()
 	for {
 		select {
@@ -49,7 +49,7 @@ func (s *Store) cleanLoop() {
 			rested = s.now()
 			s.rest()
 		}
-		timer.Reset(s.cfg.CleanInterval)
+		timer.Reset(s.live.Load().CleanInterval)
 	}
 }
 
@@ -88,9 +88,10 @@ func (s *Store) diskRatio(dir string) float64 {
 // hour, and whether even those that are not expired.
 func (s *Store) checkDisks() (toDelete, atOnce bool) {
 	log, queues := s.diskRatios()
-	warning := float64(s.cfg.DiskSpaceWarningLevelRatio) / 100
-	forcibly := float64(s.cfg.DiskSpaceCleanForciblyRatio) / 100
-	wanted := float64(s.cfg.DiskMaxUsedSpaceRatio) / 100
+	set := s.live.Load()
+	warning := float64(set.DiskSpaceWarningLevelRatio) / 100
+	forcibly := float64(set.DiskSpaceCleanForciblyRatio) / 100
+	wanted := float64(set.DiskMaxUsedSpaceRatio) / 100
 
 	switch {
 	case log.ratio > warning:
@@ -123,7 +124,7 @@ func (s *Store) avoidFullDirs(ratio float64) {
 
 func (s *Store) markFull(dir string, ratio float64) {
 	err := fmt.Errorf("%w: the partition of %s is %.0f %% full, diskSpaceWarningLevelRatio is %d",
-		ErrDiskFull, dir, ratio*100, s.cfg.DiskSpaceWarningLevelRatio)
+		ErrDiskFull, dir, ratio*100, s.live.Load().DiskSpaceWarningLevelRatio)
 	if s.full.Swap(&err) == nil {
 		s.logger.Error("messages are refused", "err", err)
 	}
@@ -151,7 +152,7 @@ func (s *Store) clean() {
 		s.manualRounds.Add(-1)
 	}
 	if s.isHourToDelete() || toDelete || manual {
-		n := s.deleteLogFiles(atOnce && s.cfg.CleanFileForcibly)
+		n := s.deleteLogFiles(atOnce && s.live.Load().CleanFileForcibly)
 		if n == 0 && atOnce {
 			s.logger.Warn("disk is nearly full, and no file of the commit log may be deleted")
 		}
@@ -165,7 +166,7 @@ func (s *Store) clean() {
 // isHourToDelete says whether the local hour is one of DeleteWhen.
 func (s *Store) isHourToDelete() bool {
 	hour := s.now().Hour()
-	return slices.ContainsFunc(strings.Split(s.cfg.DeleteWhen, ";"), func(when string) bool {
+	return slices.ContainsFunc(strings.Split(s.live.Load().DeleteWhen, ";"), func(when string) bool {
 		h, err := strconv.Atoi(strings.TrimSpace(when))
 		return err == nil && h == hour
 	})
@@ -179,15 +180,15 @@ func (s *Store) deleteLogFiles(atOnce bool) int {
 		s.logger.Error("cannot delete expired files", "err", err)
 		return 0
 	}
-	n := 0
+	n, set := 0, s.live.Load()
 	for _, f := range files {
 		end := f.Start + l.files.FileSize()
-		expired := !s.now().Before(f.ModTime.Add(s.cfg.FileReservedTime))
+		expired := !s.now().Before(f.ModTime.Add(set.FileReservedTime))
 		// What is not visible or durable yet is never deleted, nor the file that is written.
-		if n == s.cfg.DeleteFileBatchMax || end >= l.flushed.Load() || end > s.dispatcher.dispatched.Load() || !expired && !atOnce {
+		if n == set.DeleteFileBatchMax || end >= l.flushed.Load() || end > s.dispatcher.dispatched.Load() || !expired && !atOnce {
 			break
 		}
-		if n > 0 && !s.pause(s.cfg.DeleteCommitLogFilesInterval) {
+		if n > 0 && !s.pause(set.DeleteCommitLogFilesInterval) {
 			break
 		}
 		if err := l.files.RemoveFirst(); err != nil {
@@ -211,7 +212,7 @@ func (s *Store) deleteBehind() {
 		if err != nil {
 			s.logger.Error("cannot delete consume queue files", "topic", q.topic, "queue_id", q.id, "err", err)
 		}
-		if n > 0 && !s.pause(s.cfg.DeleteConsumeQueueFilesInterval) {
+		if n > 0 && !s.pause(s.live.Load().DeleteConsumeQueueFilesInterval) {
 			return
 		}
 	}

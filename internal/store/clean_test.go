@@ -42,7 +42,7 @@ func TestClean_DeletesExpiredFilesAtTheirHour(t *testing.T) {
 	if logFiles(s) != all {
 		t.Fatal("files went at another hour")
 	}
-	s.cfg.DeleteWhen = "x;" + fmt.Sprint(time.Now().Hour()) + ";" + fmt.Sprint(time.Now().Add(time.Minute).Hour())
+	s.live.Load().DeleteWhen = "x;" + fmt.Sprint(time.Now().Hour()) + ";" + fmt.Sprint(time.Now().Add(time.Minute).Hour())
 	s.clean()
 	if got := logFiles(s); got != all-3 {
 		t.Fatalf("%d files are left of %d, 3 were old", got, all)

@@ -25,7 +25,29 @@ type Config struct {
 	ConsumeQueueExt           bool  // enableConsumeQueueExt
 	ConsumeQueueExtFileSize   int64 // mappedFileSizeConsumeQueueExt
 
-	SyncFlush             bool          // flushDiskType: only flushed messages become visible
+	SyncFlush bool // flushDiskType: only flushed messages become visible
+
+	Live
+
+	CheckCRCOnRecover  bool
+	AppendPropCRC      bool            // enabledAppendPropCRC
+	ForceVerifyPropCRC bool            // recovery checks that CRC and not the body's
+	DelayLevels        []time.Duration // messageDelayLevel
+
+	LightQueues bool // enableLmq and enableMultiDispatch: messages are dispatched to light queues
+
+	MessageIndexEnable bool
+	MaxHashSlotNum     int
+	MaxIndexNum        int
+
+	FS     logfile.FS // nil: the machine's
+	Logger *slog.Logger
+
+	now func() time.Time // nil: time.Now
+}
+
+// Live is the part of the configuration that may change while the store is open.
+type Live struct {
 	SyncFlushTimeout      time.Duration // then a batch that waits for Flushed gets ErrFlushTimeout
 	FlushInterval         time.Duration // flushIntervalCommitLog, when SyncFlush is off
 	FlushLeastPages       int           // flushCommitLogLeastPages; fewer dirty pages of 4 KiB wait longer,
@@ -53,22 +75,6 @@ type Config struct {
 	DeleteCommitLogFilesInterval    time.Duration // pause between two files
 	DeleteConsumeQueueFilesInterval time.Duration
 	DeleteFileBatchMax              int
-
-	CheckCRCOnRecover  bool
-	AppendPropCRC      bool            // enabledAppendPropCRC
-	ForceVerifyPropCRC bool            // recovery checks that CRC and not the body's
-	DelayLevels        []time.Duration // messageDelayLevel
-
-	LightQueues bool // enableLmq and enableMultiDispatch: messages are dispatched to light queues
-
-	MessageIndexEnable bool
-	MaxHashSlotNum     int
-	MaxIndexNum        int
-
-	FS     logfile.FS // nil: the machine's
-	Logger *slog.Logger
-
-	now func() time.Time // nil: time.Now
 }
 
 // DefaultConfig returns Apache's defaults for a store in rootDir.
@@ -81,33 +87,35 @@ func DefaultConfig(rootDir string) Config {
 		BatchConsumeQueueFileSize: 300_000 * 46,
 		ConsumeQueueExtFileSize:   48 << 20,
 
-		SyncFlushTimeout:      5 * time.Second,
-		FlushInterval:         500 * time.Millisecond,
-		FlushLeastPages:       4,
-		FlushThoroughInterval: 10 * time.Second,
+		Live: Live{
+			SyncFlushTimeout:      5 * time.Second,
+			FlushInterval:         500 * time.Millisecond,
+			FlushLeastPages:       4,
+			FlushThoroughInterval: 10 * time.Second,
 
-		ConsumeQueueFlushInterval:         time.Second,
-		ConsumeQueueFlushThoroughInterval: time.Minute,
+			ConsumeQueueFlushInterval:         time.Second,
+			ConsumeQueueFlushThoroughInterval: time.Minute,
 
-		MaxMessageSize:                    4 << 20,
-		MaxFilterMessageSize:              16_000,
-		MaxTransferBytesOnMessageInMemory: 256 << 10,
-		MaxTransferCountOnMessageInMemory: 32,
-		MaxTransferBytesOnMessageInDisk:   64 << 10,
-		MaxTransferCountOnMessageInDisk:   8,
-		AccessMessageInMemoryMaxRatio:     40,
-		TravelCQFileNumWhenGetMessage:     1,
+			MaxMessageSize:                    4 << 20,
+			MaxFilterMessageSize:              16_000,
+			MaxTransferBytesOnMessageInMemory: 256 << 10,
+			MaxTransferCountOnMessageInMemory: 32,
+			MaxTransferBytesOnMessageInDisk:   64 << 10,
+			MaxTransferCountOnMessageInDisk:   8,
+			AccessMessageInMemoryMaxRatio:     40,
+			TravelCQFileNumWhenGetMessage:     1,
 
-		FileReservedTime:                72 * time.Hour,
-		DeleteWhen:                      "04",
-		DiskMaxUsedSpaceRatio:           75,
-		DiskSpaceCleanForciblyRatio:     85,
-		DiskSpaceWarningLevelRatio:      90,
-		CleanFileForcibly:               true,
-		CleanInterval:                   10 * time.Second,
-		DeleteCommitLogFilesInterval:    100 * time.Millisecond,
-		DeleteConsumeQueueFilesInterval: 100 * time.Millisecond,
-		DeleteFileBatchMax:              10,
+			FileReservedTime:                72 * time.Hour,
+			DeleteWhen:                      "04",
+			DiskMaxUsedSpaceRatio:           75,
+			DiskSpaceCleanForciblyRatio:     85,
+			DiskSpaceWarningLevelRatio:      90,
+			CleanFileForcibly:               true,
+			CleanInterval:                   10 * time.Second,
+			DeleteCommitLogFilesInterval:    100 * time.Millisecond,
+			DeleteConsumeQueueFilesInterval: 100 * time.Millisecond,
+			DeleteFileBatchMax:              10,
+		},
 
 		CheckCRCOnRecover: true,
 		DelayLevels:       defaultDelayLevels(),
@@ -157,9 +165,6 @@ func (c *Config) complete() error {
 	}
 	c.BatchConsumeQueueFileSize = (c.BatchConsumeQueueFileSize + batchUnitSize - 1) / batchUnitSize * batchUnitSize
 	c.ConsumeQueueFileSize = (c.ConsumeQueueFileSize + unitSize - 1) / unitSize * unitSize
-	c.DiskMaxUsedSpaceRatio = clamp(c.DiskMaxUsedSpaceRatio, 10, 95)
-	c.DiskSpaceCleanForciblyRatio = clamp(c.DiskSpaceCleanForciblyRatio, 30, 85)
-	c.DiskSpaceWarningLevelRatio = clamp(c.DiskSpaceWarningLevelRatio, 35, 90)
 	return nil
 }
 

@@ -17,9 +17,10 @@ const (
 // awaitFlush puts a batch on the list of those that wait for flushed. The caller holds the append lock.
 func (s *Store) awaitFlush(b *Batch) {
 	l := &s.log
-	b.deadline = s.now().Add(s.cfg.SyncFlushTimeout)
+	timeout := s.live.Load().SyncFlushTimeout
+	b.deadline = s.now().Add(timeout)
 	if l.flushing.first == nil {
-		s.flushTimer.Reset(s.cfg.SyncFlushTimeout)
+		s.flushTimer.Reset(timeout)
 	}
 	l.flushing.push(b)
 	s.flushWanted.Store(true)
@@ -72,7 +73,8 @@ func (s *Store) flushLoop() {
 		}
 		flushed, written := s.log.flushed.Load(), s.log.written.Load()
 		pages := written/pageSize - flushed/pageSize
-		if pages >= int64(s.cfg.FlushLeastPages) || s.now().Sub(last) >= s.cfg.FlushThoroughInterval {
+		set := s.live.Load()
+		if pages >= int64(set.FlushLeastPages) || s.now().Sub(last) >= set.FlushThoroughInterval {
 			s.flushLog()
 			last = s.now()
 		}
@@ -83,7 +85,7 @@ func (s *Store) flushLoop() {
 			}
 			s.flushArmed.Store(true)
 		}
-		timer.Reset(s.cfg.FlushInterval)
+		timer.Reset(set.FlushInterval)
 	}
 }
 
@@ -163,13 +165,13 @@ func (s *Store) behindLoop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
-	interval := min(checkpointInterval, max(s.cfg.ConsumeQueueFlushThoroughInterval, s.cfg.ConsumeQueueFlushInterval))
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-s.behindWake:
-			timer.Reset(interval)
+			set := s.live.Load()
+			timer.Reset(min(checkpointInterval, max(set.ConsumeQueueFlushThoroughInterval, set.ConsumeQueueFlushInterval)))
 			continue
 		case <-s.behindNow:
 		case <-timer.C:

@@ -82,7 +82,7 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		g := s.getter(q, dst)
 		g.r, g.offset, g.filter, g.begin = r, offset, filter, len(dst)
 		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
-		g.maxScan = max(int64(s.cfg.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
+		g.maxScan = max(int64(g.limits.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
 		if q.batch != nil {
 			g.getBatch()
 		} else {
@@ -110,6 +110,7 @@ type getter struct {
 	maxScan  int64
 	logEnd   int64
 	tailFrom int64 // log offset from which on records may be in memory
+	limits   *live
 
 	pulled   int64 // log offset of the last unit looked at
 	skipTo   int64 // units that point before it are passed over, their file is gone
@@ -127,7 +128,7 @@ type getter struct {
 // getter returns one that appends to dst, to be given back with free. Without a queue it can only read.
 func (s *Store) getter(q *Queue, dst []byte) *getter {
 	g := s.getters.Get().(*getter)
-	*g = getter{s: s, q: q, dst: dst, logEnd: s.log.written.Load(), extBuf: g.extBuf}
+	*g = getter{s: s, q: q, dst: dst, logEnd: s.log.written.Load(), limits: s.live.Load(), extBuf: g.extBuf}
 	g.tailFrom = s.log.tail.start(g.logEnd)
 	return g
 }
@@ -139,12 +140,12 @@ func (g *getter) free() {
 
 func (g *getter) run() {
 	g.r.Status = NoMatchedMessage
-	for files := 0; g.r.Count == 0 && g.r.NextOffset < g.r.MaxOffset && files < max(1, g.s.cfg.TravelCQFileNumWhenGetMessage); files++ {
+	for files := 0; g.r.Count == 0 && g.r.NextOffset < g.r.MaxOffset && files < max(1, g.limits.TravelCQFileNumWhenGetMessage); files++ {
 		g.scanFile()
 		g.take()
 	}
 	g.r.Bytes = len(g.dst) - g.begin
-	g.r.SuggestSlave = g.logEnd-g.pulled > g.s.memory
+	g.r.SuggestSlave = g.logEnd-g.pulled > g.limits.memory
 }
 
 // scanFile looks at the units from NextOffset to the end of their file or to a limit.
@@ -178,7 +179,7 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 		g.r.NextOffset = at + 1
 		return (at-g.offset)*unitSize < g.maxScan
 	}
-	inMemory := g.logEnd-u.logOffset <= g.s.memory
+	inMemory := g.logEnd-u.logOffset <= g.limits.memory
 	if (at-g.offset)*unitSize >= g.maxScan || g.isFull(int(u.size), inMemory) && (!g.sift() || g.isFull(int(u.size), inMemory)) {
 		return false
 	}
@@ -238,7 +239,7 @@ func (g *getter) extended(address int64) (extended, bool) {
 
 // hasEnough says whether isFull would be true of any message, so that no more units need be read.
 func (g *getter) hasEnough() bool {
-	c := &g.s.cfg
+	c := g.limits
 	most := min(g.maxMsgs, max(c.MaxTransferCountOnMessageInMemory, c.MaxTransferCountOnMessageInDisk))
 	return g.messages > 0 && g.messages >= most && (!g.sift() || g.messages > 0 && g.messages >= most)
 }
@@ -257,7 +258,7 @@ func (g *getter) isFull(size int, inMemory bool) bool {
 	if g.messages == 0 {
 		return false
 	}
-	c := &g.s.cfg
+	c := g.limits
 	bytes, count := c.MaxTransferBytesOnMessageInDisk, c.MaxTransferCountOnMessageInDisk
 	if inMemory {
 		bytes, count = c.MaxTransferBytesOnMessageInMemory, c.MaxTransferCountOnMessageInMemory

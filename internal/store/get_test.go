@@ -57,9 +57,9 @@ func TestGet_KeepsToItsLimits(t *testing.T) {
 	check("the caller's bytes", 32, 5*size, 5)
 	check("less than one message", 32, 10, 1)
 	check("messages in memory", 1000, 1<<30, 32)
-	s.cfg.MaxTransferCountOnMessageInMemory = 1000
+	s.live.Load().MaxTransferCountOnMessageInMemory = 1000
 	check("bytes in memory", 1000, 1<<30, 256<<10/size)
-	s.memory = -1 // everything is far behind
+	s.live.Load().memory = -1 // everything is far behind
 	check = func(what string, msgs, bytes, want int) {
 		t.Helper()
 		_, r := s.Get(q, 0, msgs, bytes, nil, nil)
@@ -68,7 +68,7 @@ func TestGet_KeepsToItsLimits(t *testing.T) {
 		}
 	}
 	check("messages on disk", 1000, 1<<30, 8)
-	s.cfg.MaxTransferCountOnMessageInDisk = 1000
+	s.live.Load().MaxTransferCountOnMessageInDisk = 1000
 	check("bytes on disk", 1000, 1<<30, 64<<10/size)
 }
 

@@ -141,8 +141,9 @@ func (s *Store) prepare(p *Put) {
 		p.Err = ErrInnerBatch
 		return
 	}
-	if n := len(m.Body); n > s.cfg.MaxMessageSize {
-		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, s.cfg.MaxMessageSize)
+	most := s.live.Load().MaxMessageSize
+	if n := len(m.Body); n > most {
+		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, most)
 		return
 	}
 	if err := m.Check(s.cfg.AppendPropCRC); err != nil {
@@ -150,7 +151,7 @@ func (s *Store) prepare(p *Put) {
 		return
 	}
 	size := m.RecordSize(s.cfg.AppendPropCRC)
-	if limit := s.cfg.MaxMessageSize + 64<<10; size > limit {
+	if limit := most + 64<<10; size > limit {
 		p.Err = fmt.Errorf("%w: record of %d bytes, possible are %d", ErrTooLarge, size, limit)
 	} else if int64(size)+message.BlankSize > s.cfg.CommitLogFileSize {
 		p.Err = fmt.Errorf("%w: record of %d bytes, a file of the log has %d", ErrTooLarge, size, s.cfg.CommitLogFileSize)

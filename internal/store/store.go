@@ -33,7 +33,7 @@ type Store struct {
 	checkpoint checkpoint
 	dispatcher dispatcher
 	cache      readCache
-	memory     int64 // bytes of the log's end that are taken to be in memory
+	live       atomic.Pointer[live]
 
 	full atomic.Pointer[error] // why the disk takes no more, for now
 
@@ -77,13 +77,13 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 		cfg: cfg, hooks: hooks, logger: cfg.Logger, now: cfg.now, lock: lock,
 		handles:    logfile.NewHandles(openFiles),
 		logHandles: logfile.NewHandles(openFiles),
-		memory:     inMemory(cfg.AccessMessageInMemoryMaxRatio),
 		writeWake:  make(chan struct{}, 1),
 		flushWake:  make(chan struct{}, 1),
 		behindWake: make(chan struct{}, 1),
 		behindNow:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 	}
+	s.SetLive(cfg.Live)
 	s.log.files = logfile.NewLog(cfg.FS, s.logHandles, cfg.CommitLogFileSize, cfg.CommitLogDirs...)
 	s.log.tail.fileSize = cfg.CommitLogFileSize
 	s.log.idle.L = &s.log.mu
@@ -162,13 +162,3 @@ func (s *Store) release() error {
 }
 
 func (s *Store) consumeQueueDir() string { return filepath.Join(s.cfg.RootDir, "consumequeue") }
-
-// inMemory is how much of the log's end is taken to be in memory. Where the machine does not tell its memory, 24 GiB are
-// taken, as Apache does.
-func inMemory(ratio int) int64 {
-	total := logfile.PhysicalMemory()
-	if total <= 0 {
-		total = 24 << 30
-	}
-	return int64(float64(total) * float64(ratio) / 100)
-}

@@ -77,5 +77,5 @@ func (s *Store) storeTimeAt(logOffset int64) (int64, bool) {
 // InMemory says whether the message at a queue offset is near enough to the log's end to be taken to be in memory.
 func (s *Store) InMemory(q *Queue, offset int64) bool {
 	u, ok := q.unitAt(offset)
-	return ok && s.log.written.Load()-u.logOffset <= s.memory
+	return ok && s.log.written.Load()-u.logOffset <= s.live.Load().memory
 }
