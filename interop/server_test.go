@@ -76,7 +76,7 @@ func (s *server) command(conf string) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		cmd := exec.Command(binary, s.role, "-c", conf)
+		cmd := exec.Command(binary, s.role, "-c", conf, "--metrics-port", "0")
 		if s.role == "server" {
 			cmd.Args = append(cmd.Args, "--namesrv-port", fmt.Sprint(s.namesrvPort))
 		}

@@ -42,10 +42,13 @@ func (p *program) brokerCommand() *cobra.Command {
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
 			signals := listenHangups()
+			told := p.watch(log, cfg.Metrics, cfg.MetricsLimit, roleBroker)
+			defer told.Close()
 			b, err := broker.Open(ctx, cfg, log)
 			if err != nil {
 				return explainListen(err, "listenPort, or --port")
 			}
+			told.Set(roleBroker, b)
 			return signals.whileServing(ctx, log, func() { reloadBroker(log, b, from) }, func(ctx context.Context) error {
 				return runTogether(ctx, b, func(ctx context.Context) {
 					if cfg.NamesrvAddr == "" {

@@ -91,7 +91,7 @@ func startServer(t *testing.T, args ...string) *testServer {
 	p := &program{name: "liftoff", in: strings.NewReader(""), out: s.out, err: s.err, exit: func(int) { t.Error("it ended at once") }}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- p.run(ctx, append([]string{"server", "--data", s.data, "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", "0"}, args...))
+		ended <- p.run(ctx, append([]string{"server", "--data", s.data, "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", "0", "--metrics-port", "0"}, args...))
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -129,14 +129,14 @@ func TestServer_SaysWhoHasThePort(t *testing.T) {
 	}
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	_, errs, code := runProgram(t, "liftoff", "server", "--data", t.TempDir(), "--bind", "127.0.0.1", "--namesrv-port", port)
+	_, errs, code := runProgram(t, "liftoff", "server", "--data", t.TempDir(), "--bind", "127.0.0.1", "--namesrv-port", port, "--metrics-port", "0")
 	if code != exitFailed || !strings.Contains(errs, "address already in use") || !strings.Contains(errs, "--namesrv-port") {
 		t.Errorf("%d\n%s", code, errs)
 	}
 	if _, err := os.Stat("/proc/net/tcp"); err == nil && !strings.Contains(errs, "liftoff.test (process ") {
 		t.Errorf("who has the port is not said:\n%s", errs)
 	}
-	_, errs, code = runProgram(t, "liftoff", "server", "--data", t.TempDir(), "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", port)
+	_, errs, code = runProgram(t, "liftoff", "server", "--data", t.TempDir(), "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", port, "--metrics-port", "0")
 	if code != exitFailed || !strings.Contains(errs, "--broker-port") {
 		t.Errorf("%d\n%s", code, errs)
 	}
@@ -199,7 +199,7 @@ func TestSignal_EndsCleanlyWithinASecond(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, out := filepath.Join(t.TempDir(), "data"), newOutput()
-	c := exec.Command(self, "server", "--data", data, "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", "0")
+	c := exec.Command(self, "server", "--data", data, "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", "0", "--metrics-port", "0")
 	c.Env = append(os.Environ(), "LIFTOFF_TEST_IS_LIFTOFF=1", "GORACE=atexit_sleep_ms=0")
 	c.Stdout, c.Stderr = out, out
 	if err := c.Start(); err != nil {

@@ -20,6 +20,7 @@ type daemonFlags struct {
 	print       bool
 	port        int
 	log         logFlags
+	metricsPort int
 }
 
 func (f *daemonFlags) add(c *cobra.Command) {
@@ -28,6 +29,7 @@ func (f *daemonFlags) add(c *cobra.Command) {
 	c.Flags().BoolVarP(&f.print, "printConfigItem", "p", false, "print all settings and exit")
 	c.Flags().IntVar(&f.port, "port", 0, "listen on this `PORT` (listenPort)")
 	f.log.add(c)
+	metricsPortFlag(c, &f.metricsPort)
 }
 
 // overrides are the settings that were given as flags.
@@ -40,7 +42,14 @@ func (f *daemonFlags) overrides(c *cobra.Command) map[string]string {
 		set["listenPort"] = strconv.Itoa(f.port)
 	}
 	f.log.overrides(c, set)
+	if c.Flags().Changed("metrics-port") {
+		set["metricsPromExporterPort"] = strconv.Itoa(f.metricsPort)
+	}
 	return set
+}
+
+func metricsPortFlag(c *cobra.Command, port *int) {
+	c.Flags().IntVar(port, "metrics-port", 0, "serve metrics, /healthz and /readyz on this `PORT`, 0 for any (metricsPromExporterPort)")
 }
 
 func (p *program) namesrvCommand() *cobra.Command {
@@ -64,10 +73,13 @@ func (p *program) namesrvCommand() *cobra.Command {
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
 			signals := listenHangups()
+			told := p.watch(log, cfg.Metrics, config.DefaultBroker().MetricsLimit, roleNamesrv)
+			defer told.Close()
 			server, err := namesrv.Open(cfg, log)
 			if err != nil {
 				return explainListen(err, "listenPort, or --port")
 			}
+			told.Set(roleNamesrv, server)
 			p.namesrvStarted(server.Addr())
 			return signals.whileServing(ctx, log, func() { reloadNamesrv(log, server, from) }, server.Run)
 		},

@@ -25,6 +25,7 @@ type serverFlags struct {
 	namesrvPort int
 	brokerPort  int
 	log         logFlags
+	metricsPort int
 }
 
 func (p *program) serverCommand() *cobra.Command {
@@ -46,6 +47,7 @@ func (p *program) serverCommand() *cobra.Command {
 	c.Flags().IntVar(&f.namesrvPort, "namesrv-port", 9876, "`PORT` of the NameServer; 0 for any")
 	c.Flags().IntVar(&f.brokerPort, "broker-port", 10911, "`PORT` of the broker; 0 for any")
 	f.log.add(c)
+	metricsPortFlag(c, &f.metricsPort)
 	return c
 }
 
@@ -70,6 +72,9 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 	set, standard := make(map[string]string), map[string]string{"storePathRootDir": filepath.Join(data, "store"), "brokerName": "broker-a"}
 	if given("broker-port") {
 		set["listenPort"] = strconv.Itoa(f.brokerPort)
+	}
+	if given("metrics-port") {
+		set["metricsPromExporterPort"] = strconv.Itoa(f.metricsPort)
 	}
 	if given("bind") {
 		own["bindAddress"], set["bindAddress"] = f.bind, f.bind
@@ -112,10 +117,13 @@ func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) er
 	defer l.Close()
 	signals := listenHangups()
 	doubtAddress(log, brokerConfig)
+	told := p.watch(log, brokerConfig.Metrics, brokerConfig.MetricsLimit, roleNamesrv, roleBroker)
+	defer told.Close()
 	names, err := namesrv.Open(namesrvConfig, log)
 	if err != nil {
 		return explainListen(err, "--namesrv-port")
 	}
+	told.Set(roleNamesrv, names)
 	end, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	namesEnded := make(chan error, 1)
 	ctx, stopBroker := context.WithCancel(ctx)
@@ -132,6 +140,7 @@ func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) er
 	if err != nil {
 		err = explainListen(err, "--broker-port")
 	} else {
+		told.Set(roleBroker, b)
 		reload := func() {
 			n, br, notes, err := f.load(c)
 			tell(ctx, log, notes)
@@ -148,7 +157,7 @@ func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) er
 				b.WaitRegistered(ctx)
 				if ctx.Err() == nil {
 					p.brokerStarted(brokerConfig, b.Addr())
-					p.welcome(names.Addr(), b.Addr(), brokerConfig)
+					p.welcome(names.Addr(), b.Addr(), told.Addr(), brokerConfig)
 				}
 			})
 		})
@@ -168,7 +177,7 @@ func reach(addr net.Addr) string {
 }
 
 // welcome says what listens where and what to try next.
-func (p *program) welcome(names net.Addr, broker *net.TCPAddr, cfg config.Broker) {
+func (p *program) welcome(names net.Addr, broker *net.TCPAddr, metrics net.Addr, cfg config.Broker) {
 	self := p.calledAs()
 	local := reach(names)
 	_, port, _ := net.SplitHostPort(local)
@@ -176,11 +185,16 @@ func (p *program) welcome(names net.Addr, broker *net.TCPAddr, cfg config.Broker
 	if local != "127.0.0.1:9876" {
 		flag = " -n " + local
 	}
+	served := "not served"
+	if metrics != nil {
+		served = "http://" + reach(metrics) + "/metrics"
+	}
 	fmt.Fprintf(p.out, `
 Liftoff %s is ready for clients of RocketMQ.
 
   NameServer  %-21s what clients are given: %s
   Broker      %-21s %s, reached by clients at %s:%d
+  Metrics     %s
   Data        %s
 
 Try it, each in a terminal of its own:
@@ -191,7 +205,7 @@ Try it, each in a terminal of its own:
 Ctrl-C ends it; the data stay.
 
 `, version(), showAddr(names), net.JoinHostPort(strings.Trim(cfg.BrokerIP1, "[]"), port), showAddr(broker), cfg.Name, cfg.BrokerIP1, broker.Port,
-		cfg.RootDir, self, flag, self, flag)
+		served, cfg.RootDir, self, flag, self, flag)
 }
 
 // calledAs is how to call the program again.

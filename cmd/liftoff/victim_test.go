@@ -58,7 +58,7 @@ func killInEachFlushMode(t *testing.T, kills int, kill func(t *testing.T, flush 
 func (v *victim) start() *server {
 	t := v.t
 	t.Helper()
-	cmd := exec.Command(v.bin, "broker", "-c", v.conf) //nolint:noctx // it is ended by signals
+	cmd := exec.Command(v.bin, "broker", "-c", v.conf, "--metrics-port", "0") //nolint:noctx // it is ended by signals
 	cmd.Env = append(os.Environ(), "NAMESRV_ADDR=")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 // HAListenPort and ID are settled when it is loaded: they hold what is meant, not "the default".
 type Broker struct {
 	Server
+	Metrics
+	Export
 	Store
 
 	// File is the properties file that it was read from; empty when there was none.
@@ -186,6 +188,8 @@ func DefaultBroker() Broker {
 	ip := LocalAddress()
 	return Broker{
 		Server:                      defaultServer(10911),
+		Metrics:                     defaultMetrics(metricsPortBroker),
+		Export:                      defaultExport(),
 		Store:                       defaultStore(home),
 		RocketMQHome:                os.Getenv("ROCKETMQ_HOME"),
 		NamesrvAddr:                 os.Getenv("NAMESRV_ADDR"),
@@ -253,6 +257,8 @@ func (b *Broker) NamesrvAddrs() []string { return addrList(b.NamesrvAddr) }
 func (b *Broker) Validate() error {
 	v := &validation{}
 	b.Server.validate(v)
+	b.Metrics.validate(v)
+	b.Export.validate(v)
 	b.Store.validate(v)
 
 	v.notEmpty("brokerClusterName", b.Cluster)

@@ -62,6 +62,8 @@ func TestDocs_AreUpToDate(t *testing.T) {
 	section("How a daemon listens", "Server", broker)
 	section("How a daemon logs", "Log", broker.FieldByName("Server"))
 	section("TLS", "TLS", broker.FieldByName("Server"))
+	section("Metrics", "Metrics", broker)
+	section("Metrics of a broker", "Export", broker)
 	section("Broker", "", broker)
 	section("Broker: the store", "Store", broker)
 	section("NameServer", "", reflect.ValueOf(&n).Elem())
@@ -115,7 +117,7 @@ func splitDefault(comment string) (meaning, text string) {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"server.go", "log.go", "tls.go", "store.go", "broker.go", "namesrv.go"} {
+	for _, name := range []string{"server.go", "log.go", "tls.go", "metrics.go", "store.go", "broker.go", "namesrv.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -396,10 +396,9 @@ var groups = []struct {
 			enablePopLog boolean false`,
 	},
 	{
-		why: "there are no metrics yet",
+		why: "what may be popped is popped before the lag is counted",
 		keys: `
-			enableNotifyBeforePopCalculateLag boolean true
-			enablePopMetrics boolean true`,
+			enableNotifyBeforePopCalculateLag boolean true`,
 	},
 	{
 		why: "the length of bit maps follows from expectConsumerNumUseFilter and maxErrorRateOfBloomFilter, in RocketMQ too",
@@ -407,26 +406,16 @@ var groups = []struct {
 			bitMapLengthConsumeQueueExt int 64`,
 	},
 	{
-		why:   "metrics are not exported yet",
+		why:   "not exported yet",
 		level: slog.LevelWarn,
 		keys: `
-			metricsExporterType string DISABLE
-			metricsOtelCardinalityLimit int 50000
 			metricsGrpcExporterTarget string ""
 			metricsGrpcExporterHeader string ""
 			metricGrpcExporterTimeOutInMills long 3000
 			metricGrpcExporterIntervalInMills long 60000
 			metricLoggingExporterIntervalInMills long 10000
-			metricsPromExporterPort int 5557
-			metricsPromExporterHost string ""
-			metricsLabel string ""
 			metricsExportBatchMaxDataPoints int 1000
-			metricsInDelta boolean false
 			enableRemotingMetrics boolean true
-			enableMessageStoreMetrics boolean true
-			enableConnectionMetrics boolean true
-			enableTransactionMetrics boolean true
-			enableStatsMetrics boolean true
 			enableRequestMetrics boolean true
 			enableLagAndDlqMetrics boolean true
 			estimateAccumulation boolean true`,

@@ -39,6 +39,7 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 	}
 	b.extra = l.extra
 	b.adviseBind(l.origins)
+	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)
 	b.explainPaths(&l)
 	err = l.finish(err, b.Validate())
@@ -69,6 +70,7 @@ func LoadNamesrv(from Sources) (Namesrv, []Note, error) {
 		n.File = absolute(from.File)
 	}
 	n.extra = l.extra
+	n.Metrics.settle(l.origins, n.BindAddress)
 	err = l.finish(err, n.Validate())
 	return n, l.notes.list, err
 }

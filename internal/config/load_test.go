@@ -104,7 +104,7 @@ func TestLoadBroker_TellsWhatIsUnusual(t *testing.T) {
 	check("brokerName=a\nbrokerName=b", "brokerName", "WARN broker.properties:2: brokerName: stands in line 1 already; this one counts")
 	check("sendMessageThreadPoolNums=64", "sendMessageThreadPoolNums", "INFO broker.properties:1: sendMessageThreadPoolNums: has no effect: a request is served by...")
 	check("transientStorePoolEnable=false", "transientStorePoolEnable", "")
-	check("metricsExporterType=PROM", "metricsExporterType", "WARN broker.properties:1: metricsExporterType: has no effect: ...")
+	check("brokerContainer=true", "brokerContainer", "WARN broker.properties:1: brokerContainer: has no effect: ...")
 	check("destroyMapedFileIntervalForcibly=1", "destroyMapedFileIntervalForcibly", "INFO broker.properties:1: destroyMapedFileIntervalForcibly: has no effect...")
 	check("destroyMappedFileIntervalForcibly=1", "destroyMappedFileIntervalForcibly", "INFO broker.properties:1: destroyMappedFileIntervalForcibly: taken as destroyMapedFileIntervalForcibly, which is how RocketMQ spells it")
 	check("diskMaxUsedSpaceRatio=99", "diskMaxUsedSpaceRatio", "WARN broker.properties:1: diskMaxUsedSpaceRatio: 99 counts as 95: the range is 10 to 95")

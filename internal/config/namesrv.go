@@ -9,6 +9,7 @@ import (
 // Namesrv is everything a NameServer can be told.
 type Namesrv struct {
 	Server
+	Metrics
 
 	// RocketMQHome is where RocketMQ is installed; shown in the answer to "get namesrv config". Default $ROCKETMQ_HOME.
 	RocketMQHome string `prop:"rocketmqHome,restart"`
@@ -49,6 +50,7 @@ func DefaultNamesrv() Namesrv {
 	home := userHome()
 	return Namesrv{
 		Server:            defaultServer(9876),
+		Metrics:           defaultMetrics(metricsPortNamesrv),
 		RocketMQHome:      os.Getenv("ROCKETMQ_HOME"),
 		KVConfigPath:      filepath.Join(home, "namesrv", "kvConfig.json"),
 		File:              filepath.Join(home, "namesrv", "namesrv.properties"),
@@ -65,6 +67,7 @@ func DefaultNamesrv() Namesrv {
 func (n *Namesrv) Validate() error {
 	v := &validation{}
 	n.Server.validate(v)
+	n.Metrics.validate(v)
 	v.notEmpty("kvConfigPath", n.KVConfigPath)
 	v.notEmpty("configStorePath", n.File)
 	v.atLeast("scanNotActiveBrokerInterval", n.ScanInterval.Milliseconds(), 1)

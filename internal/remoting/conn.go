@@ -95,6 +95,7 @@ type Conn struct {
 	out      *outBuf   // encoded and not yet taken by a writer; nil when there is nothing
 	writing  bool      // a goroutine is writing; it will see what is appended meanwhile
 	unsent   int       // bytes that the drain goroutine has taken and not written yet
+	stalled  bool      // the reader waits for the peer
 	closed   bool
 	err      error
 	calls    map[int32]chan<- *Response
@@ -274,9 +275,11 @@ func (c *Conn) waitRoom() {
 	if c.waitingLocked() <= outHigh {
 		return
 	}
+	c.stalled = true
 	for !c.closed && c.waitingLocked() > outHigh/2 {
 		c.drained.Wait()
 	}
+	c.stalled = false
 }
 
 // Close closes the connection. Calls that wait for an answer fail.

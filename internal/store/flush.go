@@ -101,10 +101,12 @@ func (s *Store) flushLog() {
 		if s.failed() {
 			return // everyone has been told
 		}
+		began := s.now()
 		if err := l.files.Sync(); err != nil {
 			s.fail(fmt.Errorf("cannot flush commit log: %w", err))
 			return
 		}
+		s.fsync.Observe(s.now().Sub(began).Microseconds())
 		l.flushTime.Store(newest)
 		l.flushed.Store(to)
 	}

@@ -1,6 +1,11 @@
 package store
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/metrics"
+)
 
 // Info is a look at the store.
 type Info struct {
@@ -13,6 +18,10 @@ type Info struct {
 	FlushTime      int64 // store time of the newest flushed message, ms
 	CheckpointTime int64 // the same of queues and index
 	OpenFiles      int
+	FlushWaiters   int // messages whose senders wait until they are flushed
+
+	Opening time.Duration      // how long opening and recovery took
+	Fsync   *metrics.Histogram // of the commit log, in microseconds
 
 	LogDiskRatio   float64 // part in use of the log's partition, the emptiest if there are several; -1 unknown
 	QueueDiskRatio float64 // of the consume queues' partition
@@ -63,10 +72,29 @@ func (s *Store) Stats() Info {
 		GetBytes:       s.counters.getBytes.Load(),
 		GetFound:       s.counters.getFound.Load(),
 		GetMissed:      s.counters.getMissed.Load(),
+		Opening:        s.opening,
+		Fsync:          s.fsync,
 	}
 	info.CheckpointTime = s.checkpointTime.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for b := l.flushing.first; b != nil; b = b.next {
+		info.FlushWaiters += len(b.Puts)
+	}
 	info.Appended, info.PutMessages, info.PutBytes = l.appended, l.putMessages, l.putBytes
 	return info
+}
+
+// DispatchLag is how much older the newest message is that consumers can see than the newest one that is written.
+func (s *Store) DispatchLag() time.Duration {
+	written, newest := s.log.written.Load(), s.log.writeTime.Load()
+	if s.dispatcher.dispatched.Load() >= written {
+		return 0
+	}
+	s.dispatcher.mu.Lock()
+	defer s.dispatcher.mu.Unlock()
+	if s.dispatcher.newestTime == 0 || s.dispatcher.dispatched.Load() >= written {
+		return 0
+	}
+	return time.Duration(max(newest-s.dispatcher.newestTime, 0)) * time.Millisecond
 }

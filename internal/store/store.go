@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
@@ -46,7 +47,9 @@ type Store struct {
 
 	checkpointTime atomic.Int64 // store time of the newest message that queues and index keep durably
 	counters       counters
-	getters        sync.Pool // of *getter
+	fsync          *metrics.Histogram // µs, of the commit log
+	opening        time.Duration      // how long Open took
+	getters        sync.Pool          // of *getter
 
 	cleanMu      sync.Mutex   // one clean at a time; protects the field below
 	cleanedTo    int64        // queues and index have nothing before this log offset
@@ -77,6 +80,7 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 		cfg: cfg, hooks: hooks, logger: cfg.Logger, now: cfg.now, lock: lock,
 		handles:    logfile.NewHandles(openFiles),
 		logHandles: logfile.NewHandles(openFiles),
+		fsync:      metrics.NewHistogram(&metrics.Fsync),
 		writeWake:  make(chan struct{}, 1),
 		flushWake:  make(chan struct{}, 1),
 		behindWake: make(chan struct{}, 1),
@@ -89,11 +93,13 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 	s.log.idle.L = &s.log.mu
 	s.getters.New = func() any { return new(getter) }
 	s.flushTimer = time.AfterFunc(time.Hour, s.expireFlushes)
+	began := s.now()
 	if err := s.load(ctx); err != nil {
 		s.flushTimer.Stop()
 		s.release()
 		return nil, err
 	}
+	s.opening = s.now().Sub(began)
 	s.checkDisks()
 	s.loops.Go(s.writeLoop)
 	s.loops.Go(s.flushLoop)

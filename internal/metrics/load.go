@@ -1,0 +1,43 @@
+package metrics
+
+import (
+	"slices"
+	"strings"
+)
+
+// Load is what the connections of a port have before them, as remoting tells it.
+type Load struct{ Conns, Unsent, UnsentMax, Stalled int }
+
+// AddLoad adds the series of a port.
+func AddLoad(s *Snapshot, port string, l Load) {
+	s.AddInt(&Connections, int64(l.Conns), "port", port)
+	s.AddInt(&UnsentBytes, int64(l.Unsent), "port", port)
+	s.AddInt(&UnsentBytesMax, int64(l.UnsentMax), "port", port)
+	s.AddInt(&Stalled, int64(l.Stalled), "port", port)
+}
+
+// ParseLabels reads "name:value,name:value", as metricsLabel has it. What is no such pair is left out, and so is what is there already.
+func ParseLabels(text string, there []Label) (labels []Label) {
+	for pair := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(pair, ":")
+		if !ok || strings.Contains(value, ":") || name == "" {
+			continue
+		}
+		name = labelName(name)
+		same := func(l Label) bool { return l.Name == name }
+		if !slices.ContainsFunc(there, same) && !slices.ContainsFunc(labels, same) {
+			labels = append(labels, Label{name, value})
+		}
+	}
+	return labels
+}
+
+// labelName makes a name one that Prometheus takes, as Apache's exporter does: other characters become _.
+func labelName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, name)
+}
