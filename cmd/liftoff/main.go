@@ -1,6 +1,6 @@
-// Command liftoff is RocketMQ in one program: NameServer, broker, both together, and a small client.
+// Command liftoff is RocketMQ in one program: NameServer, broker, both together, a small client, and the tools of an operator.
 //
-// Called by the name of mqnamesrv or mqbroker, through a link, it takes the flags that RocketMQ's scripts of that name take.
+// Called by the name of mqnamesrv, mqbroker or mqadmin, through a link, it takes the flags that RocketMQ's scripts of that name take.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liftoffmq/liftoff/internal/admin"
 	"github.com/liftoffmq/liftoff/internal/config"
 )
 
@@ -46,7 +47,7 @@ func (m misuse) Unwrap() error { return m.error }
 
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
-	root.SetArgs(args)
+	root.SetArgs(admin.Args(root, args))
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
@@ -73,6 +74,8 @@ func (p *program) command() *cobra.Command {
 	case "mqbroker":
 		root = p.brokerCommand()
 		root.Use = "mqbroker"
+	case "mqadmin":
+		root = p.adminCommand("mqadmin")
 	default:
 		root = &cobra.Command{
 			Use:   "liftoff",
@@ -84,7 +87,9 @@ func (p *program) command() *cobra.Command {
 			CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 			SuggestionsMinimumDistance: 3,
 		}
-		root.AddCommand(p.serverCommand(), p.namesrvCommand(), p.brokerCommand(), p.sendCommand(), p.consumeCommand(), p.versionCommand())
+		root.AddCommand(p.serverCommand(), p.namesrvCommand(), p.brokerCommand(), p.sendCommand(), p.consumeCommand(),
+			p.adminCommand("admin"), p.versionCommand())
+		root.AddCommand(p.admin().Tools()...)
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "info", "debug, info, warn or error")

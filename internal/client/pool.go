@@ -21,6 +21,9 @@ var ErrClosed = errors.New("client is closed")
 // Pool keeps one connection to each address that was called, and makes it anew when it has ended. It is safe for
 // concurrent use; calls to one address share its connection. An address that does not answer delays only its own callers.
 type Pool struct {
+	// Timeout, unless 0, bounds each call for an answer beside its context. It is set before the first call.
+	Timeout time.Duration
+
 	opt     remoting.Options
 	handler remoting.Handler
 	ctx     context.Context // ends at Close
@@ -148,6 +151,11 @@ func (p *Pool) dial(addr string, l *link) {
 
 // Call sends a request to addr and waits for its answer. An answer that is a refusal is returned as an answer.
 func (p *Pool) Call(ctx context.Context, addr string, call *remoting.Call) (*remoting.Response, error) {
+	if p.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.Timeout)
+		defer cancel()
+	}
 	c, err := p.Conn(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot call %s: %w", protocol.RequestName(call.Code), err)

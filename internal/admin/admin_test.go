@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// result is what a command did.
+type result struct {
+	out, said string
+	err       error
+}
+
+// mqadmin runs a command line of mqadmin.
+func mqadmin(t *testing.T, args ...string) result {
+	t.Helper()
+	var out, said bytes.Buffer
+	root := (&Admin{In: strings.NewReader(""), Out: &out, Err: &said}).MQAdmin("mqadmin")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(&out)
+	root.SetErr(&said)
+	root.SetArgs(Args(root, args))
+	err := root.ExecuteContext(t.Context())
+	return result{out.String(), said.String(), err}
+}
+
+func TestTopicRoute_PrintsRouteAsAskedFor(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	c.topic(t, "orders", 8)
+	if r := mqadmin(t, "topicRoute", "-n", c.addr, "-t", " orders "); r.err != nil || !strings.Contains(r.out, `"readQueueNums":8`) {
+		t.Errorf("topicRoute: %+v", r)
+	}
+	// Names in any case, and long names with one dash, as with Apache's tool.
+	r := mqadmin(t, "TOPICROUTE", "-namesrvAddr", c.addr, "-topic=orders", "-l")
+	if lines := strings.Split(r.out, "\n"); r.err != nil || len(lines) != 5 || !strings.HasPrefix(lines[0], "#ClusterName ") || !strings.HasPrefix(lines[3], "Total: ") {
+		t.Errorf("topicRoute -l: %+v", r)
+	}
+	r = mqadmin(t, "topicRoute", "-n", c.addr, "-t", "orders", "--json")
+	var route struct{ QueueDatas []struct{ ReadQueueNums int } }
+	if err := json.Unmarshal([]byte(r.out), &route); err != nil || len(route.QueueDatas) != 1 || route.QueueDatas[0].ReadQueueNums != 8 {
+		t.Errorf("topicRoute --json: %+v: %v", r, err)
+	}
+}
+
+func TestCommand_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"topicRoute", "-n", c.addr, "-t", "nobody"}, "No topic route info in name server for the topic: nobody"},
+		{[]string{"topicRoute", "-n", "127.0.0.1:1", "-t", "orders"}, "nothing listens there; say with -n"},
+		{[]string{"topicRoute", "-n", "here", "-t", "orders"}, `cannot use name server "here": it is not host:port`},
+		{[]string{"topicRoute", "-n", c.addr}, `required flag(s) "topic" not set`},
+	} {
+		if r := mqadmin(t, tt.args...); r.err == nil || !strings.Contains(r.err.Error(), tt.want) {
+			t.Errorf("%v: %v, want %q", tt.args, r.err, tt.want)
+		}
+	}
+}

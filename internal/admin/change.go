@@ -1,0 +1,44 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// change is one thing that a command is about to do to a server.
+type change struct {
+	what string // such as "delete topic orders (8 queues, 1200 messages) at broker-a (127.0.0.1:10911)"
+	do   func(context.Context) error
+}
+
+// dryRunFlag adds --dry-run to a command that changes what cannot be brought back, or much at once.
+func dryRunFlag(c *cobra.Command, dryRun *bool) {
+	c.Flags().BoolVar(dryRun, "dry-run", false, "only say what would be changed")
+}
+
+// carry says what each change will touch, and then makes them one after the other. It ends at the first that fails and says what is done by then. With
+// dryRun nothing is done.
+func (a *Admin) carry(ctx context.Context, dryRun bool, changes []change) error {
+	verb := "will"
+	if dryRun {
+		verb = "would"
+	}
+	for _, c := range changes {
+		a.say("%s %s", verb, c.what)
+	}
+	if dryRun {
+		a.say("nothing was changed: this was a dry run")
+		return nil
+	}
+	for i, c := range changes {
+		if err := c.do(ctx); err != nil {
+			if len(changes) > 1 {
+				err = fmt.Errorf("%w\n%d of %d changes were made before this one", err, i, len(changes))
+			}
+			return fmt.Errorf("cannot %s: %w", c.what, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+// Package admin is what an operator does to a whole cluster: the commands of mqadmin, and those that RocketMQ lacks.
+//
+//	admin.go    Admin: the cluster that commands talk to, and what every command gets
+//	mqadmin.go  the list of mqadmin's commands, and their command line as Apache's tool takes it
+//	target.go   which brokers a command is for
+//	output.go   results as text or, with --json, for machines; progress of what takes long
+//	change.go   what a command is about to change: said first, done then, or with --dry-run not
+//
+// Each command of mqadmin is a method of Admin in a file of its family, which builds a [cobra.Command]:
+//
+//	topicroute.go
+//
+// A command collects a value with the answers and hands it to Admin.show, which prints it as JSON or lets the command print the text. The
+// text has the columns of Apache's tool, because scripts read them. All that commands ask of servers goes through package client, so that they work
+// with Apache's servers and with ours.
+//
+// A command fails with an error and exit code 1, where Apache's prints a stack trace and ends with 0.
+package admin

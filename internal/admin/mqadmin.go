@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// commands lists mqadmin's commands in the order of its help.
+func (a *Admin) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.topicRoute(),
+	}
+}
+
+// MQAdmin is the tree of mqadmin's commands, by the names, aliases and flags of Apache's tool; names in any case, as there.
+func (a *Admin) MQAdmin(use string) *cobra.Command {
+	cobra.EnableCaseInsensitive = true
+	root := &cobra.Command{
+		Use:   use,
+		Short: "Administer a cluster: every command of RocketMQ's mqadmin",
+		Long:  "Administer a cluster of Liftoff or Apache RocketMQ, with the commands and flags of RocketMQ's mqadmin.",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	a.flags(root)
+	root.AddCommand(a.commands()...)
+	return root
+}
+
+// Tools are the commands that RocketMQ lacks.
+func (a *Admin) Tools() []*cobra.Command {
+	tools := []*cobra.Command{}
+	for _, c := range tools {
+		a.flags(c)
+	}
+	return tools
+}
+
+// shortOf is the annotation of a flag that has a short name of several letters, such as -qn, which pflag cannot have.
+const shortOf = "short"
+
+// short gives a flag such a name.
+func short(c *cobra.Command, flag, name string) {
+	f := c.Flags().Lookup(flag)
+	f.Annotations = map[string][]string{shortOf: {name}}
+	f.Usage = "also -" + name + ": " + f.Usage
+}
+
+// Args puts arguments written for Apache's tool in the form that pflag understands: its short names of several letters, and long names with one
+// dash. Arguments that are neither stay as they are.
+func Args(root *cobra.Command, args []string) []string {
+	c, _, err := root.Find(args)
+	if err != nil || c == root {
+		return args
+	}
+	long := make(map[string]string)
+	note := func(f *pflag.Flag) {
+		if len(f.Name) > 1 {
+			long[f.Name] = f.Name
+		}
+		for _, name := range f.Annotations[shortOf] {
+			long[name] = f.Name
+		}
+	}
+	c.Flags().VisitAll(note)
+	c.InheritedFlags().VisitAll(note)
+	changed := make([]string, len(args))
+	for i, arg := range args {
+		name, value, valued := strings.Cut(arg, "=")
+		if flag := long[strings.TrimPrefix(name, "-")]; strings.HasPrefix(name, "-") && !strings.HasPrefix(name, "--") && flag != "" {
+			if arg = "--" + flag; valued {
+				arg += "=" + value
+			}
+		}
+		changed[i] = arg
+	}
+	return changed
+}
