@@ -53,6 +53,8 @@ type lab struct {
 	golang  func() (string, error)
 	apache  func() (string, error)
 	liftoff func() (string, error)
+	// javaAdmin is the program on Apache's administration library.
+	javaAdmin func() (string, error)
 
 	cluster func() (*cluster, error) // for all tests that neither stop a server nor set it up in a way of their own
 
@@ -74,6 +76,7 @@ func newLab(dir string) *lab {
 		return java5
 	}
 	l.golang = sync.OnceValues(buildGo)
+	l.javaAdmin = sync.OnceValues(buildJavaAdmin)
 	l.apache = sync.OnceValues(fetchApache)
 	l.liftoff = sync.OnceValues(func() (string, error) {
 		return filepath.Join(dir, "liftoff"), run("..", "go", "build", "-o", filepath.Join(dir, "liftoff"), "./cmd/liftoff")

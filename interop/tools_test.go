@@ -98,14 +98,27 @@ func cached(name string, inputs []string, make func(dir string) error) (string, 
 	return done, nil
 }
 
-// buildJava builds the Java program on one version of the client: classes in classes, what they need in lib.
+// buildJava builds the Java program on one version of the client.
 func buildJava(version string) (string, error) {
 	if err := errors.Join(tool("java"), tool("javac"), tool("mvn")); err != nil {
 		return "", err
 	}
-	inputs := []string{"javaclient/pom.xml", "javaclient/src"}
-	return cached("java-"+version, inputs, func(dir string) error {
-		pom := []string{"-q", "-B", "-f", "javaclient/pom.xml", "-Drocketmq=" + version, "-Dout=" + dir}
+	return maven("java-"+version, "javaclient", "-Drocketmq="+version)
+}
+
+// buildJavaAdmin builds the Java program on the administration library.
+func buildJavaAdmin() (string, error) {
+	if err := errors.Join(tool("java"), tool("javac"), tool("mvn")); err != nil {
+		return "", err
+	}
+	return maven("admin", "javaadmin")
+}
+
+// maven builds what is in a folder: classes in classes, what they need in lib.
+func maven(name, folder string, properties ...string) (string, error) {
+	pomFile := filepath.Join(folder, "pom.xml")
+	return cached(name, []string{pomFile, filepath.Join(folder, "src")}, func(dir string) error {
+		pom := append([]string{"-q", "-B", "-f", pomFile, "-Dout=" + dir}, properties...)
 		lib := "-DoutputDirectory=" + filepath.Join(dir, "lib")
 		if err := run(".", "mvn", append(pom, "dependency:copy-dependencies", lib)...); err != nil {
 			return &absence{"what Maven would have to fetch", err}
