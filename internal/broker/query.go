@@ -125,11 +125,8 @@ func (b *Broker) queryConsumeQueue(_ *remoting.Request, h *protocol.QueryConsume
 		body.FilterData = &text
 	}
 	if h.Index < body.MinQueueIndex || h.Index >= body.MaxQueueIndex {
-		a, err := jsonAnswer(body)
-		if err == nil {
-			a.Remark = protocol.Errorf(0, "Index %d of %d@%s is not exist!", h.Index, h.QueueID, h.Topic).Remark
-		}
-		return a, err
+		remark := protocol.Errorf(0, "Index %d of %d@%s is not exist!", h.Index, h.QueueID, h.Topic).Remark
+		return &remoting.Answer{Remark: remark}, nil // without a body, as Apache's
 	}
 	entries := make([]store.Entry, min(max(int(h.Count), 0), queryConsumeQueueMax))
 	n, _, err := b.store.Entries(q, h.Index, entries)

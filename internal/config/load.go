@@ -403,9 +403,12 @@ func (b *Broker) Important() string {
 
 func text(k *kind, v reflect.Value, set extra) []byte {
 	values := make(map[string]string)
+	host := hostDefaults()
 	for key, r := range k.rows {
 		if !r.unset {
 			values[key] = r.text
+		} else if n, ok := host[key]; ok {
+			values[key] = n
 		}
 	}
 	maps.Copy(values, set)
@@ -417,6 +420,12 @@ func text(k *kind, v reflect.Value, set extra) []byte {
 	for key := range values {
 		if strings.HasSuffix(key, "assword") {
 			delete(values, key)
+		}
+	}
+	for key, told := range toldAs {
+		if value, ok := values[key]; ok {
+			delete(values, key)
+			values[told] = value
 		}
 	}
 	var out []byte
