@@ -2,8 +2,9 @@
 //
 //	pool.go         Pool: connections by address, dialed when needed
 //	nameservers.go  NameServers: the calls to a list of NameServers, none of which knows the others
-//	send.go pull.go offset.go heartbeat.go topic.go lock.go query.go
+//	send.go pull.go offset.go heartbeat.go topic.go group.go lock.go query.go broker.go
 //	                the calls to a broker, by the families of package broker
+//	controller.go   the calls to controllers
 //
 // Every call takes a context, which bounds it, and every error names the request, the address and, where there is one, the
 // topic or group. A refusal is a *protocol.Error, to be found with errors.As.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -184,6 +185,25 @@ func (p *Pool) ask(ctx context.Context, addr, subject string, call *remoting.Cal
 	return r, nil
 }
 
+// fetch is ask for answers with a JSON body.
+func fetch[T any](ctx context.Context, p *Pool, addr, subject string, call *remoting.Call) (*T, error) {
+	r, err := p.ask(ctx, addr, subject, call)
+	if err != nil {
+		return nil, err
+	}
+	v, err := decode[T](r, call.Code)
+	return v, about(subject, err)
+}
+
+// tell is ask for requests with a JSON body and no header.
+func (p *Pool) tell(ctx context.Context, addr, subject string, code int, body any) (*remoting.Response, error) {
+	data, err := fastjson.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write %s: %w", protocol.RequestName(code), err)
+	}
+	return p.ask(ctx, addr, subject, &remoting.Call{Code: code, Body: data})
+}
+
 // refusal is an answer that says no, as an error.
 func refusal(code int, addr string, r *remoting.Response) error {
 	return fmt.Errorf("cannot call %s at %s: %w", protocol.RequestName(code), addr, r.Err())
@@ -191,7 +211,7 @@ func refusal(code int, addr string, r *remoting.Response) error {
 
 // about puts what a request was about before its error.
 func about(subject string, err error) error {
-	if subject == "" {
+	if subject == "" || err == nil {
 		return err
 	}
 	return fmt.Errorf("%s: %w", subject, err)
