@@ -164,6 +164,7 @@ func (b *Broker) ackInMemory(m *popped) bool {
 		defer pq.mu.Unlock()
 		if c := pq.points[pointKey{m.start, m.popTime}]; c != nil {
 			pq.ackLocked(c, m.offset)
+			b.counts.acked(pq.group.counts(b.counts), 1)
 			return true
 		}
 	}
@@ -178,6 +179,7 @@ func (p *pops) isOver(popTime int64) bool {
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.
 func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
 	a := &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime, Broker: string(m.broker), Offsets: []int64{m.offset}}
+	b.counts.acked(b.counts.ofGroup(m.topic.TopicName, string(m.group)), 1)
 	b.answerWhenKept(r, []store.Put{b.ackPut(b.settings.Load(), m.reviveQueue, a, m.popTime+m.invisible)})
 }
 
@@ -203,6 +205,9 @@ func (b *Broker) ackOrderly(from committer, m *popped) error {
 	pq.mu.Lock()
 	free, err := pq.ackOrderlyLocked(from, m)
 	pq.mu.Unlock()
+	if err == nil {
+		b.counts.acked(pg.counts(b.counts), 1)
+	}
 	if free {
 		b.holds.wakeQueue(pg, pq.id)
 	}
@@ -429,6 +434,7 @@ func (b *Broker) changePoint(m *popped, h *ackHeader, now int64) (popTime int64,
 	pq.addLocked(c, false)
 	if old != nil {
 		pq.ackLocked(old, m.offset)
+		b.counts.acked(pq.group.counts(b.counts), 1)
 	}
 	return c.popTime, old == nil, nil
 }

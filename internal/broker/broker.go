@@ -181,7 +181,9 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.topics.changed = func([]*protocol.TopicConfig) { b.registrar.changed() }
-	b.counts = newCounts(&b.counters, b.topics.isSystem)
+	b.counts = newCounts(&b.counters, b.topics.isSystem, b.started)
+	b.sampleRates(b.started)
+	b.counts.samples.also = b.sampleRates
 	if b.groups, err = openGroups(filepath.Join(dir, "subscriptionGroup.json"), b); err != nil {
 		return err
 	}
@@ -266,6 +268,9 @@ func (b *Broker) close() error {
 	}
 	if b.registrar != nil {
 		_ = b.registrar.pool.Close()
+	}
+	if b.counts != nil {
+		b.counts.samples.close()
 	}
 	if b.main != nil { // its state was opened as a whole
 		b.clients.close()

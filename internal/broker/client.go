@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -33,7 +34,7 @@ func (b *Broker) heartBeat(r *remoting.Request) (*remoting.Answer, error) {
 		if g == nil {
 			continue // as Apache does; its pulls are refused with the reason
 		}
-		withoutSub := v2 && hb.WithoutSub
+		begun, withoutSub := time.Now(), v2 && hb.WithoutSub
 		b.makeRetryTopic(g, d, withoutSub)
 		stale := b.clients.registerConsumer(registration{ConsumerData: d, who: who, fingerprint: hb.HeartbeatFingerprint,
 			withoutSub: withoutSub, notify: g.NotifyConsumerIDsChangedEnable})
@@ -41,10 +42,13 @@ func (b *Broker) heartBeat(r *remoting.Request) (*remoting.Answer, error) {
 			b.filters.register(d.GroupName, d.SubscriptionDataSet)
 		}
 		tellSubs = tellSubs || stale
+		b.counts.registered(false, time.Since(begun))
 	}
 	for _, d := range hb.ProducerDataSet {
 		if d != nil {
+			begun := time.Now()
 			b.clients.registerProducer(d.GroupName, who)
+			b.counts.registered(true, time.Since(begun))
 		}
 	}
 	return &remoting.Answer{Ext: [][2]string{{protocol.HeartbeatV2Field, "true"}, {protocol.HeartbeatSubField, strconv.FormatBool(tellSubs)}}}, nil

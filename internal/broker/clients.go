@@ -65,7 +65,7 @@ type consumerGroup struct {
 const expiryScan = 10 * time.Second
 
 func newClients(b *Broker) *clients {
-	return &clients{settings: &b.settings, log: b.log, emptied: b.filters.unregister, scanned: func() { b.rates.sample(time.Now(), b.store.Stats()) }, producers: map[string]map[*remoting.Conn]*client{}, producerIDs: map[string]*remoting.Conn{},
+	return &clients{settings: &b.settings, log: b.log, emptied: b.filters.unregister, scanned: func() { b.sampleRates(time.Now()) }, producers: map[string]map[*remoting.Conn]*client{}, producerIDs: map[string]*remoting.Conn{},
 		consumers: map[string]*consumerGroup{}, conns: map[*remoting.Conn]*memberships{}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -22,7 +23,20 @@ type counters struct {
 	putSystem                          atomic.Int64 // of putMessages, those in topics of the system
 	getMessages, getBytes              atomic.Int64
 	getSystem                          atomic.Int64
-	acks, checkPoints                  atomic.Int64 // of pops
+	acks, checkPoints                  atomic.Int64    // of pops
+	putMax, getMax                     atomic.Int64    // ms of the slowest
+	registers                          [2]requestTimes // of consumers and producers, at their heartbeats
+
+	history past
+}
+
+func (c *counters) past() *past { return &c.history }
+
+// values are in the order of the statistics of the whole broker.
+func (c *counters) values(to []uint64) []uint64 {
+	put, get := uint64(c.putMessages.Load()), uint64(c.getMessages.Load())
+	return append(to, put, put-uint64(c.putSystem.Load()), get, get-uint64(c.getSystem.Load()), uint64(c.acks.Load()), uint64(c.checkPoints.Load()),
+		c.registers[0].ms.Load(), c.registers[0].requests.Load(), c.registers[1].ms.Load(), c.registers[1].requests.Load())
 }
 
 // messageKind is what a message was sent as. messages_in counts the first four; what the broker itself moved into a topic, after a
@@ -74,7 +88,7 @@ func (r *requestTimes) add(requests, ms int64) {
 	}
 }
 
-// byQueue are the times of a topic's queues; nil for one that nothing was counted of.
+// byQueue are the times of a topic's queues from number -1 on, which stands for any; nil for one that nothing was counted of.
 type byQueue struct {
 	queues atomic.Pointer[[]*requestTimes]
 	mu     sync.Mutex // one that grows it
@@ -82,6 +96,7 @@ type byQueue struct {
 
 // of is where a queue's requests are counted.
 func (b *byQueue) of(queue int32) *requestTimes {
+	queue++
 	if queues := b.queues.Load(); queues != nil && uint(queue) < uint(len(*queues)) && (*queues)[queue] != nil {
 		return (*queues)[queue]
 	}
@@ -106,20 +121,55 @@ func (b *byQueue) make(queue int32) *requestTimes {
 	return grown[queue]
 }
 
-// all are the times by queue, nil where there are none.
-func (b *byQueue) all() []*requestTimes {
-	if queues := b.queues.Load(); queues != nil {
-		return *queues
+// values are the milliseconds and the requests of queue -1, 0, 1 ...
+func (b *byQueue) values(to []uint64) []uint64 {
+	queues := b.queues.Load()
+	if queues == nil {
+		return to
 	}
-	return nil
+	for _, q := range *queues {
+		if q == nil {
+			to = append(to, 0, 0)
+		} else {
+			to = append(to, q.ms.Load(), q.requests.Load())
+		}
+	}
+	return to
 }
+
+// index is where in values a queue's milliseconds are; its requests follow.
+func (*byQueue) index(queue int32) int { return 2 * int(queue+1) }
 
 // topicCounts are of the messages that are stored in a topic, whichever they were sent to.
 type topicCounts struct {
 	topic  string
 	system bool
 	in     [messageKinds]volume
-	sends  byQueue
+	puts   atomic.Uint64 // requests and what was moved
+	sends  byQueue       // by the queue that was named
+	parked byLevel       // of SCHEDULE_TOPIC_XXXX
+
+	history past
+	light   bool // it has no history, for there may be millions
+}
+
+func (t *topicCounts) past() *past { return &t.history }
+
+// Where values has what.
+const (
+	topicMessages = iota
+	topicBytes
+	topicPuts
+	topicSends // first of byQueue
+)
+
+func (t *topicCounts) values(to []uint64) []uint64 {
+	var messages, bytes uint64
+	for i := range t.in {
+		messages += t.in[i].messages.Load()
+		bytes += t.in[i].bytes.Load()
+	}
+	return t.sends.values(append(to, messages, bytes, t.puts.Load()))
 }
 
 // groupCounts are of the messages of a topic that are given to a group.
@@ -128,17 +178,41 @@ type groupCounts struct {
 	popped       string // of a retry topic that is read by pops: the topic that they name
 	system       bool   // the topic is
 	out          volume
+	gets         atomic.Uint64 // that found something
 	reads        byQueue
 	acks         atomic.Uint64 // of pops
 	checkPoints  atomic.Uint64
 	sentBack     atomic.Uint64
-	gone         atomic.Bool // another takes its place
+	dead         atomic.Uint64 // of sentBack, those that became dead letters
+	gone         atomic.Bool   // another takes its place
+
+	history past
+	light   bool
+}
+
+func (g *groupCounts) past() *past { return &g.history }
+
+// Where values has what.
+const (
+	groupMessages = iota
+	groupBytes
+	groupGets
+	groupAcks
+	groupCheckPoints
+	groupSentBack
+	groupDead
+	groupReads // first of byQueue
+)
+
+func (g *groupCounts) values(to []uint64) []uint64 {
+	return g.reads.values(append(to, g.out.messages.Load(), g.out.bytes.Load(), g.gets.Load(), g.acks.Load(), g.checkPoints.Load(), g.sentBack.Load(), g.dead.Load()))
 }
 
 // counts are the broker's entries.
 type counts struct {
 	all      *counters
 	isSystem func(topic string) bool
+	samples  *samples
 
 	mu     sync.RWMutex // protects the fields below
 	topics map[string]*topicCounts
@@ -147,8 +221,8 @@ type counts struct {
 
 type topicGroup struct{ topic, group string }
 
-func newCounts(all *counters, isSystem func(topic string) bool) *counts {
-	return &counts{all: all, isSystem: isSystem, topics: map[string]*topicCounts{}, groups: map[topicGroup]*groupCounts{}}
+func newCounts(all *counters, isSystem func(topic string) bool, started time.Time) *counts {
+	return &counts{all: all, isSystem: isSystem, samples: newSamples(started), topics: map[string]*topicCounts{}, groups: map[topicGroup]*groupCounts{}}
 }
 
 // of is a topic's entry.
@@ -162,7 +236,7 @@ func (c *counts) of(topic string) *topicCounts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if found = c.topics[topic]; found == nil {
-		found = &topicCounts{topic: topic, system: c.isSystem(topic)}
+		found = &topicCounts{topic: topic, system: c.isSystem(topic), light: store.IsLight(topic)}
 		c.topics[topic] = found
 	}
 	return found
@@ -181,7 +255,7 @@ func (c *counts) ofGroup(topic, group string) *groupCounts {
 	defer c.mu.Unlock()
 	if found = c.groups[key]; found == nil {
 		key = topicGroup{strings.Clone(topic), strings.Clone(group)}
-		found = &groupCounts{topic: key.topic, group: key.group, popped: poppedTopic(topic, group), system: c.isSystem(topic)}
+		found = &groupCounts{topic: key.topic, group: key.group, popped: poppedTopic(topic, group), system: c.isSystem(topic), light: store.IsLight(topic)}
 		c.groups[key] = found
 	}
 	return found
@@ -251,13 +325,39 @@ func (c *counts) forgetLocked(which func(topicGroup) bool) {
 // put counts messages that were stored: by how many requests to which queue, and how long they took.
 func (c *counts) put(t *topicCounts, kind messageKind, messages, bytes int64, queue int32, requests, ms int64) {
 	t.in[kind].add(messages, bytes)
-	if requests > 0 {
-		t.sends.of(queue).add(requests, ms)
+	t.puts.Add(uint64(requests))
+	t.sends.of(queue).add(requests, ms)
+	if requests > 0 && ms/requests > c.all.putMax.Load() {
+		c.all.putMax.Store(ms / requests) // of two at once the smaller may win, as in Apache
 	}
+	c.stored(t, messages, bytes)
+}
+
+// park counts a message by its delay level, if it waits for one.
+func (c *counts) park(t *topicCounts, p *store.Put) {
+	if t.topic == topicSchedule {
+		t.parked.of(p.Queue.ID()).add(1, int64(p.Size))
+		c.samples.moved(&t.parked, &t.parked.history)
+	}
+}
+
+// byLevel are delayed messages by the queue of their level; for milliseconds read bytes.
+type byLevel struct {
+	byQueue
+	history past
+}
+
+func (l *byLevel) past() *past { return &l.history }
+
+func (c *counts) stored(t *topicCounts, messages, bytes int64) {
 	c.all.putMessages.Add(messages)
 	c.all.putBytes.Add(bytes)
 	if t.system {
 		c.all.putSystem.Add(messages)
+	}
+	c.samples.moved(c.all, &c.all.history)
+	if !t.light {
+		c.samples.moved(t, &t.history)
 	}
 }
 
@@ -272,27 +372,89 @@ func (c *counts) moved(kind messageKind, puts []store.Put) {
 		if topic := p.Queue.Topic(); t == nil || t.topic != topic {
 			t = c.of(topic)
 		}
-		c.put(t, kind, int64(max(p.Inner, 1)), int64(p.Size), p.Queue.ID(), 0, 0)
+		c.park(t, p)
+		n := int64(max(p.Inner, 1))
+		t.in[kind].add(n, int64(p.Size))
+		t.puts.Add(1)
+		c.stored(t, n, int64(p.Size))
 	}
 }
+
+// delivered counts delayed messages as given out by the broker to itself.
+func (c *counts) delivered(puts []store.Put) {
+	g := c.ofGroup(topicSchedule, scheduleGroup)
+	for i := range puts {
+		if p := &puts[i]; p.Err == nil {
+			g.out.add(1, int64(p.Size))
+			g.gets.Add(1)
+		}
+	}
+	c.movedGroup(g)
+}
+
+// scheduleGroup is the group that statistics name for what the broker does with delayed messages.
+const scheduleGroup = "SCHEDULE_CONSUMER"
 
 // sentBack counts a message that a group has given back, and where it waits, if it does.
 func (c *counts) sentBack(topic, group string, puts []store.Put) {
-	c.ofGroup(topic, group).sentBack.Add(1)
-	if puts[0].Queue.Topic() == topicSchedule {
+	g := c.ofGroup(topic, group)
+	g.sentBack.Add(1)
+	if to := puts[0].Queue.Topic(); to == topicSchedule {
 		c.moved(kindMoved, puts)
+	} else if strings.HasPrefix(to, dlqPrefix) {
+		g.dead.Add(1)
+	}
+	c.movedGroup(g)
+}
+
+func (c *counts) movedGroup(g *groupCounts) {
+	c.samples.moved(c.all, &c.all.history)
+	if !g.light {
+		c.samples.moved(g, &g.history)
 	}
 }
 
-// got counts messages that were given out by one request, which took that long.
-func (c *counts) got(g *groupCounts, messages, bytes int64, queue int32, ms int64) {
-	g.out.add(messages, bytes)
+// read counts a request that was given messages.
+func (c *counts) read(g *groupCounts, queue int32, ms int64) {
 	g.reads.of(queue).add(1, ms)
+	if ms > c.all.getMax.Load() {
+		c.all.getMax.Store(ms)
+	}
+}
+
+// got counts messages that were given out of one queue.
+func (c *counts) got(g *groupCounts, messages, bytes int64) {
+	g.out.add(messages, bytes)
+	g.gets.Add(1)
 	c.all.getMessages.Add(messages)
 	c.all.getBytes.Add(bytes)
 	if g.system {
 		c.all.getSystem.Add(messages)
 	}
+	c.movedGroup(g)
+}
+
+// acked counts messages that a pop's client has acknowledged.
+func (c *counts) acked(g *groupCounts, messages int64) {
+	g.acks.Add(uint64(messages))
+	c.all.acks.Add(messages)
+	c.movedGroup(g)
+}
+
+// checkPoint counts a pop of one queue that waits for acknowledgements.
+func (c *counts) checkPoint(g *groupCounts) {
+	g.checkPoints.Add(1)
+	c.all.checkPoints.Add(1)
+}
+
+// registered counts a client that a heartbeat told of.
+func (c *counts) registered(producer bool, took time.Duration) {
+	i := 0
+	if producer {
+		i = 1
+	}
+	c.all.registers[i].add(1, took.Milliseconds())
+	c.samples.moved(c.all, &c.all.history)
 }
 
 // counts is the entry of what is popped.

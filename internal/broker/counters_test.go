@@ -37,15 +37,15 @@ func TestCounters_CountByWhatMessagesAreAndWhereTheyGo(t *testing.T) {
 	if in == nil || in.in[kindNormal].messagesNow() != 2 || in.in[kindFIFO].messagesNow() != 1 || in.in[kindDelay].messagesNow() != 0 {
 		t.Errorf("counted %+v", in)
 	}
-	if in.in[kindNormal].bytes.Load() == 0 || in.sends.all()[0].requests.Load() != 2 || in.sends.all()[1].requests.Load() != 1 {
-		t.Errorf("counted %+v, times of queues %v", in, in.sends.all())
+	if in.in[kindNormal].bytes.Load() == 0 || in.sends.of(0).requests.Load() != 2 || in.sends.of(1).requests.Load() != 1 {
+		t.Errorf("counted %+v, of queues %v", in, in.sends.values(nil))
 	}
 	late := b.counts.find(topicSchedule)
 	if late == nil || !late.system || late.in[kindDelay].messagesNow() != 1 {
 		t.Errorf("of the delayed message %+v is counted", late)
 	}
 	out := b.counts.findGroup("Counted", "One")
-	if out == nil || out.out.messagesNow() != 4 || out.reads.all()[0].requests.Load() != 2 {
+	if out == nil || out.out.messagesNow() != 4 || out.reads.of(0).requests.Load() != 2 {
 		t.Errorf("given out %+v", out)
 	}
 	if all := &b.counters; all.putMessages.Load() != 4 || all.putSystem.Load() != 1 || all.getMessages.Load() != 4 {

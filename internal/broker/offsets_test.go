@@ -30,7 +30,8 @@ func testOffsets(t testing.TB, root string, log *slog.Logger, ends map[string]in
 	cfg.RootDir = root
 	b := &Broker{log: log}
 	b.settings.Store(newSettings(cfg, netip.AddrPort{}))
-	b.counts = newCounts(&b.counters, func(string) bool { return false })
+	b.counts = newCounts(&b.counters, func(string) bool { return false }, time.Now())
+	t.Cleanup(b.counts.samples.close)
 	o := newOffsets(filepath.Join(root, "consumerOffset.json"), b)
 	o.endOf = func(topic string, queue int32) (int64, bool) {
 		end, ok := ends[topic+"/"+strconv.Itoa(int(queue))]

@@ -281,6 +281,9 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 // answer writes what the walk has found.
 func (p *popRequest) answer() {
 	l := &p.look
+	if l.count > 0 {
+		p.b.counts.read(p.pg.counts(p.b.counts), p.queueID, time.Now().UnixMilli()-l.popTime)
+	}
 	if p.code == protocol.ReqNotification {
 		full := p.head.Code == protocol.CodePollingFull
 		p.head.Code = protocol.CodeSuccess
@@ -469,7 +472,7 @@ func (pq *popQueue) initLocked(cfg *settings, mode int32) int64 {
 func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry bool) {
 	b, l := p.b, &p.look
 	room := int(p.maxMsgs) - l.count
-	at, begun := len(l.body), time.Now()
+	at := len(l.body)
 	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, &p.sub.filter, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly || res.Status == store.OffsetFoundNull {
 		b.log.Warn("offset of a pop is corrected", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "from", begin,
@@ -481,7 +484,7 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 	}
 	l.body = body
 	if res.Count > 0 {
-		pq.group.got(b.counts, pq.id, &res, begun)
+		pq.group.got(b.counts, &res)
 	}
 	l.rest += max(res.MaxOffset-res.NextOffset, 0)
 	if res.Count == 0 {
@@ -509,6 +512,7 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 			}
 		}
 		pq.addLocked(c, true)
+		b.counts.checkPoint(p.pg.counts(b.counts))
 	}
 	l.starts = appendStartOffset(l.starts, pq.group.topic, pq.id, begin)
 	l.offsets = appendOffsets(l.offsets, pq.group.topic, pq.id, l.taken)
@@ -520,8 +524,8 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 }
 
 // got counts what a pop or a peek has taken of a queue.
-func (pg *popGroup) got(c *counts, queue int32, res *store.GetResult, begun time.Time) {
-	c.got(pg.counts(c), int64(res.Count), int64(res.Bytes), queue, time.Since(begun).Milliseconds())
+func (pg *popGroup) got(c *counts, res *store.GetResult) {
+	c.got(pg.counts(c), int64(res.Count), int64(res.Bytes))
 }
 
 // skipLocked moves the queue past messages that the group does not want. pq.mu is held.
@@ -565,7 +569,6 @@ func (p *popRequest) peekLocked(pq *popQueue) {
 	if room <= 0 {
 		return
 	}
-	begun := time.Now()
 	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, nil, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly {
 		body, res = b.store.Get(pq.q, res.NextOffset, room, maxPullBytes, nil, l.body)
@@ -573,7 +576,7 @@ func (p *popRequest) peekLocked(pq *popQueue) {
 	l.body = body
 	l.count += res.Count
 	if res.Count > 0 {
-		pq.group.got(b.counts, pq.id, &res, begun)
+		pq.group.got(b.counts, &res)
 	}
 }
 

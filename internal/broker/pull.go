@@ -241,7 +241,8 @@ func (p *pull) serve(mayHold bool) {
 		return
 	}
 	if code == protocol.CodeSuccess {
-		b.counts.got(out, int64(res.Count), int64(len(body)), p.queueID, time.Since(begun).Milliseconds())
+		b.counts.read(out, p.queueID, time.Since(begun).Milliseconds())
+		b.counts.got(out, int64(res.Count), int64(len(body)))
 	}
 	p.answer(cfg, code, g, t, res, body)
 	if body != nil && cap(body) <= 512<<10 {

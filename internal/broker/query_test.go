@@ -12,7 +12,6 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
-	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 func TestQuery_FindsMessages(t *testing.T) {
@@ -136,14 +135,14 @@ func TestRates_AreOfTheLastWhile(t *testing.T) {
 	}
 	puts -= 900
 	r.sample(at, infoOf(puts))
-	if got := r.at(at); got.put != "10 85 93.07692307692308" || got.putToday != 12000 || got.putYesterday != 0 {
+	if got := r.at(at); got.put != "10.0 85.0 93.07692307692308" || got.putToday != 12000 || got.putYesterday != 0 {
 		t.Errorf("got %+v", got)
 	}
 	for range 200 {
 		at = at.Add(10 * time.Second)
 		r.sample(at, infoOf(puts))
 	}
-	if got := r.at(at); got.put != "0 0 0" || len(r.samples) > 63 {
+	if got := r.at(at); got.put != "0.0 0.0 0.0" || len(r.samples) > 63 {
 		t.Errorf("got %+v of %d samples", got, len(r.samples))
 	}
 }
@@ -217,7 +216,7 @@ func TestAssignment_SharesQueuesOutLikeApache(t *testing.T) {
 	check("one", "AVG", "CLUSTERING", "No", "{}")
 }
 
-func infoOf(puts int64) store.Info { return store.Info{PutMessages: puts} }
+func infoOf(puts int64) progress { return progress{puts: puts, userPuts: puts} }
 
 // routeDouble is a NameServer that knows one topic on two brokers.
 type routeDouble struct{}

@@ -15,6 +15,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/statefile"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -209,6 +210,14 @@ func (s *schedule) encode() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fastjson.MarshalIndent(delayOffsets{DataVersion: &s.version, OffsetTable: s.reached})
+}
+
+// GET_ALL_DELAY_OFFSET 45.
+//
+// Behaviour: how far each level is delivered, as delayOffset.json has it.
+func (b *Broker) getAllDelayOffset(*remoting.Request) (*remoting.Answer, error) {
+	data, err := b.schedule.encode()
+	return &remoting.Answer{Body: data}, err
 }
 
 // positions are how far the levels are delivered.
@@ -467,6 +476,7 @@ func (s *schedule) deliver() error {
 		return err
 	}
 	s.b.counts.moved(kindDelay, s.puts)
+	s.b.counts.delivered(s.puts)
 	for i := range s.puts {
 		if p := &s.puts[i]; p.Err != nil {
 			s.log.Error("delayed message cannot be stored in its topic and is passed over", "topic", p.Queue.Topic(), "queue_id", p.Queue.ID(),

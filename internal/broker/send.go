@@ -504,6 +504,9 @@ func (sb *sendBatch) count(err error) {
 	for i := range sb.sends {
 		s := &sb.sends[i]
 		n, size := sb.stored(s)
+		if s.kind == kindDelay && n > 0 {
+			b.counts.park(s.in, &sb.Puts[s.first])
+		}
 		if n == 0 {
 			b.counters.putFailures.Add(int64(s.n))
 			continue

@@ -15,11 +15,11 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
-// GET_BROKER_RUNTIME_INFO 28, GET_TOPIC_STATS_INFO 202, GET_CONSUME_STATS 208, QUERY_TOPIC_CONSUME_BY_WHO 300,
+// GET_BROKER_RUNTIME_INFO 28, GET_TOPIC_STATS_INFO 202, QUERY_TOPIC_CONSUME_BY_WHO 300,
 // GET_SYSTEM_TOPIC_LIST_FROM_BROKER 305, QUERY_TOPICS_BY_CONSUMER 343, QUERY_SUBSCRIPTION_BY_CONSUMER 345.
 //
 // Behaviour: runtime information has Apache's keys. Of this broker's there are no thread pools, so their queues are empty and their
-// waits 0. Rates are of about the last 10 s while there are clients.
+// waits 0. What is counted of today is in topics of users.
 
 func (b *Broker) getRuntimeInfo(*remoting.Request) (*remoting.Answer, error) {
 	return jsonAnswer(protocol.KVTable{Table: b.runtimeInfo(time.Now())})
@@ -27,7 +27,8 @@ func (b *Broker) getRuntimeInfo(*remoting.Request) (*remoting.Answer, error) {
 
 func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 	cfg, info := b.settings.Load(), b.store.Stats()
-	b.rates.sample(now, info)
+	done := b.progress(info)
+	b.rates.sample(now, done)
 	r := b.rates.at(now)
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	ratio := func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
@@ -47,10 +48,10 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 		"putMessageTimesTotal":        n(puts),
 		"putMessageFailedTimes":       n(b.counters.putFailures.Load()),
 		"putMessageSizeTotal":         n(info.PutBytes),
-		"putMessageAverageSize":       strconv.FormatFloat(float64(info.PutBytes)/float64(puts), 'f', -1, 64),
-		"putMessageEntireTimeMax":     "0",
+		"putMessageAverageSize":       javaDouble(float64(info.PutBytes) / float64(puts)),
+		"putMessageEntireTimeMax":     n(b.counters.putMax.Load()),
 		"putMessageDistributeTime":    "null",
-		"getMessageEntireTimeMax":     "0",
+		"getMessageEntireTimeMax":     n(b.counters.getMax.Load()),
 		"putLatency99":                "0.00",
 		"putLatency999":               "0.00",
 		"dispatchMaxBuffer":           "0",
@@ -61,10 +62,10 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 		"getTransferredTps":           r.transferred,
 		"msgPutTotalYesterdayMorning": n(r.putYesterday),
 		"msgPutTotalTodayMorning":     n(r.putToday),
-		"msgPutTotalTodayNow":         n(info.PutMessages),
+		"msgPutTotalTodayNow":         n(done.userPuts),
 		"msgGetTotalYesterdayMorning": n(r.getYesterday),
 		"msgGetTotalTodayMorning":     n(r.getToday),
-		"msgGetTotalTodayNow":         n(info.GetMessages),
+		"msgGetTotalTodayNow":         n(done.userGets),
 
 		"commitLogMinOffset":              n(info.LogStart),
 		"commitLogMaxOffset":              n(info.Appended),
@@ -107,8 +108,17 @@ func byteCount(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
 }
 
-// rates is what the broker has done, at some moments of the last ten minutes. It is looked at while there are clients, and when someone
-// asks: nothing ticks for it.
+// javaDouble writes a number as Java does, as far as those go that occur here.
+func javaDouble(v float64) string {
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}
+
+// rates is what the broker has done, at some moments of the last ten minutes. It is looked at while counters move or there are clients,
+// and when someone asks.
 type rates struct {
 	mu      sync.Mutex
 	samples []sample // oldest first
@@ -118,19 +128,34 @@ type rates struct {
 }
 
 type sample struct {
-	at                        time.Time
+	at time.Time
+	progress
+}
+
+// progress is what the broker has done since it started. Those of users leave out the topics of the system.
+type progress struct {
 	puts, gets, found, missed int64
+	userPuts, userGets        int64
+}
+
+func (b *Broker) progress(info store.Info) progress {
+	c := &b.counters
+	return progress{puts: info.PutMessages, gets: info.GetMessages, found: info.GetFound, missed: info.GetMissed,
+		userPuts: c.putMessages.Load() - c.putSystem.Load(), userGets: c.getMessages.Load() - c.getSystem.Load()}
 }
 
 const ratesKept = 10 * time.Minute
 
+// sampleRates remembers what has been done by now.
+func (b *Broker) sampleRates(now time.Time) { b.rates.sample(now, b.progress(b.store.Stats())) }
+
 // sample remembers what has been done by now.
-func (r *rates) sample(now time.Time, info store.Info) {
+func (r *rates) sample(now time.Time, done progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.day != now.YearDay() && len(r.samples) > 0 {
 		r.putYesterday, r.getYesterday = r.putToday, r.getToday
-		r.putToday, r.getToday = info.PutMessages, info.GetMessages
+		r.putToday, r.getToday = done.userPuts, done.userGets
 	}
 	r.day = now.YearDay()
 	if n := len(r.samples); n > 0 && now.Sub(r.samples[n-1].at) < time.Second {
@@ -140,7 +165,7 @@ func (r *rates) sample(now time.Time, info store.Info) {
 	for len(r.samples)-old > 1 && now.Sub(r.samples[old+1].at) > ratesKept {
 		old++
 	}
-	r.samples = append(slices.Delete(r.samples, 0, old), sample{at: now, puts: info.PutMessages, gets: info.GetMessages, found: info.GetFound, missed: info.GetMissed})
+	r.samples = append(slices.Delete(r.samples, 0, old), sample{now, done})
 }
 
 // perSecond is what runtime information says of the rates: of the last 10 s, minute and ten minutes.
@@ -156,7 +181,7 @@ func (r *rates) at(now time.Time) perSecond {
 	rate := func(of func(*sample) int64) string {
 		var out []string
 		for _, window := range []time.Duration{10 * time.Second, time.Minute, ratesKept} {
-			out = append(out, strconv.FormatFloat(r.rateLocked(now, window, of), 'f', -1, 64))
+			out = append(out, javaDouble(r.rateLocked(now, window, of)))
 		}
 		return strings.Join(out, " ")
 	}
@@ -193,7 +218,7 @@ func (b *Broker) getTopicStats(_ *remoting.Request, h *protocol.TopicHeader) (*r
 	if t == nil {
 		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist", shown(h.Topic))
 	}
-	body := protocol.TopicStats{OffsetTable: protocol.QueueTable[protocol.TopicOffset]{}}
+	body := protocol.TopicStats{OffsetTable: protocol.QueueTable[protocol.TopicOffset]{}, TopicPutTPS: b.putPerSecond(h.Topic)}
 	for id := range t.queues() {
 		var o protocol.TopicOffset
 		o.MinOffset, o.MaxOffset = b.rangeOf(h.Topic, id)
@@ -213,46 +238,6 @@ func (b *Broker) storeTime(topic string, queue int32, offset int64) int64 {
 		}
 	}
 	return -1
-}
-
-func (b *Broker) getConsumeStats(_ *remoting.Request, h *protocol.GetConsumeStatsHeader) (*remoting.Answer, error) {
-	body := protocol.ConsumeStats{OffsetTable: protocol.QueueTable[protocol.OffsetWrapper]{}}
-	for _, topic := range b.topicsForStats(h) {
-		t := b.topics.find(topic)
-		if t == nil {
-			continue
-		}
-		for id := range min(max(t.ReadQueueNums, 0), queuesMax) {
-			var o protocol.OffsetWrapper
-			_, o.BrokerOffset = b.rangeOf(topic, id)
-			o.ConsumerOffset = max(b.offsets.query(h.ConsumerGroup, topic, id), 0)
-			o.PullOffset = max(o.ConsumerOffset, b.offsets.queryPulled(h.ConsumerGroup, topic, id))
-			if o.ConsumerOffset > 0 {
-				o.LastTimestamp = max(b.storeTime(topic, id, o.ConsumerOffset-1), 0)
-			}
-			body.OffsetTable = append(body.OffsetTable, protocol.QueueEntry[protocol.OffsetWrapper]{Queue: b.messageQueue(topic, id), Value: o})
-		}
-	}
-	return jsonAnswer(body)
-}
-
-// topicsForStats are the topics that a request for a group's statistics is about: those it lists; else the one it names or all that the
-// group has consumed, without those that it does not subscribe to while it is there.
-func (b *Broker) topicsForStats(h *protocol.GetConsumeStatsHeader) []string {
-	if strings.TrimSpace(h.TopicList) != "" {
-		list := slices.DeleteFunc(strings.Split(h.TopicList, ";"), func(t string) bool { return t == "" })
-		slices.Sort(list)
-		return slices.Compact(list)
-	}
-	topics := []string{h.Topic}
-	if strings.TrimSpace(h.Topic) == "" {
-		topics = b.offsets.topicsOf(h.ConsumerGroup)
-	}
-	g := b.clients.find(h.ConsumerGroup)
-	if g == nil || len(g.subscriptions()) == 0 {
-		return topics
-	}
-	return slices.DeleteFunc(topics, func(t string) bool { return g.subscriptions()[t] == nil })
 }
 
 func (b *Broker) queryTopicConsumeByWho(_ *remoting.Request, h *protocol.TopicHeader) (*remoting.Answer, error) {

@@ -113,3 +113,60 @@ type QuerySubscriptionBody struct {
 type GetBrokerConfigResponseHeader struct {
 	Version string `field:"version,required"`
 }
+
+// ViewBrokerStatsHeader is VIEW_BROKER_STATS_DATA 315.
+type ViewBrokerStatsHeader struct {
+	StatsName string `field:"statsName"`
+	StatsKey  string `field:"statsKey"`
+}
+
+// BrokerStatsData is the answer to VIEW_BROKER_STATS_DATA.
+type BrokerStatsData struct {
+	Day    BrokerStatsItem `json:"statsDay"`
+	Hour   BrokerStatsItem `json:"statsHour"`
+	Minute BrokerStatsItem `json:"statsMinute"`
+}
+
+// BrokerStatsItem is by how much a counter has grown in a stretch of time: in all, a second, and with each of its additions.
+type BrokerStatsItem struct {
+	Average float64 `json:"avgpt"`
+	Sum     int64   `json:"sum"`
+	TPS     float64 `json:"tps"`
+}
+
+// QueryConsumeTimeSpanHeader is QUERY_CONSUME_TIME_SPAN 303.
+type QueryConsumeTimeSpanHeader struct {
+	Topic string `field:"topic,required"`
+	Group string `field:"group,required"`
+}
+
+// QueryConsumeTimeSpanBody is the answer to QUERY_CONSUME_TIME_SPAN.
+type QueryConsumeTimeSpanBody struct {
+	ConsumeTimeSpanSet []QueueTimeSpan `json:"consumeTimeSpanSet"`
+}
+
+// QueueTimeSpan is when the oldest and the newest message of a queue and the last one consumed were stored, ms, -1 for none of them,
+// and again as text (2006-01-02#15:04:05:000). DelayTime is how long the next one to consume has waited, ms.
+type QueueTimeSpan struct {
+	ConsumeTimestamp int64        `json:"consumeTimeStamp"`
+	ConsumeText      string       `json:"consumeTimeStampStr"`
+	DelayTime        int64        `json:"delayTime"`
+	MaxTimestamp     int64        `json:"maxTimeStamp"`
+	MaxText          string       `json:"maxTimeStampStr"`
+	MessageQueue     MessageQueue `json:"messageQueue"`
+	MinTimestamp     int64        `json:"minTimeStamp"`
+	MinText          string       `json:"minTimeStampStr"`
+}
+
+// GetBrokerConsumeStatsHeader is GET_BROKER_CONSUME_STATS 317. With IsOrder only ordered topics are meant.
+type GetBrokerConsumeStatsHeader struct {
+	IsOrder bool `field:"isOrder,required"`
+}
+
+// ConsumeStatsList is the answer to GET_BROKER_CONSUME_STATS: for each group, its statistics by topic.
+type ConsumeStatsList struct {
+	BrokerAddr        string                      `json:"brokerAddr"`
+	ConsumeStatsList  []map[string][]ConsumeStats `json:"consumeStatsList"`
+	TotalDiff         int64                       `json:"totalDiff"`         // messages that are not consumed
+	TotalInflightDiff int64                       `json:"totalInflightDiff"` // of those, messages that were given out
+}
