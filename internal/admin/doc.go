@@ -10,6 +10,10 @@
 //
 //	topicroute.go
 //
+// And so are the tools that RocketMQ lacks:
+//
+//	trace.go        one message's whole life: life.go and grouplife.go gather it, clienttrace.go reads what clients traced, lifetext.go prints it
+//
 // A command collects a value with the answers and hands it to Admin.show, which prints it as JSON or lets the command print the text. The
 // text has the columns of Apache's tool, because scripts read them. All that commands ask of servers goes through package client, so that they work
 // with Apache's servers and with ours.

@@ -31,7 +31,9 @@ func (a *Admin) MQAdmin(use string) *cobra.Command {
 
 // Tools are the commands that RocketMQ lacks.
 func (a *Admin) Tools() []*cobra.Command {
-	tools := []*cobra.Command{}
+	tools := []*cobra.Command{
+		a.traceCommand(),
+	}
 	for _, c := range tools {
 		a.flags(c)
 	}

@@ -16,6 +16,7 @@ type Outgoing struct {
 	BornTimestamp int64             // Unix ms
 	Properties    map[string]string // a client should give its message a message.PropUniqKey
 	Body          []byte
+	SysFlag, Flag int32 // whether the body is compressed or the message a half one; the application's own
 
 	// What the broker makes of an unknown topic: a topic like DefaultTopic with so many queues.
 	DefaultTopic       string
@@ -56,7 +57,7 @@ type sendResponseHeader struct {
 func (p *Pool) Send(ctx context.Context, addr string, m *Outgoing) (*Sent, error) {
 	r, err := p.Call(ctx, addr, &remoting.Call{Code: protocol.ReqSendMessageV2, Body: m.Body, Header: &sendHeader{
 		ProducerGroup: m.Group, Topic: m.Topic, DefaultTopic: m.DefaultTopic, DefaultTopicQueues: m.DefaultTopicQueues,
-		QueueID: m.QueueID, BornTimestamp: m.BornTimestamp, Properties: string(message.AppendProperties(nil, m.Properties)),
+		QueueID: m.QueueID, SysFlag: m.SysFlag, Flag: m.Flag, BornTimestamp: m.BornTimestamp, Properties: string(message.AppendProperties(nil, m.Properties)),
 	}})
 	if err != nil {
 		return nil, about("topic "+m.Topic, err)
