@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"math/bits"
@@ -24,6 +25,7 @@ import (
 // ackHeader is the header of ACK_MESSAGE and CHANGE_MESSAGE_INVISIBLETIME, read in place.
 type ackHeader struct {
 	group, topic, extraInfo []byte
+	lite                    []byte // the topic's lite topic; empty for none
 	queueID                 int32
 	offset, invisible       int64
 	suspend                 bool
@@ -53,9 +55,7 @@ func decodeAck(r *remoting.Request, h *ackHeader) error {
 		case "suspend":
 			h.suspend = string(v) == "true"
 		case "liteTopic":
-			if len(v) > 0 {
-				return protocol.Errorf(protocol.CodeInvalidParameter, "lite topics are not served by this broker (liteTopic=%q)", v)
-			}
+			h.lite = bytes.TrimSpace(v)
 		}
 		if !ok {
 			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", r.Fields[i].Key, v)
@@ -82,6 +82,7 @@ type popped struct {
 	topic  *topic
 	queue  *store.Queue
 	offset int64
+	lite   string // the light queue of a lite topic; empty for none
 }
 
 // ackQueue finds the queue of a request.
@@ -104,6 +105,9 @@ func (b *Broker) poppedOf(r *remoting.Request, h *ackHeader) (m popped, err erro
 	}
 	if m.topic, m.queue, err = b.ackQueue(r, h.topic, h.queueID); err != nil {
 		return m, err
+	}
+	if len(h.lite) > 0 {
+		return b.poppedLite(r, h, m)
 	}
 	last := m.queue.MaxOffset()
 	if r.Code == protocol.ReqChangeMessageInvisibleTime {
@@ -137,6 +141,8 @@ func (b *Broker) ackMessage(_ *session, r *remoting.Request) {
 	m, err := b.poppedOf(r, &h)
 	switch {
 	case err != nil:
+	case m.lite != "":
+		err = b.ackLite(&m)
 	case m.reviveQueue == orderlyRevive:
 		err = b.ackOrderly(r.Conn, &m)
 	case !b.ackInMemory(&m):
@@ -370,6 +376,9 @@ func (b *Broker) change(r *remoting.Request) (answer *protocol.ChangeInvisibleRe
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if m.lite != "" {
+		return b.changeLite(&m, &h), nil, nil
 	}
 	now := time.Now().UnixMilli()
 	answer = &protocol.ChangeInvisibleResponseHeader{PopTime: now, InvisibleTime: h.invisible, ReviveQid: m.reviveQueue}

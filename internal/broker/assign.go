@@ -97,8 +97,9 @@ type routes struct {
 }
 
 type route struct {
-	queues []protocol.MessageQueue
-	until  time.Time // when it is asked for again
+	queues   []protocol.MessageQueue // that may be read
+	writable []protocol.MessageQueue
+	until    time.Time // when it is asked for again
 }
 
 const (
@@ -110,21 +111,30 @@ const (
 // readableQueues returns a topic's queues on all brokers, as the NameServers know them or knew them last; this broker's own when they
 // know none.
 func (b *Broker) readableQueues(topic string) []protocol.MessageQueue {
+	if known := b.routeOf(topic); len(known.queues) > 0 {
+		return known.queues
+	}
+	return b.ownQueues(topic)
+}
+
+// writableQueues returns those that producers send to; none when the NameServers know none.
+func (b *Broker) writableQueues(topic string) []protocol.MessageQueue { return b.routeOf(topic).writable }
+
+// routeOf is what the NameServers know of a topic, or knew last.
+func (b *Broker) routeOf(topic string) route {
 	b.routes.mu.Lock()
 	known := b.routes.byTopic[topic]
 	b.routes.mu.Unlock()
 	if now := time.Now(); now.After(known.until) {
-		if queues, ok := b.askRoute(topic); ok {
-			known = route{queues, now.Add(b.settings.Load().RouteInterval)}
+		if asked, ok := b.askRoute(topic); ok {
+			known = asked
+			known.until = now.Add(b.settings.Load().RouteInterval)
 		} else {
 			known.until = now.Add(routeRetry)
 		}
 		b.routes.keep(topic, known)
 	}
-	if len(known.queues) == 0 {
-		return b.ownQueues(topic)
-	}
-	return known.queues
+	return known
 }
 
 func (r *routes) keep(topic string, known route) {
@@ -137,35 +147,44 @@ func (r *routes) keep(topic string, known route) {
 }
 
 // askRoute asks the NameServers; ok is false when none answers.
-func (b *Broker) askRoute(topic string) ([]protocol.MessageQueue, bool) {
+func (b *Broker) askRoute(topic string) (r route, ok bool) {
 	list := b.settings.Load().NamesrvAddr
 	if list == "" {
-		return nil, false
+		return r, false
 	}
 	servers, err := remote.NewNameServers(b.registrar.pool, list)
 	if err != nil {
-		return nil, false
+		return r, false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), routeTimeout)
 	defer cancel()
 	found, err := servers.RouteByTopic(ctx, topic)
 	var refused *protocol.Error
 	if errors.As(err, &refused) {
-		return nil, true // there is no such topic
+		return r, true // there is no such topic
 	}
 	if err != nil {
-		return nil, false
+		return r, false
 	}
-	var queues []protocol.MessageQueue
+	masters := map[string]bool{}
+	for _, d := range found.BrokerDatas {
+		masters[d.BrokerName] = d.BrokerAddrs[0] != ""
+	}
 	for _, d := range found.QueueDatas {
 		if d.Perm&permRead != 0 {
-			queues = appendQueues(queues, topic, d.BrokerName, d.ReadQueueNums)
+			r.queues = appendQueues(r.queues, topic, d.BrokerName, d.ReadQueueNums)
+		}
+		if d.Perm&permWrite != 0 && masters[d.BrokerName] {
+			r.writable = appendQueues(r.writable, topic, d.BrokerName, d.WriteQueueNums)
 		}
 	}
-	slices.SortFunc(queues, func(a, b protocol.MessageQueue) int {
-		return cmp.Or(strings.Compare(a.BrokerName, b.BrokerName), cmp.Compare(a.QueueID, b.QueueID))
-	})
-	return queues, true
+	slices.SortFunc(r.queues, compareQueues)
+	slices.SortFunc(r.writable, compareQueues)
+	return r, true
+}
+
+func compareQueues(a, b protocol.MessageQueue) int {
+	return cmp.Or(strings.Compare(a.BrokerName, b.BrokerName), cmp.Compare(a.QueueID, b.QueueID))
 }
 
 func (b *Broker) ownQueues(topic string) []protocol.MessageQueue {

@@ -66,10 +66,10 @@ func topicAttribute(key string) (attribute, bool) {
 	case "cleanup.policy":
 		return attribute{true, oneOf("DELETE", "COMPACTION")}, true
 	case attrMessageType:
-		return attribute{false, oneOf("UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", "LITE", "MIXED")}, true
+		return attribute{false, oneOf("UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", typeLite, "MIXED")}, true
 	case attrReserveTime:
 		return attribute{false, from(-1, 1<<63-1)}, true
-	case "lite.topic.expiration":
+	case attrLiteExpiration:
 		return attribute{false, from(-1, 30*24*60)}, true
 	}
 	return attribute{}, false
@@ -79,11 +79,11 @@ func groupAttribute(key string) (attribute, bool) {
 	switch key {
 	case attrPriorityFactor:
 		return attribute{false, from(0, 100)}, true
-	case "lite.bind.topic", "lite.sub.wildcard":
+	case attrLiteBindTopic, attrLiteWildcard:
 		return attribute{false, anything}, true
-	case "lite.sub.model":
-		return attribute{false, oneOf("Shared", "Exclusive")}, true
-	case "lite.sub.reset.offset.exclusive", "lite.sub.reset.offset.unsubscribe":
+	case attrLiteModel:
+		return attribute{false, oneOf("Shared", liteExclusive)}, true
+	case attrLiteResetExclusive, attrLiteResetUnsubscribe:
 		return attribute{false, isBool}, true
 	case "lite.sub.client.quota":
 		return attribute{false, from(-1, 1<<63-1)}, true

@@ -50,6 +50,7 @@ type Broker struct {
 	holds      holds
 	pops       *pops
 	orders     *orders
+	lites      *lites
 	modes      *requestModes
 	watches    watches
 	halves     *halves // nil on a slave
@@ -114,6 +115,9 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 		Arrived: func(q *store.Queue, nextOffset, tagsCode, _ int64) {
 			b.holds.arrived(q, nextOffset, tagsCode)
 			b.watches.arrived(q)
+			if q.IsLite() {
+				b.lites.tell("", q.Topic())
+			}
 		},
 		Bits: func(m *message.Dispatch, dst []byte) []byte {
 			if f := b.bits.Load(); f != nil {
@@ -194,6 +198,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.pops = newPops(b)
+	b.lites = newLites(b)
 	if b.orders, err = openOrders(filepath.Join(dir, "consumerOrderInfo.json"), b); err != nil {
 		return err
 	}
@@ -274,6 +279,7 @@ func (b *Broker) close() error {
 	}
 	if b.main != nil { // its state was opened as a whole
 		b.clients.close()
+		b.lites.close()
 		errs = append(errs, b.timers.close(), b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.filters.close(), b.groups.close(), b.topics.close())
 	}
 	if b.store != nil {

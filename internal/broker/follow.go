@@ -16,6 +16,7 @@ var followers = []func(*Broker, context.Context){
 	followHalves,
 	(*Broker).followTimers,
 	(*Broker).followRevive,
+	(*Broker).followLites,
 }
 
 // startFollowers starts them; stopFollowers ends them and waits.

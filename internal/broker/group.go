@@ -73,12 +73,13 @@ func (b *Broker) getGroup(_ *remoting.Request, h *protocol.GroupHeader) (*remoti
 
 func (b *Broker) deleteGroup(r *remoting.Request, h *protocol.DeleteSubscriptionGroupHeader) (*remoting.Answer, error) {
 	b.log.Info("request to delete a subscription group", "group", h.GroupName, "offsets_too", h.CleanOffset, "addr", r.Conn.RemoteAddr())
+	g := b.groups.find(h.GroupName)
 	if _, err := b.groups.delete(h.GroupName); err != nil {
 		return nil, err
 	}
 	b.pops.forget("", h.GroupName)
 	b.counts.forgetGroup(h.GroupName)
-	if h.CleanOffset {
+	if h.CleanOffset || g != nil && g.liteBound() != "" {
 		b.offsets.removeGroup(h.GroupName)
 	}
 	return nil, nil

@@ -111,6 +111,14 @@ var handlers = []handler{
 	{code: protocol.ReqNotification, hot: (*Broker).popMessage},
 	{code: protocol.ReqPollingInfo, do: typed((*Broker).pollingInfo)},
 	{code: protocol.ReqPopRollback, do: (*Broker).popRollback},
+	{code: protocol.ReqPopLiteMessage, hot: (*Broker).popLiteMessage, notFast: true},
+	{code: protocol.ReqLiteSubscriptionCtl, do: (*Broker).controlLiteSubscriptions, slow: true},
+	{code: protocol.ReqGetBrokerLiteInfo, do: (*Broker).getBrokerLiteInfo, slow: true},
+	{code: protocol.ReqGetParentTopicInfo, do: typed((*Broker).getParentTopicInfo), slow: true},
+	{code: protocol.ReqGetLiteTopicInfo, do: typed((*Broker).getLiteTopicInfo), slow: true},
+	{code: protocol.ReqGetLiteClientInfo, do: typed((*Broker).getLiteClientInfo)},
+	{code: protocol.ReqGetLiteGroupInfo, do: typed((*Broker).getLiteGroupInfo), slow: true},
+	{code: protocol.ReqTriggerLiteDispatch, do: typed((*Broker).triggerLiteDispatch), slow: true},
 	{code: protocol.ReqBatchAckMessage, hot: (*Broker).batchAck},
 }
 

@@ -103,7 +103,7 @@ func (h *holds) pushLocked(w *held, wait time.Duration) {
 
 // keep gives the pull bytes of its own, for those it has lie in its connection's read buffer.
 func (p *pull) keep() {
-	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.expression, &p.expressionType)
+	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.lite, &p.expression, &p.expressionType)
 }
 
 // ownBytes copies parts that lie in a connection's read buffer to buf, one behind the other, and returns it.

@@ -458,11 +458,15 @@ const popFromMin = 0
 
 // initLocked is where a group begins in a queue: at its oldest message, or at its newest.
 func (pq *popQueue) initLocked(cfg *settings, mode int32) int64 {
-	q := pq.q
 	if mode == popFromMin || retryFlag(pq.group.topic) != flagNormal {
-		return q.MinOffset()
+		return pq.q.MinOffset()
 	}
-	if cfg.PopInitInMemory && q.MinOffset() <= 0 && q.MaxOffset() > 0 && pq.pops.b.store.InMemory(q, 0) {
+	return pq.pops.b.popFromMax(cfg, pq.q)
+}
+
+// popFromMax is where a group begins in a queue of which it wants what is new.
+func (b *Broker) popFromMax(cfg *settings, q *store.Queue) int64 {
+	if cfg.PopInitInMemory && q.MinOffset() <= 0 && q.MaxOffset() > 0 && b.store.InMemory(q, 0) {
 		return 0
 	}
 	return max(q.MaxOffset()-1, 0)

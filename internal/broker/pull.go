@@ -36,6 +36,7 @@ type pull struct {
 	offset, commitOffset, suspendMS          int64
 	subVersion                               int64
 	own                                      bool // the queue is meant as the broker's own though the topic be static
+	lite                                     []byte // the topic's lite topic that is meant; empty for none
 
 	// Of a static topic: the logical queue that the client named, and the stretch of it that queueID and offset are in.
 	logic protocol.LogicQueue
@@ -85,6 +86,8 @@ func decodePull(r *remoting.Request, p *pull) error {
 			bit = 256
 		case "lo":
 			p.own = string(v) == "false"
+		case "liteTopic":
+			p.lite = v
 		case "subscription":
 			p.expression = v
 		case "expressionType":
@@ -209,6 +212,9 @@ func (p *pull) serve(mayHold bool) {
 		return
 	}
 	q := t.queue(p.queueID)
+	if len(p.lite) > 0 {
+		q = b.liteQueueOf(t, p.lite, p.queueID)
+	}
 	begun := time.Now()
 	buf := scratch.Get().(*[]byte)
 	var body []byte

@@ -58,6 +58,9 @@ func (b *Broker) searchOffset(_ *remoting.Request, h *protocol.SearchOffsetHeade
 		boundary = store.Upper
 	}
 	offset := int64(0)
+	if !isBlank(h.LiteTopic) {
+		h.Topic = liteQueueName(h.Topic, h.LiteTopic)
+	}
 	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
 	if err == nil && d != nil {
 		offset, err = b.staticSearch(h, queue, d.Bname, boundary)

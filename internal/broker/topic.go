@@ -152,6 +152,11 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 			}
 		}
 	}
+	if t := b.topics.find(h.Topic); t != nil && t.isLite() {
+		if err := b.deleteLitesOf(h.Topic); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range names {
 		if _, err := b.topics.delete(name); err != nil {
 			return nil, err

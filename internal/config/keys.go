@@ -277,25 +277,21 @@ var groups = []struct {
 			transWriteOriginTransHalfEnable boolean true`,
 	},
 	{
-		why:   "light topics are not served yet",
-		level: slog.LevelWarn,
+		why: "a client is told of each lite topic that has messages for it, at once and however many there are",
 		keys: `
-			enableLmqStats boolean false
 			enableLiteEventMode boolean true
 			liteEventCheckInterval long 10000
-			liteTtlCheckInterval long 120000
-			minLiteTTl long 900000
-			liteSubscriptionCheckInterval long 120000
-			liteSubscriptionCheckTimeoutMills long 180000
-			maxLiteSubscriptionCount long 100000
-			enableLitePopLog boolean false
 			maxClientEventCount int 100
 			liteEventFullDispatchDelayTime long 10000
-			liteEventFullDispatchDelayTimeForWildcardGroup long 10000
-			liteLagLatencyCollectEnable boolean false
+			liteEventFullDispatchDelayTimeForWildcardGroup long 10000`,
+	},
+	{
+		why: "lite topics have no metrics and no log of their own yet",
+		keys: `
+			enableLmqStats boolean false
+			enableLitePopLog boolean false
 			liteLagLatencyMetricsEnable boolean false
-			liteLagCountMetricsEnable boolean false
-			liteLagLatencyTopK int 50`,
+			liteLagCountMetricsEnable boolean false`,
 	},
 	{
 		why: "a request is served by the goroutine of its connection: there are no thread pools, and no queues before them",

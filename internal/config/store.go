@@ -129,6 +129,23 @@ type Store struct {
 	// LightQuota refuses messages for more light queues than maxLmqConsumeQueueNum. Default false.
 	LightQuota bool `prop:"enableLmqQuota"`
 
+	// LiteSubscriptionsMax is how many subscriptions of clients to lite topics there can be. Default 100,000.
+	LiteSubscriptionsMax int64 `prop:"maxLiteSubscriptionCount"`
+	// LiteClientMax is after how long a client is forgotten that says nothing of its subscriptions to lite topics. Default 3 minutes.
+	LiteClientMax time.Duration `prop:"liteSubscriptionCheckTimeoutMills,ms,long"`
+	// LiteClientInterval is the time between two looks for such clients. Default 2 minutes.
+	LiteClientInterval time.Duration `prop:"liteSubscriptionCheckInterval,ms,long"`
+	// LiteExpiryInterval is the time between two looks for lite topics that have outlived their topic's lite.topic.expiration. Default 2
+	// minutes.
+	LiteExpiryInterval time.Duration `prop:"liteTtlCheckInterval,ms,long"`
+	// LiteLeast is how long a lite topic outlives its last message, and the broker's start, at least. Default 15 minutes.
+	LiteLeast time.Duration `prop:"minLiteTTl,ms,long"`
+	// LiteLagTimes remembers the age of the oldest messages in lite topics that groups have not consumed, for GET_LITE_GROUP_INFO.
+	// Default false.
+	LiteLagTimes bool `prop:"liteLagLatencyCollectEnable"`
+	// LiteLagTimesMax is for how many lite topics of a group that is done. Default 50.
+	LiteLagTimesMax int `prop:"liteLagLatencyTopK"`
+
 	// QueueExt keeps more of each message beside the consume queues, in consumequeue_ext. Default false.
 	QueueExt bool `prop:"enableConsumeQueueExt,restart"`
 	// QueueExtFileSize is the length of a file of it in bytes; must not change on an existing store. Default 48 MiB.
@@ -207,6 +224,12 @@ func defaultStore(home string) Store {
 		IndexSlots:                5_000_000,
 		IndexEntries:              20_000_000,
 		LightQueuesMax:            20_000,
+		LiteSubscriptionsMax:      100_000,
+		LiteClientMax:             3 * time.Minute,
+		LiteClientInterval:        2 * time.Minute,
+		LiteExpiryInterval:        2 * time.Minute,
+		LiteLeast:                 15 * time.Minute,
+		LiteLagTimesMax:           50,
 		BatchQueueFileSize:        13_800_000,
 		QueryMax:                  64,
 		QueueExtFileSize:          48 << 20,

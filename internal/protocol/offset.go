@@ -33,6 +33,7 @@ type QueueHeader struct {
 // SearchOffsetHeader is SEARCH_OFFSET_BY_TIMESTAMP 29. BoundaryType is "lower" (the default) or "upper".
 type SearchOffsetHeader struct {
 	Topic        string `field:"topic,required"`
+	LiteTopic    string `field:"liteTopic,omitempty"`
 	QueueID      int32  `field:"queueId,required"`
 	Timestamp    int64  `field:"timestamp,required"`
 	BoundaryType string `field:"boundaryType,omitempty"`

@@ -164,7 +164,7 @@ func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int
 		q.dirty = true
 		d.dirty = append(d.dirty, q)
 	}
-	if q.watchers.Load() > 0 && s.hooks.Arrived != nil {
+	if (q.watchers.Load() > 0 || q.lite && s.queues.liteWatchers.Load() > 0) && s.hooks.Arrived != nil {
 		d.arrived = append(d.arrived, arrival{q, behind, tagsCode, m.StoreTimestamp})
 	}
 	return nil

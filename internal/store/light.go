@@ -15,6 +15,9 @@ import (
 // LightPrefix begins the names of light queues' topics.
 const LightPrefix = "%LMQ%"
 
+// LitePrefix begins the names of those light queues that are lite topics: %LMQ%$parent$lite. Part of the format.
+const LitePrefix = LightPrefix + "$"
+
 // IsLight says whether a topic or a group is one of light queues.
 func IsLight[T ~string | ~[]byte](name T) bool {
 	return hasPrefix(name, LightPrefix)
@@ -73,6 +76,26 @@ func (s *Store) placeLight(p *Put) {
 	}
 	p.Properties = append(b, 2)
 	p.Size = int32(p.RecordSize(s.cfg.AppendPropCRC))
+}
+
+// WatchLite adds to the number of those who want Hooks.Arrived to be called for every lite topic.
+func (s *Store) WatchLite(delta int32) { s.queues.liteWatchers.Add(delta) }
+
+// LiteQueues returns the queues of a parent topic's lite topics that have had messages, in no order; with "" those of all.
+func (s *Store) LiteQueues(parent string) (queues []*Queue) {
+	prefix := LitePrefix
+	if parent != "" {
+		prefix += parent + "$"
+	}
+	t := &s.queues
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for topic, byID := range t.topics {
+		if q := byID[0]; q != nil && hasPrefix(topic, prefix) && q.MaxOffset() > 0 {
+			queues = append(queues, q)
+		}
+	}
+	return queues
 }
 
 // LightQueues is how many light queues have messages.

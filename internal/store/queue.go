@@ -18,6 +18,7 @@ type Queue struct {
 	batch   *batchQueue // instead of units, where queue.type is BatchCQ; else nil
 	ext     *queueExt   // what units have no room for; nil without
 	refused error       // why nothing can be stored in it
+	lite    bool        // it is a lite topic's
 
 	watchers atomic.Int32
 
@@ -39,6 +40,9 @@ func (q *Queue) ID() int32 { return q.id }
 
 // Refused says why nothing can be stored in the queue; nil when it can.
 func (q *Queue) Refused() error { return q.refused }
+
+// IsLite says whether it is the queue of a lite topic.
+func (q *Queue) IsLite() bool { return q.lite }
 
 // MinOffset is the offset of the oldest message that is still there.
 func (q *Queue) MinOffset() int64 {
@@ -65,6 +69,8 @@ type queueTable struct {
 	mu     sync.RWMutex
 	topics map[string]map[int32]*Queue
 	batch  map[string]bool // topics whose queues are under batchconsumequeue
+
+	liteWatchers atomic.Int32
 }
 
 // Queue returns the queue's handle, made when it is asked for the first time.
@@ -112,7 +118,7 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 		t.topics[topic] = map[int32]*Queue{}
 	}
 	dir := filepath.Join(s.consumeQueueDir(), topic, strconv.Itoa(int(id)))
-	q := &Queue{topic: topic, id: id, units: newConsumeQueue(s.cfg.FS, s.handles, dir, s.cfg.ConsumeQueueFileSize)}
+	q := &Queue{topic: topic, id: id, lite: hasPrefix(topic, LitePrefix), units: newConsumeQueue(s.cfg.FS, s.handles, dir, s.cfg.ConsumeQueueFileSize)}
 	switch {
 	case !isFolderName(topic):
 		q.refused = fmt.Errorf("%w: %q", ErrTopic, topic)

@@ -35,27 +35,35 @@ func (s *Store) Queues(topic string) []*Queue {
 	return queues
 }
 
-// DeleteTopic empties the queues of a topic: their files go, and a message put later has offset 0 again. The messages stay
+// DeleteTopic empties the queues of topics: their files go, and a message put later has offset 0 again. The messages stay
 // in the log until its files expire, and cannot be found any more but by log offset or key. When it
 // returns without an error, a crash does not bring them back.
-func (s *Store) DeleteTopic(topic string) error {
-	queues := s.Queues(topic)
-	if len(queues) == 0 {
-		return nil
-	}
-	if err := s.emptyQueues(queues); err != nil {
-		return fmt.Errorf("cannot delete topic %q: %w", topic, err)
-	}
-	if isFolderName(topic) {
-		if err := s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), topic)); err != nil {
-			return fmt.Errorf("cannot delete topic %q: %w", topic, err)
+func (s *Store) DeleteTopic(topics ...string) error {
+	deleted := false
+	for _, topic := range topics {
+		queues := s.Queues(topic)
+		if len(queues) == 0 {
+			continue
 		}
-		if err := s.deleteBatchFolder(topic); err != nil {
+		deleted = true
+		if err := s.deleteQueues(topic, queues); err != nil {
 			return fmt.Errorf("cannot delete topic %q: %w", topic, err)
 		}
 	}
-	s.flushBehind() // recovery begins behind the deleted messages from now on
+	if deleted {
+		s.flushBehind() // recovery begins behind the deleted messages from now on
+	}
 	return nil
+}
+
+func (s *Store) deleteQueues(topic string, queues []*Queue) error {
+	if err := s.emptyQueues(queues); err != nil || !isFolderName(topic) {
+		return err
+	}
+	if err := s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), topic)); err != nil {
+		return err
+	}
+	return s.deleteBatchFolder(topic)
 }
 
 func (s *Store) emptyQueues(queues []*Queue) error {

@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// A liteBlock is what a group has taken of a lite topic last: until all of it is acknowledged or its time is over, nobody of the group
+// gets more of it, but with the same attempt id. It is in memory only. Protected by lites.mu.
+type liteBlock struct {
+	key    liteKey
+	info   *orderInfo // nil before the first pop is done
+	taking bool       // somebody is reading the queue for the group
+	missed bool       // somebody else wanted to meanwhile
+	due    int64      // ms: when its group is told
+	heapAt int        // in lites.byDue; -1 when it is not there
+}
+
+func (x *liteBlock) isBefore(other *liteBlock) bool { return x.due < other.due }
+func (x *liteBlock) moveTo(at int)                  { x.heapAt = at }
+
+// liteBlockKept is how long what was taken and neither acknowledged nor popped again is remembered.
+const liteBlockKept = 24 * time.Hour
+
+// begin lets the caller alone read a queue for a group, if nothing blocks it. done or end must follow.
+func (l *lites) begin(key liteKey, attempt string, now int64) (*liteBlock, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.blocks[key]
+	switch {
+	case x == nil:
+		x = &liteBlock{key: key, heapAt: -1}
+		l.blocks[key] = x
+	case x.taking:
+		x.missed = true
+		return nil, false
+	case x.info != nil && (x.info.AttemptID == nil || *x.info.AttemptID != attempt) && x.info.blockedUntil(now) > now:
+		return nil, false // its group is told when that ends
+	}
+	x.taking = true
+	return x, true
+}
+
+// end is for a begin that has taken what info says, or nothing with nil. It says whether the queue must be looked at again.
+func (l *lites) end(x *liteBlock, info *orderInfo) (again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x.taking = false
+	again, x.missed = x.missed && info == nil, false
+	if l.blocks[x.key] != x { // the lite topic or the group has gone
+		return false
+	}
+	switch {
+	case info != nil:
+		if x.info != nil {
+			info.countFrom(x.info)
+		}
+		x.info = info
+		l.armLocked(x)
+	case x.info == nil:
+		delete(l.blocks, x.key)
+	}
+	return again
+}
+
+// armLocked has the group be told when the block ends.
+func (l *lites) armLocked(x *liteBlock) {
+	now := time.Now().UnixMilli()
+	x.due = x.info.blockedUntil(now)
+	if x.heapAt >= 0 {
+		heap.Remove(&l.byDue, x.heapAt)
+	}
+	if x.due > now && !l.closed && l.b.settings.Load().PopOrderNotify {
+		heap.Push(&l.byDue, x)
+		if x.heapAt == 0 {
+			l.timer.Reset(time.Duration(x.due-now) * time.Millisecond)
+		}
+	}
+}
+
+// unblock tells groups of lite topics that are blocked no more.
+func (l *lites) unblock() {
+	var free []liteKey
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.firing.Add(1)
+	defer l.firing.Done()
+	now := time.Now().UnixMilli()
+	for len(l.byDue) > 0 && l.byDue[0].due <= now {
+		x := heap.Pop(&l.byDue).(*liteBlock)
+		if l.armLocked(x); x.heapAt < 0 { // else another of its messages has longer
+			free = append(free, x.key)
+		}
+	}
+	if len(l.byDue) > 0 {
+		l.timer.Reset(time.Duration(l.byDue[0].due-now) * time.Millisecond)
+	}
+	l.mu.Unlock()
+	for _, key := range free {
+		l.tell(key.group, key.queue)
+	}
+}
+
+// ackBlock takes an acknowledgement. next is where the consumer offset may be; free says that the block has ended.
+func (l *lites) ackBlock(key liteKey, offset, popTime int64) (next int64, how int, free bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.blocks[key]
+	if x == nil || x.info == nil {
+		return offset + 1, orderAcked, true
+	}
+	i := x.info
+	if popTime != i.PopTime {
+		return 0, orderStale, false
+	}
+	at := i.index(offset)
+	if at < 0 {
+		return 0, orderIllegal, false
+	}
+	i.Acked |= 1 << at
+	for at := range i.Offsets {
+		if i.Acked&(1<<at) == 0 {
+			l.armLocked(x)
+			return i.offset(at), orderAcked, x.heapAt < 0
+		}
+	}
+	next = i.offset(len(i.Offsets)-1) + 1
+	if x.info = nil; !x.taking {
+		l.removeBlockLocked(key)
+	}
+	return next, orderAcked, true
+}
+
+// showBlock makes a message visible again at a time in ms, or with suspend all that was taken with it, without counting a try.
+func (l *lites) showBlock(key liteKey, offset, popTime, at int64, suspend bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.blocks[key]
+	if x == nil || x.info == nil || x.info.PopTime != popTime {
+		return
+	}
+	i := x.info
+	switch {
+	case suspend:
+		for offset, n := range i.ConsumedCount {
+			i.ConsumedCount[offset] = max(n-1, 0)
+		}
+		i.NextVisible = nil
+		invisible := at - i.PopTime
+		i.Invisible = &invisible
+	case i.index(offset) < 0:
+		return
+	default:
+		if i.NextVisible == nil {
+			i.NextVisible = map[int64]int64{}
+		}
+		i.NextVisible[offset] = at
+	}
+	l.armLocked(x)
+}
+
+func (l *lites) removeBlock(key liteKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.removeBlockLocked(key)
+}
+
+func (l *lites) removeBlockLocked(key liteKey) {
+	if x := l.blocks[key]; x != nil {
+		delete(l.blocks, key)
+		if x.heapAt >= 0 {
+			heap.Remove(&l.byDue, x.heapAt)
+		}
+	}
+}
+
+// newLiteInfo is what a pop has taken.
+func newLiteInfo(offsets []int64, popTime, invisible int64, attempt string) *orderInfo {
+	i := &orderInfo{PopTime: popTime, Invisible: &invisible, LastConsumed: popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(offsets)}
+	for at := range i.Offsets[1:] {
+		i.Offsets[at+1] -= i.Offsets[0]
+	}
+	if attempt != "" {
+		i.AttemptID = &attempt
+	}
+	return i
+}
+
+// appendLiteCounts adds to the field orderCountInfo how often each message that a pop has taken was delivered before: an entry as orderly
+// pops have it, or 0.
+func (i *orderInfo) appendLiteCounts(dst []byte, topic string) []byte {
+	for at := range i.Offsets {
+		if n, ok := i.ConsumedCount[i.offset(at)]; ok {
+			dst = appendOrderCount(dst, topic, 0, i.offset(at), n)
+			continue
+		}
+		if len(dst) > 0 {
+			dst = append(dst, ';')
+		}
+		dst = append(dst, '0')
+	}
+	return dst
+}

@@ -1,0 +1,142 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// followLites lets lite topics go that had no message for as long as their parent says, and clients that have said nothing for long.
+// Consumption does not count, as with Apache: what nobody has consumed by then goes too.
+func (b *Broker) followLites(ctx context.Context) {
+	cfg := b.settings.Load()
+	if !cfg.LightQueues || !cfg.MultiDispatch { // they are read at the start only
+		return
+	}
+	clients, topics := time.NewTimer(positive(cfg.LiteClientInterval)), time.NewTimer(positive(cfg.LiteExpiryInterval))
+	defer clients.Stop()
+	defer topics.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-clients.C:
+			cfg = b.settings.Load()
+			b.lites.expireClients(time.Now().Add(-cfg.LiteClientMax))
+			clients.Reset(positive(cfg.LiteClientInterval))
+		case <-topics.C:
+			if cfg = b.settings.Load(); time.Since(b.started) >= cfg.LiteLeast {
+				b.expireLites(cfg)
+			}
+			topics.Reset(positive(cfg.LiteExpiryInterval))
+		}
+	}
+}
+
+// positive keeps a loop from spinning.
+func positive(d time.Duration) time.Duration { return max(d, 10*time.Millisecond) }
+
+// expireClients forgets clients that have said nothing since a time, and what was popped and left long ago.
+func (l *lites) expireClients(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, c := range l.clients {
+		if c.updated.Before(since) {
+			l.b.log.Info("client of lite topics is forgotten: it has not told its subscriptions for long", "client", id, "group", c.group, "topic", c.topic, "subscriptions", len(c.queues))
+			l.dropLocked(c)
+		}
+	}
+	before := time.Now().Add(-liteBlockKept).UnixMilli()
+	for key, x := range l.blocks {
+		if !x.taking && x.info != nil && x.info.LastConsumed < before && x.heapAt < 0 {
+			l.removeBlockLocked(key)
+		}
+	}
+}
+
+// expireLites deletes the lite topics whose time is over.
+func (b *Broker) expireLites(cfg *settings) {
+	for _, name := range b.topics.names() {
+		t := b.topics.find(name)
+		if t == nil {
+			continue
+		}
+		ttl := time.Duration(t.liteTTL()) * time.Minute
+		if ttl <= 0 {
+			continue
+		}
+		before := time.Now().Add(-max(ttl, cfg.LiteLeast)).UnixMilli()
+		var gone []string
+		for _, q := range b.store.LiteQueues(name) {
+			if last, ok := b.store.StoreTime(q, q.MaxOffset()-1); !ok || last < before { // not ok: the log has expired
+				gone = append(gone, q.Topic())
+			}
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		b.log.Info("lite topics expire", "topic", name, "lite_topics", len(gone), "first", gone[0], "minutes", t.liteTTL())
+		if err := b.deleteLites(name, gone); err != nil {
+			b.log.Error("cannot delete lite topics", "topic", name, "err", err)
+		}
+	}
+}
+
+// deleteLites deletes lite topics, and what is known of groups in them.
+func (b *Broker) deleteLites(parent string, queues []string) error {
+	groups := b.groups.boundTo()[parent]
+	for _, queue := range queues {
+		for _, group := range groups {
+			b.offsets.remove(group, queue)
+			b.lites.removeBlock(liteKey{group, queue})
+		}
+		b.offsets.remove(toolsGroup, queue)
+		b.lites.abandon(queue)
+	}
+	return b.store.DeleteTopic(queues...)
+}
+
+// deleteLitesOf deletes all lite topics of a topic.
+func (b *Broker) deleteLitesOf(parent string) error {
+	var queues []string
+	for _, q := range b.store.LiteQueues(parent) {
+		queues = append(queues, q.Topic())
+	}
+	if len(queues) == 0 {
+		return nil
+	}
+	return b.deleteLites(parent, queues)
+}
+
+// boundTo returns the groups that consume lite topics, by parent topic, sorted.
+func (g *groups) boundTo() map[string][]string {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	bound := map[string][]string{}
+	for name, group := range g.byName {
+		if topic, ok := group.Attributes[attrLiteBindTopic]; ok {
+			bound[topic] = append(bound[topic], name)
+		}
+	}
+	for _, names := range bound {
+		slices.Sort(names)
+	}
+	return bound
+}
+
+// toolsGroup is the group of RocketMQ's tools.
+const toolsGroup = "TOOLS_CONSUMER"
+
+// remove forgets a group's offsets in a topic.
+func (o *offsets) remove(group, topic string) {
+	o.mu.Lock()
+	topics := o.byGroup[group]
+	_, had := topics[topic]
+	if delete(topics, topic); had && len(topics) == 0 {
+		delete(o.byGroup, group)
+	}
+	o.mu.Unlock()
+	if had {
+		o.touch()
+	}
+}
