@@ -118,7 +118,9 @@ func (b *Broker) readableQueues(topic string) []protocol.MessageQueue {
 }
 
 // writableQueues returns those that producers send to; none when the NameServers know none.
-func (b *Broker) writableQueues(topic string) []protocol.MessageQueue { return b.routeOf(topic).writable }
+func (b *Broker) writableQueues(topic string) []protocol.MessageQueue {
+	return b.routeOf(topic).writable
+}
 
 // routeOf is what the NameServers know of a topic, or knew last.
 func (b *Broker) routeOf(topic string) route {

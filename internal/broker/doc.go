@@ -3,6 +3,7 @@
 // broker.go is its life, handlers.go the table of what it answers. A file a family of codes, each of which begins with them:
 //
 //	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, query.go
+//	lite topics  litesub.go, litepop.go, liteinfo.go; liteexpire.go lets them go
 //	the rest     offset.go, reset.go, client.go, ask.go, lock.go, assign.go, popmode.go, topic.go, mapping.go, group.go, stats.go,
 //	             brokerconfig.go
 //
@@ -24,6 +25,7 @@
 //	behind's timer           owner saved (topics, groups, filters), schedule, halfCounts   writes the file a while after a change
 //	offsets' timer           owner offsets     writes consumerOffset.json a while after a commit
 //	filters' timer           owner filters     forgets filters of groups that have been gone for long
+//	lites' timer             owner lites       fires when a group's block of a lite topic ends
 //	clients' timer           owner clients     looks for clients that have stopped to send heartbeats
 //	followers                owner Broker      woken by messages in the queue that each follows, or by time; end at Close
 //

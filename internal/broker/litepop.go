@@ -129,8 +129,8 @@ func (p *litePop) answer() {
 	p.head.Remark = store.NoMessageInQueue.String()
 	if p.count > 0 {
 		p.head.Remark = store.Found.String()
-		p.b.counters.getMessages.Add(int64(p.count))
-		p.b.counters.getBytes.Add(int64(len(p.body)))
+		c := p.b.counts
+		c.got(c.ofGroup(p.Topic, p.ConsumerGroup), int64(p.count), int64(len(p.body)), 0, time.Now().UnixMilli()-p.popTime)
 	}
 	if p.oneway {
 		return

@@ -35,7 +35,7 @@ type pull struct {
 	queueID, maxMsgs, sysFlag                int32
 	offset, commitOffset, suspendMS          int64
 	subVersion                               int64
-	own                                      bool // the queue is meant as the broker's own though the topic be static
+	own                                      bool   // the queue is meant as the broker's own though the topic be static
 	lite                                     []byte // the topic's lite topic that is meant; empty for none
 
 	// Of a static topic: the logical queue that the client named, and the stretch of it that queueID and offset are in.
