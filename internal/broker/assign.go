@@ -180,10 +180,38 @@ func (b *Broker) askRoute(topic string) (r route, ok bool) {
 			r.writable = appendQueues(r.writable, topic, d.BrokerName, d.WriteQueueNums)
 		}
 	}
+	if len(found.TopicQueueMappingByBroker) > 0 {
+		r.queues = logicalQueues(topic, found.TopicQueueMappingByBroker)
+	}
 	slices.SortFunc(r.queues, compareQueues)
 	slices.SortFunc(r.writable, compareQueues)
 	return r, true
 }
+
+// logicalBroker begins the names that stand for brokers in the logical queues of static topics; what follows is the mapping's scope. Part of
+// the wire.
+const logicalBroker = "__syslo__"
+
+// logicalQueues are a static topic's queues as its consumers know them.
+func logicalQueues(topic string, byBroker map[string]*protocol.TopicQueueMappingInfo) (queues []protocol.MessageQueue) {
+	total := map[string]int32{}
+	for _, info := range byBroker {
+		if info != nil && info.Scope != "" {
+			total[info.Scope] = max(total[info.Scope], info.TotalQueues)
+		}
+	}
+	for scope, n := range total {
+		name := logicalBroker + scope
+		if scope == globalScope {
+			name = logicalBroker + scope[2:]
+		}
+		queues = appendQueues(queues, topic, name, n)
+	}
+	return queues
+}
+
+// globalScope is the scope of nearly all mappings. Part of the format.
+const globalScope = "__global__"
 
 func compareQueues(a, b protocol.MessageQueue) int {
 	return cmp.Or(strings.Compare(a.BrokerName, b.BrokerName), cmp.Compare(a.QueueID, b.QueueID))

@@ -34,7 +34,9 @@ func (b *Broker) addConsumeStats(s *protocol.ConsumeStats, group string, t *topi
 	for id := range min(max(queues, 0), queuesMax) {
 		var o protocol.OffsetWrapper
 		_, o.BrokerOffset = b.rangeOf(topic, id)
-		o.ConsumerOffset = max(b.offsets.query(group, topic, id), 0)
+		if o.ConsumerOffset = b.offsets.query(group, topic, id); t.mapping == nil { // else -1 says that a stretch was not consumed
+			o.ConsumerOffset = max(o.ConsumerOffset, 0)
+		}
 		o.PullOffset = max(o.ConsumerOffset, b.offsets.queryPulled(group, topic, id))
 		if o.ConsumerOffset > 0 {
 			o.LastTimestamp = max(b.storeTime(topic, id, o.ConsumerOffset-1), 0)

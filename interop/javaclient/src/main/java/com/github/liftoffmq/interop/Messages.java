@@ -4,6 +4,7 @@ import java.security.MessageDigest;
 import java.util.Base64;
 import java.util.Map;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageClientExt;
 import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -20,6 +21,9 @@ final class Messages {
         Message message = new Message(in.text("topic"), in.text("tags", ""), in.text("keys", ""), in.bytes("body"));
         for (Map.Entry<String, String> property : in.properties().entrySet()) {
             message.putUserProperty(property.getKey(), property.getValue());
+        }
+        if (in.has("lite")) { // only the newer client has a call for it
+            MessageAccessor.putProperty(message, "__LITE_TOPIC", in.text("lite"));
         }
         return message;
     }

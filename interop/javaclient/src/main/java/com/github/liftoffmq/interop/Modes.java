@@ -2,6 +2,7 @@ package com.github.liftoffmq.interop;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
@@ -152,7 +153,14 @@ final class Modes {
         request.setBody(in.bytes("body"));
         Object remoting = call(api(in), "getRemotingClient");
         RemotingCommand answer = (RemotingCommand) call(remoting, "invokeSync", in.text("broker"), request, 10000L);
-        return new Form().add("code", answer.getCode()).add("remark", answer.getRemark());
+        Form told = new Form().add("code", answer.getCode()).add("remark", answer.getRemark());
+        if (answer.getExtFields() != null) {
+            answer.getExtFields().forEach((key, value) -> told.add("f." + key, value));
+        }
+        if (answer.getBody() != null) {
+            told.add("body", new String(answer.getBody(), StandardCharsets.UTF_8));
+        }
+        return told;
     }
 
     private Form reset(Form in) throws Exception {

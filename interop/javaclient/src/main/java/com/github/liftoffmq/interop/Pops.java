@@ -225,7 +225,7 @@ final class Pops {
         return Enum.valueOf((Class) Class.forName(type), name);
     }
 
-    private static Object callback(String type, CompletableFuture<Object> result) throws Exception {
+    static Object callback(String type, CompletableFuture<Object> result) throws Exception {
         return Proxy.newProxyInstance(Pops.class.getClassLoader(), new Class<?>[] {Class.forName(type)}, (self, method, arguments) -> {
             if ("onSuccess".equals(method.getName())) {
                 result.complete(arguments[0]);

@@ -37,6 +37,7 @@ public final class Program {
         new Filters().register(commands);
         new Retries().register(commands);
         new Pops(producers).register(commands);
+        new Lites(producers).register(commands);
     }
 
     public static void main(String[] args) throws Exception {
