@@ -65,17 +65,20 @@ func (l *liteLab) call(op string, args ...any) url.Values {
 	return l.ask(op, append(slices.Clone(args), "broker", l.cluster.broker.addr(), "topic", l.parent, "group", l.group)...) // the first of a name counts
 }
 
+// id is what the broker calls a client: it must be the only one of that name.
+func (l *liteLab) id(client string) string { return l.group + "@" + client }
+
 // subscribe adds lite topics to a client's subscriptions, or does what action says.
 func (l *liteLab) subscribe(client string, args ...any) {
 	l.t.Helper()
-	if answer := l.call("lite.control", append(slices.Clone(args), "client", client, "action", "PARTIAL_ADD")...); answer.Get("code") != "0" {
+	if answer := l.call("lite.control", append(slices.Clone(args), "client", l.id(client), "action", "PARTIAL_ADD")...); answer.Get("code") != "0" {
 		l.t.Fatal(answer)
 	}
 }
 
 func (l *liteLab) control(client, action string, args ...any) {
 	l.t.Helper()
-	if answer := l.call("lite.control", append(slices.Clone(args), "client", client, "action", action)...); answer.Get("code") != "0" {
+	if answer := l.call("lite.control", append(slices.Clone(args), "client", l.id(client), "action", action)...); answer.Get("code") != "0" {
 		l.t.Fatal(answer)
 	}
 }
@@ -104,7 +107,7 @@ func (l *liteLab) pop(client string, n int, args ...any) (all []message, told st
 
 func (l *liteLab) popOnce(client string, args ...any) []message {
 	l.t.Helper()
-	return l.messages(l.call("lite.pop", append(slices.Clone(args), "client", client)...).Get("m"))
+	return l.messages(l.call("lite.pop", append(slices.Clone(args), "client", l.id(client))...).Get("m"))
 }
 
 func (l *liteLab) told(all []message) string {
@@ -181,6 +184,7 @@ func consumesLiteTopics(t *testing.T, c client) {
 		l.ack(all)
 	}
 	l.control("one", "COMPLETE_ADD", "lites", "b")
+	l.nothing("one") // Apache looks once more into what was consumed
 	l.send("a", "a3")
 	l.send("b", "b1")
 	_, got = l.pop("one", 1)
@@ -224,7 +228,7 @@ func sharesLiteTopics(t *testing.T, c client) {
 	exclusive.ack(got)
 	exclusive.subscribe("two", "lites", "b")
 	must(t, waitFor(soon, func() error {
-		if told := exclusive.ask("lite.told").Get("t"); told != "one "+exclusive.group+" b" {
+		if told := exclusive.ask("lite.told").Get("t"); told != exclusive.id("one")+" "+exclusive.group+" b" {
 			return fmt.Errorf("told: %q", told)
 		}
 		return nil
@@ -235,7 +239,7 @@ func sharesLiteTopics(t *testing.T, c client) {
 	exclusive.nothing("one")
 
 	wild := newLiteLab(t, c, cl, "lite.sub.wildcard", "true")
-	if answer := wild.call("lite.control", "client", "one", "action", "PARTIAL_ADD", "lites", "c"); answer.Get("code") != "604" ||
+	if answer := wild.call("lite.control", "client", wild.id("one"), "action", "PARTIAL_ADD", "lites", "c"); answer.Get("code") != "604" ||
 		!strings.Contains(answer.Get("remark"), "subscribe lite operation is not supported for this group") {
 		t.Error(answer)
 	}
@@ -262,7 +266,7 @@ func liteTopicsMove(t *testing.T, c client) {
 		}
 		l.send("a", fmt.Sprint("a", i*2), fmt.Sprint("a", i*2+1))
 		must(t, waitFor(soon, func() error {
-			answer, err := l.program.call("lite.control", "name", l.name, "broker", cl.broker.addr(), "topic", l.parent, "group", l.group, "client", "one", "action", "PARTIAL_ADD", "lites", "a")
+			answer, err := l.program.call("lite.control", "name", l.name, "broker", cl.broker.addr(), "topic", l.parent, "group", l.group, "client", l.id("one"), "action", "PARTIAL_ADD", "lites", "a")
 			if err == nil && answer.Get("code") != "0" {
 				err = fmt.Errorf("%v", answer)
 			}
@@ -283,7 +287,7 @@ func liteTopicsMove(t *testing.T, c client) {
 // answersAboutLiteTopics: codes, remarks and bodies of what administrators ask, and of what is refused.
 func answersAboutLiteTopics(t *testing.T, c client) {
 	t.Parallel()
-	l := newLiteLab(t, c, ownCluster(t, setup{settings: append([]string{"maxLiteSubscriptionCount=3", "autoCreateSubscriptionGroup=true"}, liteSettings...)}))
+	l := newLiteLab(t, c, ownCluster(t, setup{settings: append([]string{"maxLiteSubscriptionCount=3", "autoCreateSubscriptionGroup=false"}, liteSettings...)}))
 	normal := l.topic(1)
 	l.subscribe("one", "lites", "a\nb")
 	l.send("a", "a0", "a1", "a2")
@@ -309,28 +313,28 @@ func answersAboutLiteTopics(t *testing.T, c client) {
 	check(parent, 0, fmt.Sprintf(`"groups":["%s"] & "liteTopicCount":2 & "lmqNum":2 & "topic":"%s" & "ttl":10`, l.group, l.parent), "topic", l.parent)
 	check(parent, 17, "Topic [none] not exist.", "topic", "none")
 	check(parent, 29, "Topic ["+normal+"] type not match.", "topic", normal)
-	check(lite, 0, fmt.Sprintf(`"liteTopic":"a" & "parentTopic":"%s" & "shardingToBroker":true & "subscriber":[{"clientId":"one","group":"%s"}] & "topicOffset":{"lastUpdateTimestamp":1 & "maxOffset":3,"minOffset":0}`, l.parent, l.group),
+	check(lite, 0, fmt.Sprintf(`"liteTopic":"a" & "parentTopic":"%s" & "shardingToBroker":true & "subscriber":[{"clientId":"%s","group":"%s"}] & "topicOffset":{"lastUpdateTimestamp":1 & "maxOffset":3,"minOffset":0}`, l.parent, l.id("one"), l.group),
 		"parentTopic", l.parent, "liteTopic", "a")
 	check(lite, 0, `"subscriber":[] & "maxOffset":0,"minOffset":0}`, "parentTopic", l.parent, "liteTopic", "none")
 	check(lite, 17, "Topic [none] not exist.", "parentTopic", "none", "liteTopic", "a")
-	check(client, 0, fmt.Sprintf(`"clientId":"one" & "liteTopicCount":2 & "%%LMQ%%$%s$a" & "%%LMQ%%$%s$b"`, l.parent, l.parent), "parentTopic", l.parent, "group", l.group, "clientId", "one", "maxCount", 10)
+	check(client, 0, fmt.Sprintf(`"clientId":"%s" & "liteTopicCount":2 & "%%LMQ%%$%s$a" & "%%LMQ%%$%s$b"`, l.id("one"), l.parent, l.parent), "parentTopic", l.parent, "group", l.group, "clientId", l.id("one"), "maxCount", 10)
 	check(client, 0, `"lastAccessTime":-1 & "liteTopicCount":-1`, "parentTopic", l.parent, "group", l.group, "clientId", "none", "maxCount", 10)
-	check(client, 26, "Group [none] not exist.", "parentTopic", l.parent, "group", "none", "clientId", "one", "maxCount", 10)
-	check(client, 29, "Subscription [TOOLS_CONSUMER]-["+l.parent+"] not match.", "parentTopic", l.parent, "group", "TOOLS_CONSUMER", "clientId", "one", "maxCount", 10)
+	check(client, 26, "Group [none] not exist.", "parentTopic", l.parent, "group", "none", "clientId", l.id("one"), "maxCount", 10)
+	check(client, 29, "Subscription [TOOLS_CONSUMER]-["+l.parent+"] not match.", "parentTopic", l.parent, "group", "TOOLS_CONSUMER", "clientId", l.id("one"), "maxCount", 10)
 	check(group, 0, fmt.Sprintf(`"group":"%s" & "parentTopic":"%s" & "totalLagCount":2 & "brokerOffset":3,"consumerOffset":1 & "liteTopic":"a"`, l.group, l.parent), "group", l.group, "liteTopic", "a", "topK", 5)
 	check(group, 0, `"totalLagCount":-1 & "earliestUnconsumedTimestamp":-1`, "group", l.group, "liteTopic", "none", "topK", 5)
 	check(group, 0, `"lagCountTopK":[{ & "lagCount":2,"liteTopic":"a"} & "lagTimestampTopK":[]`, "group", l.group, "topK", 5)
 	check(group, 26, "Group [none] not exist.", "group", "none", "topK", 5)
 	check(group, 29, "Group [TOOLS_CONSUMER] is not a LITE group.", "group", "TOOLS_CONSUMER", "topK", 5)
 	check(trigger, 0, "", "group", l.group)
-	check(trigger, 0, "", "group", l.group, "clientId", "one")
+	check(trigger, 0, "", "group", l.group, "clientId", l.id("one"))
 	check(trigger, 26, "Group [none] not exist.", "group", "none")
 	check(29, 0, "", "topic", l.parent, "liteTopic", "a", "queueId", 0, "timestamp", 1)
 
 	const pop, ack, control = 200070, 200051, 200071
 	popIt := func(want int, contains string, changes ...any) {
 		t.Helper()
-		check(pop, want, contains, append(changes, "clientId", "one", "consumerGroup", l.group, "topic", l.parent, "maxMsgNum", 1, "invisibleTime", 1000, "pollTime", 0, "bornTime", time.Now().UnixMilli())...)
+		check(pop, want, contains, append(changes, "clientId", l.id("one"), "consumerGroup", l.group, "topic", l.parent, "maxMsgNum", 1, "invisibleTime", 1000, "pollTime", 0, "bornTime", time.Now().UnixMilli())...)
 	}
 	popIt(29, "pop message's num is greater than 32", "maxMsgNum", 33)
 	popIt(210, "pop message is timeout too much", "bornTime", 1000)
@@ -350,11 +354,11 @@ func answersAboutLiteTopics(t *testing.T, c client) {
 	if answer := l.raw(604, control, []byte(`{"subscriptionSet":[]}`)); !strings.Contains(answer.Get("remark"), "LiteSubscriptionCtlRequestBody is empty.") {
 		t.Error(answer)
 	}
-	if answer := l.call("lite.control", "client", "one", "action", "PARTIAL_ADD", "lites", "a", "group", "none"); answer.Get("code") != "604" {
+	if answer := l.call("lite.control", "client", l.id("one"), "action", "PARTIAL_ADD", "lites", "a", "group", "none"); answer.Get("code") != "604" {
 		t.Error(answer)
 	}
 	l.subscribe("one", "lites", "c")
-	if answer := l.call("lite.control", "client", "one", "action", "PARTIAL_ADD", "lites", "d"); answer.Get("code") != "2018" || !strings.Contains(answer.Get("remark"), "lite subscription quota exceeded 3") {
+	if answer := l.call("lite.control", "client", l.id("one"), "action", "PARTIAL_ADD", "lites", "d"); answer.Get("code") != "2018" || !strings.Contains(answer.Get("remark"), "lite subscription quota exceeded 3") {
 		t.Error(answer)
 	}
 }
