@@ -130,7 +130,7 @@ func (p *litePop) answer() {
 	if p.count > 0 {
 		p.head.Remark = store.Found.String()
 		c := p.b.counts
-		c.got(c.ofGroup(p.Topic, p.ConsumerGroup), int64(p.count), int64(len(p.body)), 0, time.Now().UnixMilli()-p.popTime)
+		c.got(c.ofGroup(p.Topic, p.ConsumerGroup), int64(p.count), int64(len(p.body)))
 	}
 	if p.oneway {
 		return
