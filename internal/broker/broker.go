@@ -62,6 +62,9 @@ type Broker struct {
 	routes     routes
 	live       liveConfig
 
+	cold    coldLimits
+	beganAt int64 // the log's end when it was opened
+
 	slow     chan struct{} // one for each slow request being served
 	staticMu sync.Mutex    // one change of static topics at a time
 	asking   chan struct{} // one for each request that waits for another client
@@ -129,6 +132,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	if err != nil {
 		return err
 	}
+	b.beganAt = b.store.Stats().Appended
 	if err := b.openState(cfg); err != nil {
 		return err
 	}

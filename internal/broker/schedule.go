@@ -216,8 +216,9 @@ func (s *schedule) encode() ([]byte, error) {
 //
 // Behaviour: how far each level is delivered, as delayOffset.json has it.
 func (b *Broker) getAllDelayOffset(*remoting.Request) (*remoting.Answer, error) {
-	data, err := b.schedule.encode()
-	return &remoting.Answer{Body: data}, err
+	b.schedule.mu.Lock()
+	defer b.schedule.mu.Unlock()
+	return jsonAnswer(delayOffsets{DataVersion: &b.schedule.version, OffsetTable: b.schedule.reached})
 }
 
 // positions are how far the levels are delivered.

@@ -389,6 +389,14 @@ func (n *Namesrv) Text() string {
 	return string(text(namesrvKind(), reflect.ValueOf(n).Elem(), n.extra))
 }
 
+// Unused is the value of a key that RocketMQ knows and that has no effect here, its default when it is not set.
+func (b *Broker) Unused(key string) string {
+	if v, ok := b.extra[key]; ok {
+		return v
+	}
+	return rows()[key].text
+}
+
 // Important is the part of Text that `mqbroker -m` prints.
 func (b *Broker) Important() string {
 	k := brokerKind()

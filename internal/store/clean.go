@@ -142,6 +142,13 @@ func (s *Store) DeleteExpired() {
 	s.clean()
 }
 
+// DeleteBehind deletes files of consume queues and of the index that only point to deleted files of the log.
+func (s *Store) DeleteBehind() {
+	s.cleanMu.Lock()
+	defer s.cleanMu.Unlock()
+	s.deleteBehind()
+}
+
 // clean deletes what is due, once.
 func (s *Store) clean() {
 	s.cleanMu.Lock()

@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// CLEAN_EXPIRED_CONSUMEQUEUE 306, CLEAN_UNUSED_TOPIC 316, DELETE_EXPIRED_COMMITLOG 329.
+//
+// Behaviour: files go now that would go later: those of the log that are older than fileReservedTime, also in the rounds that follow;
+// those of consume queues that point to nothing any more; the queues of topics that are not there any more. Each is named in the log.
+// Differs from Apache: a queue whose messages are all gone goes on with its offsets, for those of its consumers do. When not one topic of
+// users is there, and queues are, nothing is removed: then topics.json was lost, and not the topics.
+
+func (b *Broker) cleanQueues(r *remoting.Request) (*remoting.Answer, error) {
+	b.log.Info("request to delete files of consume queues that point to nothing any more", "addr", r.Conn.RemoteAddr())
+	b.store.DeleteBehind()
+	return nil, nil
+}
+
+func (b *Broker) deleteExpiredLog(r *remoting.Request) (*remoting.Answer, error) {
+	b.log.Info("request to delete expired files of the commit log", "addr", r.Conn.RemoteAddr())
+	b.store.DeleteExpired()
+	return nil, nil
+}
+
+func (b *Broker) cleanUnusedTopics(r *remoting.Request) (*remoting.Answer, error) {
+	b.log.Info("request to remove the queues of topics that are not there any more", "addr", r.Conn.RemoteAddr())
+	unused := slices.DeleteFunc(b.store.Topics(), func(name string) bool {
+		return b.topics.isSystem(name) || store.IsLight([]byte(name)) || b.topics.find(name) != nil
+	})
+	if len(unused) == 0 {
+		return nil, nil
+	}
+	if !slices.ContainsFunc(b.topics.names(), func(name string) bool { return !b.topics.isSystem(name) }) {
+		return nil, protocol.Errorf(protocol.CodeSystemError, "nothing is removed: %d topics have messages and not one topic is known, so it seems that config/topics.json was lost (the first is %s)",
+			len(unused), shown(unused[0]))
+	}
+	for _, name := range unused {
+		for _, q := range b.store.Queues(name) {
+			b.log.Info("queue of a topic that is not there any more is removed", "topic", name, "queue_id", q.ID(), "min", q.MinOffset(), "max", q.MaxOffset())
+		}
+		if err := b.store.DeleteTopic(name); err != nil {
+			return nil, err
+		}
+		b.counts.forgetTopic(name)
+	}
+	return nil, nil
+}
