@@ -183,14 +183,14 @@ func TestPlainBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, flag := range []int32{0, message.FlagCompressionZlib} {
-		if got, err := plainBody(&message.Message{SysFlag: message.FlagCompressed | flag, Body: zipped.Bytes()}); err != nil || string(got) != "hello" {
+		if got, err := (&message.Message{SysFlag: message.FlagCompressed | flag, Body: zipped.Bytes()}).PlainBody(); err != nil || string(got) != "hello" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	if _, err := plainBody(&message.Message{SysFlag: message.FlagCompressed | message.FlagCompressionLZ4, Body: zipped.Bytes()}); err == nil {
+	if _, err := (&message.Message{SysFlag: message.FlagCompressed | message.FlagCompressionLZ4, Body: zipped.Bytes()}).PlainBody(); err == nil {
 		t.Error("LZ4 is not known here")
 	}
-	if _, err := plainBody(&message.Message{SysFlag: message.FlagCompressed, Body: []byte("nonsense")}); err == nil {
+	if _, err := (&message.Message{SysFlag: message.FlagCompressed, Body: []byte("nonsense")}).PlainBody(); err == nil {
 		t.Error("nonsense is decompressed")
 	}
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"compress/zlib"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,15 +24,14 @@ import (
 )
 
 const (
-	onlookerGroup  = "liftoff-consume" // of who is in no group: keeps no offsets and shares with nobody
-	pullMax        = 32
-	pullSuspend    = 15 * time.Second
-	callTimeout    = 5 * time.Second
-	shareInterval  = 5 * time.Second        // how often a group's queues are shared out anew
-	retryInterval  = 500 * time.Millisecond // after a failure
-	topicInterval  = 100 * time.Millisecond // for a topic that does not exist yet
-	topicPatience  = time.Second            // and how long that is nothing to speak of
-	decompressedTo = 64 << 20
+	onlookerGroup = "liftoff-consume" // of who is in no group: keeps no offsets and shares with nobody
+	pullMax       = 32
+	pullSuspend   = 15 * time.Second
+	callTimeout   = 5 * time.Second
+	shareInterval = 5 * time.Second        // how often a group's queues are shared out anew
+	retryInterval = 500 * time.Millisecond // after a failure
+	topicInterval = 100 * time.Millisecond // for a topic that does not exist yet
+	topicPatience = time.Second            // and how long that is nothing to speak of
 )
 
 // consumeFlags are the flags of `liftoff consume`.
@@ -454,7 +451,7 @@ func printMessage(out io.Writer, q queue, m *message.Message) error {
 	if keys, ok := message.Property(m.Properties, message.PropKeys); ok {
 		fmt.Fprintf(&line, "key=%s  ", keys)
 	}
-	if body, err := plainBody(m); err != nil {
+	if body, err := m.PlainBody(); err != nil {
 		fmt.Fprintf(&line, "(%d bytes: %v)", len(m.Body), err)
 	} else if utf8.Valid(body) {
 		line.Write(body)
@@ -464,27 +461,4 @@ func printMessage(out io.Writer, q queue, m *message.Message) error {
 	line.WriteByte('\n')
 	_, err := out.Write(line.Bytes())
 	return err
-}
-
-// plainBody is the body, decompressed.
-func plainBody(m *message.Message) ([]byte, error) {
-	if m.SysFlag&message.FlagCompressed == 0 {
-		return m.Body, nil
-	}
-	switch m.SysFlag & message.FlagCompression {
-	case 0, message.FlagCompressionZlib:
-	case message.FlagCompressionLZ4:
-		return nil, errors.New("compressed with LZ4")
-	default:
-		return nil, errors.New("compressed with Zstandard")
-	}
-	r, err := zlib.NewReader(bytes.NewReader(m.Body))
-	if err != nil {
-		return nil, fmt.Errorf("cannot decompress: %w", err)
-	}
-	body, err := io.ReadAll(io.LimitReader(r, decompressedTo))
-	if err != nil {
-		return nil, fmt.Errorf("cannot decompress: %w", err)
-	}
-	return body, nil
 }

@@ -32,6 +32,8 @@ type Admin struct {
 
 	namesrvAddr string
 	json        bool
+	bodies      string // folder for the bodies of messages; empty for where Apache's tool has them
+	folder      string // for the files of consumerStatus; empty for the current one
 
 	pool  *client.Pool        // open while a command runs
 	names *client.NameServers // the same

@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ type result struct {
 func mqadmin(t *testing.T, args ...string) result {
 	t.Helper()
 	var out, said bytes.Buffer
-	root := (&Admin{In: strings.NewReader(""), Out: &out, Err: &said}).MQAdmin("mqadmin")
+	root := (&Admin{In: strings.NewReader(""), Out: &out, Err: &said, bodies: filepath.Join(t.TempDir(), "bodies"), folder: t.TempDir()}).MQAdmin("mqadmin")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(&out)
 	root.SetErr(&said)

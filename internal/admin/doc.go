@@ -9,6 +9,10 @@
 // Each command of mqadmin is a method of Admin in a file of its family, which builds a [cobra.Command]:
 //
 //	topicroute.go
+//	messagequery.go messageprint.go         messages, found and printed; message.go track.go are what is shown of one
+//	connection.go consumerstatus.go progressof.go  who consumes, what they do and how far they are; consumers.go asks
+//
+// queues.go says where topics are, sender.go sends, javatext.go prints as Java does.
 //
 // And so are the tools that RocketMQ lacks:
 //

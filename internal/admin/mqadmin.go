@@ -11,6 +11,10 @@ import (
 func (a *Admin) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.topicRoute(),
+
+		a.queryMsgById(), a.queryMsgByKey(), a.queryMsgByUniqueKey(), a.queryMsgByOffset(), a.queryMsgTraceById(),
+		a.printMsg(), a.printMsgByQueue(), a.consumeMessage(),
+		a.brokerConsumeStats(), a.producerConnection(), a.consumerConnection(), a.consumerProgress(), a.consumerStatus(),
 	}
 }
 

@@ -66,3 +66,17 @@ func (p *Pool) CommitOffset(ctx context.Context, addr, group, topic string, queu
 		ConsumerGroup: group, Topic: topic, QueueID: queueID, CommitOffset: offset}})
 	return err
 }
+
+// ResetOffsets makes a group begin somewhere else, INVOKE_BROKER_TO_RESET_OFFSET, and returns where. When the broker leaves it to the
+// group's consumers and there are none, it is an error with CONSUMER_NOT_ONLINE.
+func (p *Pool) ResetOffsets(ctx context.Context, addr string, h *protocol.ResetOffsetHeader) (protocol.QueueTable[int64], error) {
+	r, err := p.ask(ctx, addr, "group "+h.Group, &remoting.Call{Code: protocol.ReqInvokeBrokerToResetOffset, Header: h})
+	if err != nil || len(r.Body) == 0 {
+		return nil, err
+	}
+	body, err := decode[protocol.ResetOffsetBody](r, protocol.ReqInvokeBrokerToResetOffset)
+	if err != nil {
+		return nil, about("group "+h.Group, err)
+	}
+	return body.OffsetTable, nil
+}

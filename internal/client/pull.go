@@ -22,6 +22,7 @@ type Pull struct {
 
 // Pulled is what a Pull brought. Messages may be empty while Next is further on: others were filtered away.
 type Pulled struct {
+	Code           int               // SUCCESS, or why there are none: PULL_NOT_FOUND, PULL_RETRY_IMMEDIATELY, PULL_OFFSET_MOVED
 	Messages       []message.Message // their bytes are their own
 	Next, Min, Max int64             // offsets; go on at Next
 }
@@ -76,7 +77,7 @@ func (p *Pool) Pull(ctx context.Context, addr string, pull *Pull) (*Pulled, erro
 	if err := r.DecodeFields(&answer); err != nil {
 		return nil, about("topic "+pull.Topic, err)
 	}
-	pulled := &Pulled{Next: answer.NextBeginOffset, Min: answer.MinOffset, Max: answer.MaxOffset}
+	pulled := &Pulled{Code: int(r.Code), Next: answer.NextBeginOffset, Min: answer.MinOffset, Max: answer.MaxOffset}
 	if r.Code != protocol.CodeSuccess {
 		return pulled, nil
 	}

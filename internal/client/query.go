@@ -27,14 +27,16 @@ func (p *Pool) ViewMessage(ctx context.Context, addr, topic string, logOffset in
 type Query struct {
 	Topic      string
 	Key        string
-	Unique     bool // Key is the unique key that its producer gave the message
+	Unique     bool   // Key is the unique key that its producer gave the message
+	Kind       string // of the key, in the index: K for keys, the standard, T for tags
+	LastKey    string // where an earlier query ended, of stores that can go on there
 	Max        int32
 	Begin, End time.Time // of storing
 }
 
 // QueryMessages returns the messages with a key, QUERY_MESSAGE; none is no error.
 func (p *Pool) QueryMessages(ctx context.Context, addr string, q *Query) ([]message.Message, error) {
-	h := &protocol.QueryMessageHeader{Topic: q.Topic, Key: q.Key, MaxNum: q.Max, UniqueKeyQuery: q.Unique,
+	h := &protocol.QueryMessageHeader{Topic: q.Topic, Key: q.Key, MaxNum: q.Max, UniqueKeyQuery: q.Unique, IndexType: q.Kind, LastKey: q.LastKey,
 		BeginTimestamp: q.Begin.UnixMilli(), EndTimestamp: q.End.UnixMilli()}
 	r, err := p.Call(ctx, addr, &remoting.Call{Code: protocol.ReqQueryMessage, Header: h})
 	if err != nil {
@@ -52,6 +54,11 @@ func (p *Pool) QueryMessages(ctx context.Context, addr string, q *Query) ([]mess
 		return nil, about("topic "+q.Topic, err)
 	}
 	return found, nil
+}
+
+// ConsumeQueue returns entries of a queue's index, and of what a group, when it is not nil, filters by, QUERY_CONSUME_QUEUE.
+func (p *Pool) ConsumeQueue(ctx context.Context, addr string, h *protocol.QueryConsumeQueueHeader) (*protocol.ConsumeQueueBody, error) {
+	return fetch[protocol.ConsumeQueueBody](ctx, p, addr, "topic "+h.Topic, &remoting.Call{Code: protocol.ReqQueryConsumeQueue, Header: h})
 }
 
 // decodeMessages reads records that lie one behind the other.
