@@ -52,7 +52,7 @@ func TestAnswers_OfWhatABrokerAloneSaysAreApaches(t *testing.T) {
 	ok(protocol.ReqNotifyBrokerRoleChanged, "masterBrokerId=1 masterEpoch=2", "", "")
 
 	limits := func(table string) string {
-		return `{"cgColdReadThreshold":3145728,"configTable":` + table + `,"globalAcc":0,"globalColdReadThreshold":104857600,"runtimeTable":{}}`
+		return `{"runtimeTable":{},"configTable":` + table + `,"cgColdReadThreshold":3145728,"globalColdReadThreshold":104857600,"globalAcc":0}`
 	}
 	ok(protocol.ReqGetColdDataFlowCtrInfo, "", "", limits(`{}`))
 	ok(protocol.ReqUpdateColdDataFlowCtrConfig, "", "G=1024\nH=5", "")

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strconv"
@@ -61,8 +62,10 @@ func (b *Broker) getColdLimits(*remoting.Request) (*remoting.Answer, error) {
 	if limits == nil {
 		limits = map[string]int64{}
 	}
-	return jsonAnswer(protocol.ColdReadInfo{ConfigTable: limits, RuntimeTable: map[string]int64{},
+	// Tools show it as it comes, so the order is Apache's.
+	data, err := json.Marshal(protocol.ColdReadInfo{ConfigTable: limits, RuntimeTable: map[string]int64{},
 		GroupThreshold: unusedNumber(&cfg, "cgColdReadThreshold"), GlobalThreshold: unusedNumber(&cfg, "globalColdReadThreshold")})
+	return &remoting.Answer{Body: data}, err
 }
 
 // unusedNumber is the value of a key that has no effect.
