@@ -2,6 +2,8 @@ package broker
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,8 +85,21 @@ func TestBrokerStats_TellWhatWasCounted(t *testing.T) {
 	none("BROKER_PUT_NUMS", "OtherCluster")
 	none("COMMERCIAL_SEND_TIMES", "Orders@G")
 
-	if info := b.runtimeInfo(time.Now()); info["msgPutTotalTodayNow"] != "3" || info["msgGetTotalTodayNow"] != "2" {
+	info := b.runtimeInfo(time.Now())
+	if info["msgPutTotalTodayNow"] != "3" || info["msgGetTotalTodayNow"] != "2" {
 		t.Errorf("runtime: %v", info)
+	}
+	sends := 0
+	for _, bucket := range strings.Fields(info["putMessageDistributeTime"]) {
+		_, n, _ := strings.Cut(bucket, ":")
+		count, err := strconv.Atoi(n)
+		if err != nil {
+			t.Error(err)
+		}
+		sends += count
+	}
+	if sends != 4 || !strings.HasPrefix(info["putMessageDistributeTime"], "[<=0ms]:") || !strings.HasSuffix(info["putMessageDistributeTime"], " [10s~]:0 ") {
+		t.Errorf("4 sends took %q", info["putMessageDistributeTime"])
 	}
 }
 

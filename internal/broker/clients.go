@@ -551,7 +551,32 @@ func (c *clients) consumerConnections(group string) (body protocol.ConsumerConne
 	for _, m := range g.sortedMembers() {
 		body.ConnectionSet = append(body.ConnectionSet, m.connection())
 	}
+	body.Differences = g.differences()
 	return body, true
+}
+
+// differences are those of the consumers that subscribe differently from the first. clients.mu is held.
+func (g *consumerGroup) differences() (list []protocol.SubscriptionDifference) {
+	var first *client
+	for _, m := range g.sortedMembers() {
+		if first == nil && m.subs != nil {
+			first = m
+		}
+		if m.subs == nil || m == first {
+			continue
+		}
+		if topic := difference(first.subs, m.subs); topic != "" {
+			d := protocol.SubscriptionDifference{Topic: topic, ClientID: first.id, OtherClientID: m.id}
+			if s := first.subs[topic]; s != nil {
+				d.Expression = s.SubString
+			}
+			if s := m.subs[topic]; s != nil {
+				d.OtherExpression = s.SubString
+			}
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 // producerConnections lists the producers of a group; ok is false when it has none.

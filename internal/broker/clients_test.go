@@ -251,10 +251,27 @@ func TestClients_ThatSubscribeDifferentlyAreNamedOnce(t *testing.T) {
 	if got := text.String(); !strings.Contains(got, `topic=T client=two expression=c other_client=one other_expression="a || b"`) {
 		t.Errorf("log: %s", got)
 	}
+	shown := func() []protocol.SubscriptionDifference {
+		t.Helper()
+		body, ok := b.clients.consumerConnections("G")
+		if !ok {
+			t.Fatal("the group has no consumers")
+		}
+		return body.Differences
+	}
+	if got, want := shown(), (protocol.SubscriptionDifference{Topic: "T", ClientID: "one", Expression: "a || b", OtherClientID: "two", OtherExpression: "c"}); len(got) != 1 || got[0] != want {
+		t.Errorf("shown: %+v", got)
+	}
 	two.beat(t, "G", 0, sub("T", "a || b", 4, "a", "b"), sub("U", "*", 4))
 	warned(2)
+	if got, want := shown(), (protocol.SubscriptionDifference{Topic: "U", ClientID: "one", OtherClientID: "two", OtherExpression: "*"}); len(got) != 1 || got[0] != want {
+		t.Errorf("shown: %+v", got)
+	}
 	two.beat(t, "G", 0, sub("T", "a || b", 4, "a", "b"))
 	warned(2)
+	if got := shown(); len(got) != 0 {
+		t.Errorf("shown: %+v", got)
+	}
 	if !strings.Contains(text.String(), "subscribe alike again") {
 		t.Errorf("log: %s", text.String())
 	}

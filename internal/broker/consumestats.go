@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // GET_CONSUME_STATS 208, QUERY_CONSUME_TIME_SPAN 303, GET_BROKER_CONSUME_STATS 317.
@@ -16,7 +18,8 @@ import (
 // Behaviour: how far a group is in each queue of the topics that it consumes, how many messages a second it was given in the last minute,
 // and what lies before it and how long.
 // Differs from Apache: 317 tells what was given out as 208 does, and so what is in flight; in Apache both are wrong there. What a group
-// that has consumed nothing of a queue waits for is the queue's oldest message.
+// that has consumed nothing of a queue waits for is the queue's oldest message. A queue that one consumer has for itself has one field
+// more, orderly: whose it is, which message it stands at and since when.
 
 func (b *Broker) getConsumeStats(_ *remoting.Request, h *protocol.GetConsumeStatsHeader) (*remoting.Answer, error) {
 	body := protocol.ConsumeStats{OffsetTable: protocol.QueueTable[protocol.OffsetWrapper]{}}
@@ -41,9 +44,30 @@ func (b *Broker) addConsumeStats(s *protocol.ConsumeStats, group string, t *topi
 		if o.ConsumerOffset > 0 {
 			o.LastTimestamp = max(b.storeTime(topic, id, o.ConsumerOffset-1), 0)
 		}
+		o.Orderly = b.orderly(group, t, id, &o)
 		s.OffsetTable = append(s.OffsetTable, protocol.QueueEntry[protocol.OffsetWrapper]{Queue: b.messageQueue(topic, id), Value: o})
 	}
 	s.ConsumeTPS += b.consumedPerSecond(group, topic)
+}
+
+// orderly tells who has a queue for itself, and which message it stands at; nil when nobody has.
+func (b *Broker) orderly(group string, t *topic, id int32, o *protocol.OffsetWrapper) *protocol.OrderlyQueue {
+	var q *protocol.OrderlyQueue
+	if held, ok := b.locks.holder(group, b.messageQueue(t.TopicName, id)); ok {
+		q = &protocol.OrderlyQueue{ClientID: held.client, LockedSince: held.since.UnixMilli(), At: o.ConsumerOffset, Since: held.offsetSince.UnixMilli()}
+	} else if at, since, until, ok := b.orders.blocking(t.TopicName, group, id, time.Now().UnixMilli()); ok {
+		q = &protocol.OrderlyQueue{At: at, Since: since, VisibleAt: until}
+	}
+	if q == nil || q.At >= o.BrokerOffset {
+		return q
+	}
+	var next [1]store.Entry
+	if sq := t.queue(id); sq != nil {
+		if n, _, err := b.store.Entries(sq, q.At, next[:]); err == nil && n == 1 {
+			q.MsgID = string(message.AppendOffsetIDOf(nil, b.settings.Load().idHost, next[0].LogOffset))
+		}
+	}
+	return q
 }
 
 // topicsForStats are the topics that a request for a group's statistics is about: those it lists; else the one it names or all that the

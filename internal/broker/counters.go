@@ -2,6 +2,7 @@ package broker
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -23,9 +24,10 @@ type counters struct {
 	putSystem                          atomic.Int64 // of putMessages, those in topics of the system
 	getMessages, getBytes              atomic.Int64
 	getSystem                          atomic.Int64
-	acks, checkPoints                  atomic.Int64    // of pops
-	putMax, getMax                     atomic.Int64    // ms of the slowest
-	registers                          [2]requestTimes // of consumers and producers, at their heartbeats
+	acks, checkPoints                  atomic.Int64                 // of pops
+	putMax, getMax                     atomic.Int64                 // ms of the slowest
+	putTimes                           [len(putTimes)]atomic.Uint64 // sends by how long they took
+	registers                          [2]requestTimes              // of consumers and producers, at their heartbeats
 
 	history past
 }
@@ -35,8 +37,34 @@ func (c *counters) past() *past { return &c.history }
 // values are in the order of the statistics of the whole broker.
 func (c *counters) values(to []uint64) []uint64 {
 	put, get := uint64(c.putMessages.Load()), uint64(c.getMessages.Load())
-	return append(to, put, put-uint64(c.putSystem.Load()), get, get-uint64(c.getSystem.Load()), uint64(c.acks.Load()), uint64(c.checkPoints.Load()),
+	to = append(to, put, put-uint64(c.putSystem.Load()), get, get-uint64(c.getSystem.Load()), uint64(c.acks.Load()), uint64(c.checkPoints.Load()),
 		c.registers[0].ms.Load(), c.registers[0].requests.Load(), c.registers[1].ms.Load(), c.registers[1].requests.Load())
+	for i := range c.putTimes {
+		to = append(to, c.putTimes[i].Load())
+	}
+	return to
+}
+
+// putTimesAt is where values has the first of putTimes.
+const putTimesAt = 10
+
+// putTimes are what runtime information counts sends by: up to so many ms, the last without an end.
+var putTimes = [...]struct {
+	ms   int64
+	name string
+}{{0, "[<=0ms]"}, {10, "[0~10ms]"}, {50, "[10~50ms]"}, {100, "[50~100ms]"}, {200, "[100~200ms]"}, {500, "[200~500ms]"}, {1000, "[500ms~1s]"},
+	{2000, "[1~2s]"}, {3000, "[2~3s]"}, {4000, "[3~4s]"}, {5000, "[4~5s]"}, {10000, "[5~10s]"}, {math.MaxInt64, "[10s~]"}}
+
+// took counts sends that took so many ms each.
+func (c *counters) took(requests, ms int64) {
+	i := 0
+	for ms > putTimes[i].ms {
+		i++
+	}
+	c.putTimes[i].Add(uint64(requests))
+	if ms > c.putMax.Load() {
+		c.putMax.Store(ms) // of two at once the smaller may win, as in Apache
+	}
 }
 
 // messageKind is what a message was sent as. messages_in counts the first four; what the broker itself moved into a topic, after a
@@ -327,8 +355,8 @@ func (c *counts) put(t *topicCounts, kind messageKind, messages, bytes int64, qu
 	t.in[kind].add(messages, bytes)
 	t.puts.Add(uint64(requests))
 	t.sends.of(queue).add(requests, ms)
-	if requests > 0 && ms/requests > c.all.putMax.Load() {
-		c.all.putMax.Store(ms / requests) // of two at once the smaller may win, as in Apache
+	if requests > 0 {
+		c.all.took(requests, ms/requests)
 	}
 	c.stored(t, messages, bytes)
 }

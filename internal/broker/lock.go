@@ -13,7 +13,8 @@ import (
 //
 // Behaviour: a queue is one client's of its group for a minute from its last request on (rocketmq.broker.rebalance.lockMaxLiveTime);
 // then whoever asks first has it. Locks are
-// in memory only: a restart gives up all of them.
+// in memory only: a restart gives up all of them. A queue that stands still while messages wait in it is told of in the log, and in the
+// group's statistics (208).
 // Differs from Apache: locks are this broker's own also where lockInStrictMode is set.
 
 // queueLocks are the queues that consumers of ordered messages have for themselves.
@@ -28,14 +29,27 @@ type queueLocks struct {
 type queueLock struct {
 	client string
 	asked  time.Time
+	since  time.Time // when it was locked; it was renewed since
+
+	// How far its group was when it was asked for last, and since when.
+	offset      int64
+	offsetSince time.Time
+	warned      time.Time // when a queue that does not move was last told of
 }
+
+const (
+	// stuckAfter is how long a locked queue may stand still, with messages in it, until that is told.
+	stuckAfter = 2 * time.Minute
+	stuckEvery = 10 * time.Minute
+)
 
 func newQueueLocks(most time.Duration) *queueLocks {
 	return &queueLocks{now: time.Now, most: most, groups: map[string]map[protocol.MessageQueue]queueLock{}}
 }
 
-// lock locks for a client those of the queues that it can have, and returns them.
-func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue) []protocol.MessageQueue {
+// lock locks for a client those of the queues that it can have, and returns them. offsets are how far the group is in each; none when
+// nobody knows.
+func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue, offsets ...int64) []protocol.MessageQueue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -45,14 +59,45 @@ func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue) 
 		l.groups[group] = locks
 	}
 	got := make([]protocol.MessageQueue, 0, len(queues))
-	for _, q := range queues {
-		if held, ok := locks[q]; ok && held.client != client && now.Sub(held.asked) <= l.most {
+	for i, q := range queues {
+		held := locks[q]
+		expired := now.Sub(held.asked) > l.most
+		if held.client != client && !expired {
 			continue
 		}
-		locks[q] = queueLock{client, now}
+		if held.client != client || expired {
+			held = queueLock{client: client, since: now, offset: -1}
+		}
+		held.asked = now
+		if i < len(offsets) && (held.offset != offsets[i] || held.offsetSince.IsZero()) {
+			held.offset, held.offsetSince = offsets[i], now
+		}
+		locks[q] = held
 		got = append(got, q)
 	}
 	return got
+}
+
+// holder returns who has a queue locked now; ok is false when nobody has.
+func (l *queueLocks) holder(group string, q protocol.MessageQueue) (held queueLock, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held, ok = l.groups[group][q]
+	return held, ok && l.now().Sub(held.asked) <= l.most
+}
+
+// stuck says whether it is to be told now that a locked queue does not move.
+func (l *queueLocks) stuck(group string, q protocol.MessageQueue) (held queueLock, tell bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	held, ok := l.groups[group][q]
+	if !ok || held.offsetSince.IsZero() || now.Sub(held.offsetSince) < stuckAfter || now.Sub(held.warned) < stuckEvery {
+		return held, false
+	}
+	held.warned = now
+	l.groups[group][q] = held
+	return held, true
 }
 
 // unlock gives up the client's locks of the queues.
@@ -88,7 +133,28 @@ func (b *Broker) lockBatchMQ(r *remoting.Request) (*remoting.Answer, error) {
 	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
 		return nil, err
 	}
-	return jsonAnswer(protocol.LockBatchResponse{LockOKMQSet: b.locks.lock(body.ConsumerGroup, body.ClientID, body.MQSet)})
+	offsets := make([]int64, 0, len(body.MQSet))
+	for _, q := range body.MQSet {
+		offsets = append(offsets, b.offsets.query(body.ConsumerGroup, q.Topic, q.QueueID))
+	}
+	got := b.locks.lock(body.ConsumerGroup, body.ClientID, body.MQSet, offsets...)
+	for _, q := range got {
+		b.tellStuck(body.ConsumerGroup, q)
+	}
+	return jsonAnswer(protocol.LockBatchResponse{LockOKMQSet: got})
+}
+
+// tellStuck logs which message a locked queue stands still at, and who has it.
+func (b *Broker) tellStuck(group string, q protocol.MessageQueue) {
+	_, end := b.rangeOf(q.Topic, q.QueueID)
+	if at := b.offsets.query(group, q.Topic, q.QueueID); at >= end {
+		return
+	}
+	if held, tell := b.locks.stuck(group, q); tell {
+		b.log.Warn("orderly consumption of a queue stands still: its consumer has the queue and does not get past a message", "group", group,
+			"topic", q.Topic, "queue_id", q.QueueID, "offset", max(held.offset, 0), "since", held.offsetSince.Format(time.RFC3339), "waiting", end-max(held.offset, 0),
+			"client", held.client, "locked_since", held.since.Format(time.RFC3339))
+	}
 }
 
 func (b *Broker) unlockBatchMQ(r *remoting.Request) (*remoting.Answer, error) {

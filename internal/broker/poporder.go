@@ -214,6 +214,26 @@ func (o *orders) changedLocked(pq *popQueue, i *orderInfo) {
 	}
 }
 
+// blocking is the message that a queue is blocked by, when it was popped and when it will be visible again, ms; ok is false when the
+// queue is not blocked.
+func (o *orders) blocking(topic, group string, queue int32, now int64) (offset, since, until int64, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := o.table[orderKey(topic, group)][queue]
+	if i == nil {
+		return 0, 0, 0, false
+	}
+	if until = i.blockedUntil(now); until <= now {
+		return 0, 0, 0, false
+	}
+	for at := range i.Offsets {
+		if i.Acked&(1<<at) == 0 {
+			return i.offset(at), i.PopTime, until, true
+		}
+	}
+	return 0, 0, 0, false
+}
+
 // How an acknowledgement of an orderly popped message went.
 const (
 	orderAcked   = iota // the consumer offset may be next

@@ -50,7 +50,7 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 		"putMessageSizeTotal":         n(info.PutBytes),
 		"putMessageAverageSize":       javaDouble(float64(info.PutBytes) / float64(puts)),
 		"putMessageEntireTimeMax":     n(b.counters.putMax.Load()),
-		"putMessageDistributeTime":    "null",
+		"putMessageDistributeTime":    b.putDistribution(now),
 		"getMessageEntireTimeMax":     n(b.counters.getMax.Load()),
 		"putLatency99":                "0.00",
 		"putLatency999":               "0.00",
@@ -93,6 +93,15 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 		table["commitLogDirCapacity"] = fmt.Sprintf("Total : %s, Free : %s.", byteCount(disk.Used+disk.Available), byteCount(disk.Available))
 	}
 	return table
+}
+
+// putDistribution is how many sends of the last minute took how long.
+func (b *Broker) putDistribution(now time.Time) string {
+	var text strings.Builder
+	for i := range putTimes {
+		fmt.Fprintf(&text, "%s:%d ", putTimes[i].name, b.counts.samples.in(lastMinute, &b.counters, putTimesAt+i, -1, now).sum)
+	}
+	return text.String()
 }
 
 // byteCount writes a size as Apache's tools show it: "1.5 KiB".

@@ -110,6 +110,18 @@ type ConsumerConnection struct {
 	ConsumeType       string                       `json:"consumeType"`
 	MessageModel      string                       `json:"messageModel"`
 	ConsumeFromWhere  string                       `json:"consumeFromWhere"`
+	// Differences are consumers of the group that subscribe differently, and so lose messages. Apache has nothing of the kind.
+	Differences []SubscriptionDifference `json:"subscriptionDifferences,omitempty"`
+}
+
+// SubscriptionDifference is two consumers that subscribe to one topic differently. An expression is empty when one does not subscribe
+// to the topic at all.
+type SubscriptionDifference struct {
+	Topic           string `json:"topic"`
+	ClientID        string `json:"clientId"`
+	Expression      string `json:"expression,omitempty"`
+	OtherClientID   string `json:"otherClientId"`
+	OtherExpression string `json:"otherExpression,omitempty"`
 }
 
 // ProducerGroupHeader is GET_PRODUCER_CONNECTION_LIST 204.

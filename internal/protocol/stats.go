@@ -94,6 +94,19 @@ type OffsetWrapper struct {
 	ConsumerOffset int64 `json:"consumerOffset"`
 	PullOffset     int64 `json:"pullOffset"`
 	LastTimestamp  int64 `json:"lastTimestamp"` // store time of the last message consumed
+
+	Orderly *OrderlyQueue `json:"orderly,omitempty"`
+}
+
+// OrderlyQueue is a queue that one consumer has for itself: by a lock, or by messages that it popped in order. Apache has nothing of the
+// kind. At is the offset that the queue stands at, and Since since when; times are ms.
+type OrderlyQueue struct {
+	ClientID    string `json:"clientId,omitempty"`
+	LockedSince int64  `json:"lockedSince,omitempty"`
+	At          int64  `json:"at"`
+	Since       int64  `json:"since"`
+	MsgID       string `json:"msgId,omitempty"`     // "" when no message is there yet
+	VisibleAt   int64  `json:"visibleAt,omitempty"` // of what was popped
 }
 
 // QuerySubscriptionHeader is QUERY_SUBSCRIPTION_BY_CONSUMER 345.
