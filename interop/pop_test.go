@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-func TestJava5_PopsByPushConsumer(t *testing.T)     { popsByPushConsumer(t, java5) }
-func TestJava5_PopsAndAcknowledges(t *testing.T)    { popsAndAcknowledges(t, java5) }
-func TestJava5_PopsInOrder(t *testing.T)            { popsInOrder(t, java5) }
-func TestJava5_PopMovesBetweenBrokers(t *testing.T) { popMovesBetweenBrokers(t, java5) }
+func TestJava5_PopsByPushConsumer(t *testing.T)      { popsByPushConsumer(t, java5) }
+func TestJava5_PopsAndAcknowledges(t *testing.T)     { popsAndAcknowledges(t, java5) }
+func TestJava5_PopsInOrder(t *testing.T)             { popsInOrder(t, java5) }
+func TestJava5_PopsLightAndBatchQueues(t *testing.T) { popsLightAndBatchQueues(t, java5) }
+func TestJava5_PopMovesBetweenBrokers(t *testing.T)  { popMovesBetweenBrokers(t, java5) }
 
 // A popper is a group that pops a topic with single calls of the client.
 type popper struct {
@@ -306,5 +307,51 @@ func popMovesBetweenBrokers(t *testing.T, c client) {
 	}
 	if len(left) != 0 {
 		t.Errorf("acknowledged, and yet there: %v", keysOf(left))
+	}
+}
+
+// popsLightAndBatchQueues: what is popped of a light queue has its offsets there and is acknowledged by these; of a batch queue each message
+// comes by itself.
+func popsLightAndBatchQueues(t *testing.T, c client) {
+	t.Parallel()
+	cl := ownCluster(t, setup{settings: []string{"enableLmq=true", "enableMultiDispatch=true"}})
+	p := newProducer(t, c, cl)
+	topic, batchTopic := p.topic(2), uniqueName(t, "batch")
+	p.ask("createBatchTopic", "topic", batchTopic, "broker", cl.broker.addr())
+	p.waitForQueues(batchTopic, 1)
+	for i := range 5 {
+		p.ask("send", "topic", topic, "queue", i%2, "keys", fmt.Sprint("k", i), "body", encoded("b"), "p.INNER_MULTI_DISPATCH", "%LMQ%one,%LMQ%two")
+	}
+	for i, n := range []int{4, 1, 3} {
+		var m []string
+		for j := range n {
+			m = append(m, form("topic", batchTopic, "keys", fmt.Sprintf("b%d%d", i, j), "body", encoded("b")).Encode())
+		}
+		p.ask("batch", "m", strings.Join(m, "\n"))
+	}
+	for _, of := range []struct {
+		topic string
+		keys  []string
+	}{
+		{"%LMQ%one", []string{"k0", "k1", "k2", "k3", "k4"}},
+		{batchTopic, []string{"b00", "b01", "b02", "b03", "b10", "b20", "b21", "b22"}},
+	} {
+		x := newPopper(t, p, of.topic)
+		got := x.popAll(len(of.keys), "max", len(of.keys), "invisible", 3000)
+		for i, m := range got {
+			if at := strings.Fields(m.properties["receipt"])[7]; m.keys != of.keys[i] || at != fmt.Sprint(i) {
+				t.Errorf("%s: message %d is %s, at %s", of.topic, i, m.keys, at)
+			}
+		}
+		x.ack(got[:2])
+		x.status("OK", "pop.batch", "receipt", receipts(got[3:]))
+		again := x.popAll(1, "poll", 10000)
+		if len(again) != 1 || again[0].keys != of.keys[2] || again[0].properties["times"] != "1" {
+			t.Errorf("%s: %v came again", of.topic, keysOf(again))
+		}
+		x.ack(again)
+		if more := x.pop("poll", 1000); len(more) > 0 {
+			t.Errorf("%s: then %v came", of.topic, keysOf(more))
+		}
 	}
 }

@@ -81,3 +81,43 @@ func TestBatchQueue_TakesBatchesAsOneRecord(t *testing.T) {
 	b = openTest(t, cfg)
 	look()
 }
+
+func TestBatchQueue_WhatIsPoppedComesApartWhenItComesAgain(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	if r := call(t, c, protocol.ReqUpdateAndCreateTopic, createFields("T", "attributes", "+queue.type=BatchCQ"), nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	var batch []byte
+	for _, text := range []string{"a", "b", "c"} {
+		batch = message.AppendToBatch(batch, message.BatchEntry{Body: []byte(text), Properties: []byte("TAGS\x01" + text + "\x02")})
+	}
+	const props = "UNIQ_KEY\x01C00002023AED4E0E2F2A6716EC120000\x02WAIT\x01true"
+	for range 2 {
+		if r := call(t, c, protocol.ReqSendBatchMessage, sendFields("T", "i", props), batch); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	first := pop(t, c, "T", "invisibleTime", "500")
+	if len(first) != 2 || first[1].QueueOffset != 3 {
+		t.Fatalf("%d records", len(first))
+	}
+	ack(t, c, "T", first[0])
+	var again []popDelivery
+	for len(again) < 3 {
+		more := pop(t, c, "T", "pollTime", "10000")
+		if len(more) == 0 {
+			t.Fatal("they do not come again")
+		}
+		again = append(again, more...)
+	}
+	for i, d := range again {
+		tag, _ := message.Property(d.Properties, message.PropTags)
+		if want := string(rune('a' + i)); string(d.Body) != want || string(tag) != want || d.SysFlag&message.FlagInnerBatch != 0 || d.ReconsumeTimes != 1 {
+			t.Errorf("%q with tag %s, flags %d, tries %d", d.Body, tag, d.SysFlag, d.ReconsumeTimes)
+		}
+	}
+	ack(t, c, "T", again...)
+	await(t, "the consumer offset", func() bool { return b.offsets.query("Poppers", "T", 0) == 6 })
+}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -53,6 +54,24 @@ func (b *Broker) addLight(cfg *settings, light []byte, p *store.Put) error {
 func (h *sendHeader) addLite(f *propertyFacts, t *topic) {
 	f.light = []byte(store.LightPrefix + "$" + t.TopicName + "$" + string(f.lite))
 	h.properties = message.SetProperty(h.properties, message.PropMultiDispatch, f.light)
+}
+
+// lightOffset is the offset that a record has in a light queue, which it names.
+func lightOffset(rec []byte, queue string) int64 {
+	var m message.Message
+	if message.Decode(rec, &m) == nil {
+		names, _ := message.Property(m.Properties, message.PropMultiDispatch)
+		offsets, _ := message.Property(m.Properties, message.PropMultiQueueOffset)
+		for more := true; more; {
+			var name, offset []byte
+			name, names, more = bytes.Cut(names, []byte{','})
+			offset, offsets, _ = bytes.Cut(offsets, []byte{','})
+			if n, ok := protocol.ParseInt(offset); ok && string(name) == queue {
+				return n
+			}
+		}
+	}
+	return message.QueueOffsetOf(rec)
 }
 
 // checkLightQuota says whether there can be one more light queue.

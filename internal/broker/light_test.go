@@ -169,3 +169,36 @@ func TestLight_LiteTopicsAreLightQueues(t *testing.T) {
 		t.Errorf("%d light queues", b.store.LightQueues())
 	}
 }
+
+func TestLight_QueuesArePopped(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, lightConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	for i, names := range []string{"%LMQ%b", "%LMQ%a,%LMQ%b", "%LMQ%b", "%LMQ%b,%LMQ%a"} {
+		if r := call(t, c, protocol.ReqSendMessageV2, sendFields("T", "i", "INNER_MULTI_DISPATCH\x01"+names), []byte{byte('0' + i)}); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	r := call(t, c, protocol.ReqPopMessage, popFields("%LMQ%b", "invisibleTime", "500"), nil)
+	offsets, _ := r.Get("msgOffsetInfo")
+	start, _ := r.Get("startOffsetInfo")
+	if string(offsets) != "0 0 0,1,2,3" || string(start) != "0 0 0" {
+		t.Errorf("from %s: %s", start, offsets)
+	}
+	popTime, _ := r.Get("popTime")
+	revive, _ := r.Get("reviveQid")
+	for _, offset := range []string{"0", "2", "3"} {
+		receipt := "0 " + string(popTime) + " 500 " + string(revive) + " 0 broker-a 0 " + offset
+		if r := call(t, c, protocol.ReqAckMessage, [][2]string{{"consumerGroup", "Poppers"}, {"topic", "%LMQ%b"}, {"queueId", "0"}, {"offset", offset}, {"extraInfo", receipt}}, nil); r.Code != 0 {
+			t.Error(r.Code, string(r.Remark))
+		}
+	}
+	again := pop(t, c, "%LMQ%b", "pollTime", "10000")
+	if len(again) != 1 || string(again[0].Body) != "1" || again[0].ReconsumeTimes != 1 {
+		t.Errorf("%v came again", bodies(again))
+	}
+	await(t, "the consumer offset", func() bool { return b.offsets.query("Poppers", "%LMQ%b", 0) == 4 })
+	if got := bodies(pop(t, c, "%LMQ%a", "order", "true")); len(got) != 2 || got[1] != "3" {
+		t.Errorf("in order: %v", got)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -229,24 +228,12 @@ func (p *litePop) read(q *store.Queue, begin int64) store.GetResult {
 		offset := begin + int64(i)
 		size, _ := message.Peek(body[at:])
 		if res.NextOffset-begin != int64(res.Count) { // some are gone
-			offset = liteOffsetOf(body[at:], offset)
+			offset = lightOffset(body[at:], q.Topic())
 		}
 		p.offsets = append(p.offsets, offset)
 		at += int(size)
 	}
 	return res
-}
-
-// liteOffsetOf is the offset that a message has in its lite topic's queue.
-func liteOffsetOf(record []byte, otherwise int64) int64 {
-	var m message.Message
-	if message.Decode(record, &m) == nil {
-		text, _ := message.Property(m.Properties, message.PropMultiQueueOffset)
-		if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
-			return n
-		}
-	}
-	return otherwise
 }
 
 // liteOffset is where a group goes on in a light queue. A reset ends the block.

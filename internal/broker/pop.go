@@ -500,7 +500,7 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 	l.taken = l.taken[:0]
 	for rec := body[at:]; len(rec) > 0; {
 		size, _ := message.Peek(rec)
-		l.taken = append(l.taken, message.QueueOffsetOf(rec))
+		l.taken = append(l.taken, pq.offsetOf(rec))
 		rec = rec[size:]
 	}
 	popTime := l.popTime
@@ -530,6 +530,14 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 // got counts what a pop or a peek has taken of a queue.
 func (pg *popGroup) got(c *counts, res *store.GetResult) {
 	c.got(pg.counts(c), int64(res.Count), int64(res.Bytes))
+}
+
+// offsetOf is the offset that a record has in the queue.
+func (pq *popQueue) offsetOf(rec []byte) int64 {
+	if store.IsLight(pq.group.topic) {
+		return lightOffset(rec, pq.group.topic)
+	}
+	return message.QueueOffsetOf(rec)
 }
 
 // skipLocked moves the queue past messages that the group does not want. pq.mu is held.

@@ -227,6 +227,10 @@ func (routeDouble) Serve(r *remoting.Request) {
 		a = &remoting.Answer{Body: []byte(`{"brokerDatas":[],"queueDatas":[{"brokerName":"broker-b","perm":6,"readQueueNums":2,"writeQueueNums":2},` +
 			`{"brokerName":"broker-c","perm":2,"readQueueNums":2},{"brokerName":"broker-a","perm":4,"readQueueNums":1}]}`)}
 	}
+	if topic, _ := r.Get("topic"); r.Code == protocol.ReqGetRouteInfoByTopic && string(topic) == "Static" {
+		a = &remoting.Answer{Body: []byte(`{"brokerDatas":[],"queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":4}],"topicQueueMappingByBroker":{` +
+			`"broker-a":{"bname":"broker-a","scope":"__global__","totalQueues":2,"epoch":1,"currIdMap":{0:3}},"broker-b":{"bname":"broker-b","scope":"__global__","totalQueues":3,"epoch":2}}}`)}
+	}
 	r.Conn.Reply(r, a)
 }
 
@@ -255,6 +259,7 @@ func TestAssignment_CountsTheQueuesOfAllBrokers(t *testing.T) {
 		}
 	}
 	check("T", "broker-a/0 broker-b/0 broker-b/1 ")
+	check("Static", "__syslo__global__/0 __syslo__global__/1 __syslo__global__/2 ")
 	check("Own", "")
 	if err := b.topics.update(newConfig("Own", 1)); err != nil {
 		t.Fatal(err)

@@ -371,9 +371,7 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	}
 	for i := range int(c.n) {
 		if left&(1<<i) != 0 {
-			if put, ok := r.copy(cfg, c, retry, c.offset(i)); ok {
-				puts = append(puts, put)
-			}
+			puts = append(puts, r.copy(cfg, c, retry, c.offset(i))...)
 		}
 	}
 	if c.stored && left != 0 {
@@ -384,32 +382,59 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	return puts, true
 }
 
-// copy makes the copy of one message for the retry topic; not ok when it is not there any more.
-func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64) (put store.Put, ok bool) {
+// copy makes the copy of one message for the retry topic, none when it is not there any more. A record that holds several becomes as many,
+// for retry topics have plain queues.
+func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64) []store.Put {
 	rec, res := r.b.store.Get(c.pq.q, offset, 1, maxPullBytes, nil, nil)
 	var m message.Message
-	if res.Status != store.Found || message.Decode(rec, &m) != nil || res.NextOffset != offset+1 {
+	isThere := res.Status == store.Found && message.Decode(rec, &m) == nil
+	inner := isThere && m.SysFlag&message.FlagInnerBatch != 0
+	if !isThere || res.NextOffset != offset+1 && !(inner && m.QueueOffset == offset) {
 		r.b.log.Warn("popped message is not delivered again: it is not there any more", "topic", c.pq.group.topic, "group", c.pq.group.group,
 			"queue_id", c.pq.id, "offset", offset, "because", res.Status)
-		return put, false
+		return nil
 	}
 	id := int32(0)
 	if cfg.PopSeparateRetry && c.pq.id < retry.WriteQueueNums {
 		id = c.pq.id
 	}
-	put.Queue = retry.queue(id)
+	put := store.Put{Queue: retry.queue(id)}
 	put.Flag, put.SysFlag, put.BornTimestamp, put.BornHost = m.Flag, m.SysFlag, m.BornTimestamp, cfg.storeHost
-	put.Body = m.Body
 	put.ReconsumeTimes = m.ReconsumeTimes
 	if !c.suspend {
 		put.ReconsumeTimes++
 	}
-	props := m.Properties
-	if _, has := message.Property(props, message.PropFirstPopTime); !has || m.ReconsumeTimes == 0 {
+	if inner && m.SysFlag&message.FlagCompressed == 0 {
+		if puts := c.apart(put, m.Body); puts != nil {
+			return puts
+		}
+	}
+	put.SysFlag &^= message.FlagInnerBatch
+	put.Body, put.Properties = m.Body, c.retried(m.Properties, m.ReconsumeTimes == 0)
+	return []store.Put{put}
+}
+
+// retried are the properties of a copy; first says that the message is popped for the first time.
+func (c *checkPoint) retried(props []byte, first bool) []byte {
+	if _, has := message.Property(props, message.PropFirstPopTime); !has || first {
 		props = message.SetProperty(props, message.PropFirstPopTime, strconv.FormatInt(c.popTime, 10))
 	}
-	put.Properties = message.SetProperty(props, message.PropOriginGroup, c.pq.group.group)
-	return put, true
+	return message.SetProperty(props, message.PropOriginGroup, c.pq.group.group)
+}
+
+// apart makes a put of each message that a body holds, nil when it holds none.
+func (c *checkPoint) apart(like store.Put, body []byte) (puts []store.Put) {
+	like.SysFlag &^= message.FlagInnerBatch | message.FlagNeedUnwrap
+	for len(body) > 0 {
+		entry, rest, err := message.NextInBatch(body)
+		if err != nil {
+			return nil
+		}
+		put := like
+		put.Flag, put.Body, put.Properties = entry.Flag, entry.Body, c.retried(entry.Properties, true)
+		puts, body = append(puts, put), rest
+	}
+	return puts
 }
 
 // finish is for check points whose messages were copied, or could not be.
