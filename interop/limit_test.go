@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-func TestJava5_HearsOfLimits(t *testing.T) { hearsOfLimits(t, java5) }
-func TestJava5_CountsPolls(t *testing.T)   { countsPolls(t, java5) }
-func TestJava5_IsToldToWait(t *testing.T)  { isToldToWait(t, java5) }
+func TestJava5_HearsOfLimits(t *testing.T)  { hearsOfLimits(t, java5) }
+func TestJava5_CountsPolls(t *testing.T)    { countsPolls(t, java5) }
+func TestJava5_IsSentToASlave(t *testing.T) { isSentToASlave(t, java5) }
+func TestJava5_IsToldToWait(t *testing.T)   { isToldToWait(t, java5) }
 
 // hearsOfLimits: a client is told by code and words that it may not send or consume: by the broker's permission, by its group's, because
 // it pulls by itself.
@@ -122,6 +123,27 @@ func countsPolls(t *testing.T, c client) {
 	waits(1, "0")
 	l.raw(17, 200055, nil, "consumerGroup", p.group, "topic", "none", "queueId", 0)
 	l.raw(29, 200055, nil, "consumerGroup", p.group, "topic", p.topic, "queueId", 2)
+}
+
+// isSentToASlave: a pull gets no more than the broker allows, and one of old messages is told to ask a slave next.
+func isSentToASlave(t *testing.T, c client) {
+	t.Parallel()
+	cl := ownCluster(t, setup{settings: []string{"slaveReadEnable=true", "accessMessageInMemoryMaxRatio=0", "maxTransferCountOnMessageInDisk=2", "maxTransferCountOnMessageInMemory=3"}})
+	l := &liteLab{t: t, producer: newProducer(t, c, cl)}
+	topic, group := l.topic(1), uniqueName(t, "group")
+	l.fill(topic, 6, "queues", 1)
+	l.raw(0, 200, []byte(fmt.Sprintf(`{"groupName":%q,"consumeEnable":true}`, group)))
+	pull := func(from int) string {
+		t.Helper()
+		a := l.raw(0, 11, nil, "consumerGroup", group, "topic", topic, "queueId", 0, "queueOffset", from, "maxMsgNums", 32, "sysFlag", 4, "commitOffset", 0, "suspendTimeoutMillis", 0,
+			"subVersion", 0, "subscription", "*")
+		return fmt.Sprintf("to %s, next from broker %s", a.Get("f.nextBeginOffset"), a.Get("f.suggestWhichBrokerId"))
+	}
+	for from, want := range map[int]string{0: "to 2, next from broker 1", 5: "to 6, next from broker 0"} {
+		if got := pull(from); got != want {
+			t.Errorf("a pull from %d: %s, want %s", from, got, want)
+		}
+	}
 }
 
 // isToldToWait: a broker that takes no messages for now says so with the code that lets clients try another one.

@@ -78,6 +78,7 @@ func (b *Broker) deleteGroup(r *remoting.Request, h *protocol.DeleteSubscription
 		return nil, err
 	}
 	b.pops.forget("", h.GroupName)
+	b.lites.forgetGroup(h.GroupName)
 	b.counts.forgetGroup(h.GroupName)
 	if h.CleanOffset || g != nil && g.liteBound() != "" {
 		b.offsets.removeGroup(h.GroupName)

@@ -15,6 +15,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // A liteLab is a broker with the parent topic Parent and groups bound to it.
@@ -429,9 +430,12 @@ func TestLite_ExpiresWithoutMessages(t *testing.T) {
 	if n := len(l.b.store.LiteQueues("Parent")); n != 1 {
 		t.Fatalf("%d lite topics before their time", n)
 	}
-	if err := l.b.deleteLitesOf("Parent"); err != nil {
-		t.Fatal(err)
+	q := l.b.store.LiteQueues("Parent")[0]
+	if gone, err := l.b.store.DeleteQuiet([]store.Quiet{{Queue: q, End: 0}}); len(gone) != 0 || err != nil {
+		t.Fatalf("one that got a message meanwhile is deleted: %v %v", gone, err)
 	}
+	l.b.store.DeleteQuiet([]store.Quiet{{Queue: q, End: 1}})
+	l.b.forgetLites("Parent", []*store.Queue{q})
 	if n, at := len(l.b.store.LiteQueues("")), l.b.offsets.query("Lites", "%LMQ%$Parent$a", 0); n != 0 || at != -1 {
 		t.Errorf("%d lite topics left, offset %d", n, at)
 	}
@@ -442,6 +446,14 @@ func TestLite_ExpiresWithoutMessages(t *testing.T) {
 	l.subscribe("one", "Lites", "a")
 	_, got := l.pop("one")
 	l.want("a lite topic made again", got, "a:a1:0:0")
+	l.ok(protocol.ReqDeleteSubscriptionGroup, [][2]string{{"groupName", "Lites"}, {"cleanOffset", "false"}}, nil)
+	if at := l.b.offsets.query("Lites", "%LMQ%$Parent$a", 0); at != -1 || len(l.b.lites.clients)+len(l.b.lites.blocks) > 0 {
+		t.Errorf("left of a deleted group: offset %d, %+v", at, l.b.lites)
+	}
+	l.ok(protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "Parent"}}, nil)
+	if n := len(l.b.store.LiteQueues("")); n > 0 {
+		t.Errorf("%d lite topics outlive their parent", n)
+	}
 }
 
 func TestConsistentHash_IsThatOfProducers(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // followLites lets lite topics go that had no message for as long as their parent says, and clients that have said nothing for long.
@@ -66,46 +68,51 @@ func (b *Broker) expireLites(cfg *settings) {
 			continue
 		}
 		before := time.Now().Add(-max(ttl, cfg.LiteLeast)).UnixMilli()
-		var gone []string
+		var quiet []store.Quiet
 		for _, q := range b.store.LiteQueues(name) {
-			if last, ok := b.store.StoreTime(q, q.MaxOffset()-1); !ok || last < before { // not ok: the log has expired
-				gone = append(gone, q.Topic())
+			end := q.MaxOffset()
+			if last, ok := b.store.StoreTime(q, end-1); !ok || last < before { // not ok: the log has expired
+				quiet = append(quiet, store.Quiet{Queue: q, End: end})
 			}
 		}
-		if len(gone) == 0 {
+		if len(quiet) == 0 {
 			continue
 		}
-		b.log.Info("lite topics expire", "topic", name, "lite_topics", len(gone), "first", gone[0], "minutes", t.liteTTL())
-		if err := b.deleteLites(name, gone); err != nil {
+		gone, err := b.store.DeleteQuiet(quiet)
+		if err != nil {
 			b.log.Error("cannot delete lite topics", "topic", name, "err", err)
 		}
+		b.log.Info("lite topics have expired", "topic", name, "lite_topics", len(gone), "minutes", t.liteTTL())
+		b.forgetLites(name, gone)
 	}
 }
 
-// deleteLites deletes lite topics, and what is known of groups in them.
-func (b *Broker) deleteLites(parent string, queues []string) error {
+// forgetLites forgets what is known of groups in lite topics that are gone.
+func (b *Broker) forgetLites(parent string, gone []*store.Queue) {
 	groups := b.groups.boundTo()[parent]
-	for _, queue := range queues {
+	for _, q := range gone {
 		for _, group := range groups {
-			b.offsets.remove(group, queue)
-			b.lites.removeBlock(liteKey{group, queue})
+			b.offsets.remove(group, q.Topic())
+			b.lites.removeBlock(liteKey{group, q.Topic()})
+			b.lites.removeLag(liteKey{group, parent}, q.Topic())
 		}
-		b.offsets.remove(toolsGroup, queue)
-		b.lites.abandon(queue)
+		b.offsets.remove(toolsGroup, q.Topic())
+		b.lites.abandon(q.Topic())
 	}
-	return b.store.DeleteTopic(queues...)
 }
 
 // deleteLitesOf deletes all lite topics of a topic.
 func (b *Broker) deleteLitesOf(parent string) error {
-	var queues []string
-	for _, q := range b.store.LiteQueues(parent) {
-		queues = append(queues, q.Topic())
+	queues := b.store.LiteQueues(parent)
+	var names []string
+	for _, q := range queues {
+		names = append(names, q.Topic())
 	}
-	if len(queues) == 0 {
-		return nil
+	err := b.store.DeleteTopic(names...)
+	if err == nil {
+		b.forgetLites(parent, queues)
 	}
-	return b.deleteLites(parent, queues)
+	return err
 }
 
 // boundTo returns the groups that consume lite topics, by parent topic, sorted.

@@ -213,6 +213,12 @@ func (l *lites) lagsOf(parent, group string) map[string]int64 {
 	return maps.Clone(l.lags[liteKey{group, parent}])
 }
 
+func (l *lites) removeLag(group liteKey, queue string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.lags[group], queue)
+}
+
 // tookLag notes whether a pop has left messages in a light queue, and since when they wait.
 func (l *lites) tookLag(cfg *settings, p *litePop, key liteKey, q *store.Queue, next int64) {
 	since := int64(0)

@@ -321,6 +321,27 @@ func (l *lites) forget(id string) {
 	}
 }
 
+// forgetGroup forgets the clients of a group that was deleted, and what it has in hand.
+func (l *lites) forgetGroup(group string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.clients {
+		if c.group == group {
+			l.dropLocked(c)
+		}
+	}
+	for key := range l.blocks {
+		if key.group == group {
+			l.removeBlockLocked(key)
+		}
+	}
+	for key := range l.lags {
+		if key.group == group {
+			delete(l.lags, key)
+		}
+	}
+}
+
 // abandon ends all subscriptions to a lite topic, which is gone.
 func (l *lites) abandon(queue string) {
 	l.mu.Lock()

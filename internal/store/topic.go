@@ -56,6 +56,63 @@ func (s *Store) DeleteTopic(topics ...string) error {
 	return nil
 }
 
+// Quiet is a queue that nobody stores in, as far as was seen when it ended at End.
+type Quiet struct {
+	Queue *Queue
+	End   int64
+}
+
+// DeleteQuiet is DeleteTopic for topics with one queue each, those left out that have got messages since. It returns the deleted ones.
+func (s *Store) DeleteQuiet(list []Quiet) (deleted []*Queue, err error) {
+	for _, quiet := range list {
+		gone, err := s.deleteQuiet(quiet)
+		if err != nil {
+			return deleted, fmt.Errorf("cannot delete topic %q: %w", quiet.Queue.topic, err)
+		}
+		if gone {
+			deleted = append(deleted, quiet.Queue)
+		}
+	}
+	if len(deleted) > 0 {
+		s.flushBehind()
+	}
+	return deleted, nil
+}
+
+func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
+	q := quiet.Queue
+	empty := func() bool {
+		s.log.mu.Lock()
+		defer s.log.mu.Unlock()
+		if q.next != quiet.End {
+			return false
+		}
+		s.forgetLocked(q)
+		return true
+	}
+	d := &s.dispatcher
+	d.mu.Lock()
+	if gone = empty(); gone {
+		err = q.destroy()
+	}
+	d.mu.Unlock()
+	if err == nil && gone {
+		err = s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), q.topic))
+	}
+	return gone, err
+}
+
+// forgetLocked makes a queue begin anew. The caller holds the append lock, and dispatcher.mu until its files are gone.
+func (s *Store) forgetLocked(q *Queue) {
+	l := &s.log
+	q.next = 0
+	if q.counted {
+		q.counted = false
+		l.lights--
+	}
+	q.emptiedAt = l.appended
+}
+
 func (s *Store) deleteQueues(topic string, queues []*Queue) error {
 	if err := s.emptyQueues(queues); err != nil || !isFolderName(topic) {
 		return err
@@ -72,12 +129,7 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 	defer d.mu.Unlock()
 	l.mu.Lock()
 	for _, q := range queues {
-		q.next = 0
-		if q.counted {
-			q.counted = false
-			l.lights--
-		}
-		q.emptiedAt = l.appended
+		s.forgetLocked(q)
 	}
 	l.mu.Unlock()
 	for _, q := range queues {
