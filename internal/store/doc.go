@@ -42,6 +42,11 @@
 // The writer and the dispatcher are no goroutines but roles: whoever puts a batch and finds no writer at work is the writer
 // until all is written, and who moves the mark that makes messages visible dispatches them.
 //
+// # While no broker runs
+//
+// offline.go opens a directory without recovering it and reads its log past damage. check.go compares everything with the log, checkqueue.go
+// and checkindex.go beside it; repair.go makes anew what the log knows; dump.go shows single things; outlook.go tells what Open would do.
+//
 // # Those who build on it
 //
 // Delayed messages, timers, transactions and pops are no matter of the store: they follow a queue (Entries, Records, RecordAt) and

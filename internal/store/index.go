@@ -33,6 +33,7 @@ type index struct {
 	files    []*indexFile // oldest first
 	newNames bool         // in dir, not durable
 	used     bool         // written to since the last idle
+	hashes   []int32      // of one message
 }
 
 // indexTrust is what may be believed of index files at open.
@@ -178,11 +179,20 @@ func (x *index) append(m *message.Dispatch) error {
 		}
 		again = true
 	}
-	topic := message.JavaHash(0, m.Topic)*31 + '#'
-	if m.UniqKey != nil {
-		if err := x.put(message.JavaHash(topic, m.UniqKey), m, again); err != nil {
+	x.hashes = appendHashes(x.hashes[:0], m)
+	for _, hash := range x.hashes {
+		if err := x.put(hash, m, again); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// appendHashes appends what the index keeps of a message's keys, in order.
+func appendHashes(dst []int32, m *message.Dispatch) []int32 {
+	topic := message.JavaHash(0, m.Topic)*31 + '#'
+	if m.UniqKey != nil {
+		dst = append(dst, indexHash(message.JavaHash(topic, m.UniqKey)))
 	}
 	for keys := m.Keys; len(keys) > 0; {
 		key := keys
@@ -192,15 +202,13 @@ func (x *index) append(m *message.Dispatch) error {
 			keys = nil
 		}
 		if len(key) > 0 {
-			if err := x.put(message.JavaHash(topic, key), m, again); err != nil {
-				return err
-			}
+			dst = append(dst, indexHash(message.JavaHash(topic, key)))
 		}
 	}
 	if len(m.Tags) > 0 {
-		return x.put(message.JavaHash((topic*31+'T')*31+'#', m.Tags), m, again)
+		dst = append(dst, indexHash(message.JavaHash((topic*31+'T')*31+'#', m.Tags)))
 	}
-	return nil
+	return dst
 }
 
 // indexHash is what a file keeps of a hash.
@@ -211,8 +219,7 @@ func indexHash(h int32) int32 {
 	return max(h, -h)
 }
 
-func (x *index) put(javaHash int32, m *message.Dispatch, again bool) error {
-	hash := indexHash(javaHash)
+func (x *index) put(hash int32, m *message.Dispatch, again bool) error {
 	if again {
 		if there, err := x.has(hash, m.LogOffset); there || err != nil {
 			return err

@@ -332,6 +332,7 @@ func (s *Store) putAside(path string) error {
 type scanner struct {
 	store *Store
 	clean bool
+	small bool  // one record is wanted, not what follows it
 	off   int64 // of the next record
 
 	record   message.Dispatch
@@ -457,6 +458,9 @@ func (c *scanner) bytes(n int) []byte {
 		return nil
 	}
 	want := int(min(left, int64(max(n, 1<<20))))
+	if c.small {
+		want = int(min(left, int64(max(n, 4<<10))))
+	}
 	c.buf = slices.Grow(c.buf[:0], want)[:want]
 	c.bufAt = c.off
 	if _, err := files.ReadAt(c.buf, c.off); err != nil {

@@ -1,0 +1,324 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// plan is what Check has found that can be mended from the log.
+type plan struct {
+	extend  []oddFile    // newest files of the log that are too short
+	tail    *Stretch     // what is to be cut behind the last good record
+	damaged bool         // there is damage that cannot be mended
+	queues  []*queueView // to be made anew
+	behind  []*queueView // to be completed
+	index   bool         // to be made anew
+	// The index lacks the newest messages, as after a kill. The next start completes it, for which checkpoint and abort must stay.
+	indexBehind bool
+	checkpoint  bool
+}
+
+func (p *plan) empty() bool {
+	return len(p.extend) == 0 && p.tail == nil && len(p.queues) == 0 && len(p.behind) == 0 && !p.index && !p.checkpoint
+}
+
+// leavesRest says whether the next start has something to do that a repair must not take from it.
+func (p *plan) leavesRest() bool { return p.indexBehind && !p.index }
+
+// Repair mends what the last Check has found and can be mended from the log, and tells each step. dry: it only tells. What it
+// replaces it puts into the folder damaged. again says that the log has changed its files, so that a new Check is due, and then
+// a new Repair.
+func (o *Offline) Repair(ctx context.Context, dry bool, tell func(string), progress func(done, total int64)) (again bool, err error) {
+	p := &o.plan
+	if p.empty() {
+		return false, nil
+	}
+	r := repair{o: o, dry: dry, tell: tell, suffix: "." + o.cfg.now().Format("20060102150405")}
+	for _, odd := range p.extend {
+		if err := r.extend(odd); err != nil {
+			return false, err
+		}
+	}
+	if len(p.extend) > 0 {
+		if !dry {
+			*p = plan{}
+			return true, o.load()
+		}
+		tell("would look again then, for the file may have more messages")
+	}
+	if p.tail != nil {
+		if err := r.cutTail(*p.tail); err != nil {
+			return false, err
+		}
+	}
+	if err := r.derived(ctx, progress); err != nil {
+		return false, err
+	}
+	if !dry {
+		*p = plan{}
+	}
+	return false, nil
+}
+
+type repair struct {
+	o      *Offline
+	dry    bool
+	tell   func(string)
+	suffix string // of names in damaged/
+}
+
+// does tells a step and says whether to take it.
+func (r *repair) does(did, would string) bool {
+	if r.dry {
+		r.tell("would " + would)
+	} else {
+		r.tell(did)
+	}
+	return !r.dry
+}
+
+func (r *repair) damagedPath(path string) string {
+	return filepath.Join(r.o.cfg.RootDir, "damaged", filepath.FromSlash(r.o.name(path))+r.suffix)
+}
+
+// putAside moves a file or folder to damaged/.
+func (r *repair) putAside(path string) error {
+	to := r.damagedPath(path)
+	fs := r.o.cfg.FS
+	if err := fs.MkdirAll(filepath.Dir(to)); err != nil {
+		return err
+	}
+	if err := fs.Rename(path, to); err != nil {
+		return fmt.Errorf("cannot put %q aside: %w", path, err)
+	}
+	return errors.Join(fs.SyncDir(filepath.Dir(path)), fs.SyncDir(filepath.Dir(to)))
+}
+
+// extend gives a file of the log its length.
+func (r *repair) extend(odd oddFile) error {
+	o := r.o
+	size := o.cfg.CommitLogFileSize
+	if !r.does(fmt.Sprintf("gave %s its length of %d bytes, it had %d", o.name(odd.Path), size, odd.Size),
+		fmt.Sprintf("give %s its length of %d bytes, it has %d", o.name(odd.Path), size, odd.Size)) {
+		return nil
+	}
+	f, err := o.cfg.FS.Open(odd.Path)
+	if err != nil {
+		return fmt.Errorf("cannot open %q: %w", odd.Path, err)
+	}
+	if err = f.Truncate(size); err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cannot give %q its length: %w", odd.Path, err)
+	}
+	return nil
+}
+
+// cutTail clears what lies behind the last good record, and keeps the bytes.
+func (r *repair) cutTail(tail Stretch) error {
+	o := r.o
+	name, at := o.place(tail.From)
+	if !r.does(fmt.Sprintf("cut the log at %d (%s:%d), the %d bytes behind it are in damaged/", tail.From, name, at, tail.Dirt-tail.From),
+		fmt.Sprintf("cut the log at %d (%s:%d) and keep the %d bytes behind it in damaged/", tail.From, name, at, tail.Dirt-tail.From)) {
+		return nil
+	}
+	run := o.runs[len(o.runs)-1]
+	for from := tail.From; from < tail.Dirt; {
+		fileEnd := (from/run.FileSize() + 1) * run.FileSize()
+		to := min(fileEnd, tail.Dirt)
+		if err := r.keepBytes(run, from, to); err != nil {
+			return err
+		}
+		if err := run.Zero(from); err != nil {
+			return fmt.Errorf("cannot clear log behind %d: %w", from, err)
+		}
+		from = fileEnd
+	}
+	return run.Sync()
+}
+
+// keepBytes copies a part of the log to damaged/.
+func (r *repair) keepBytes(run *logfile.Log, from, to int64) error {
+	fs := r.o.cfg.FS
+	path := filepath.Join(r.o.cfg.RootDir, "damaged", "commitlog", logfile.FileName(from)+r.suffix)
+	if err := fs.MkdirAll(filepath.Dir(path)); err != nil {
+		return err
+	}
+	f, err := fs.Create(path)
+	if err != nil {
+		return fmt.Errorf("cannot create %q: %w", path, err)
+	}
+	buf := make([]byte, 1<<20)
+	for at := from; err == nil && at < to; {
+		b := buf[:min(int64(len(buf)), to-at)]
+		if _, err = run.ReadAt(b, at); err == nil {
+			_, err = f.WriteAt(b, at-from)
+		}
+		at += int64(len(b))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cannot keep what is cut from the log: %w", err)
+	}
+	return fs.SyncDir(filepath.Dir(path))
+}
+
+// derived makes queues, index and checkpoint anew from the log.
+func (r *repair) derived(ctx context.Context, progress func(done, total int64)) error {
+	o, p := r.o, &r.o.plan
+	p.index = p.index || p.indexBehind && p.checkpoint
+	for _, v := range p.queues {
+		what := fmt.Sprintf("queue %d of topic %q", v.id, v.topic)
+		if r.does("makes "+what+" anew from the log", "make "+what+" anew from the log") && v.dir != "" {
+			if err := r.putAside(v.dir); err != nil {
+				return err
+			}
+		}
+	}
+	for _, v := range p.behind {
+		what := fmt.Sprintf("%d messages into queue %d of topic %q", v.missing, v.id, v.topic)
+		r.does("puts "+what, "put "+what)
+	}
+	if p.index && r.does("makes the index anew from the log", "make the index anew from the log") {
+		if dir := filepath.Join(o.cfg.RootDir, "index"); isThere(o.cfg.FS, dir) {
+			if err := r.putAside(dir); err != nil {
+				return err
+			}
+		}
+	}
+	if p.leavesRest() {
+		r.tell("leaves checkpoint and abort as they are: the next start puts the newest messages into the index")
+	} else {
+		r.does("writes the checkpoint", "write the checkpoint")
+	}
+	if r.dry {
+		return nil
+	}
+	// A queue must not be looked for in files that are gone.
+	o.handles = logfile.NewHandles(openFiles)
+	return r.dispatch(ctx, progress)
+}
+
+func isThere(fs logfile.FS, dir string) bool {
+	entries, err := fs.List(dir)
+	return err == nil && len(entries) > 0
+}
+
+// dispatch reads the log and feeds what is made anew.
+func (r *repair) dispatch(ctx context.Context, progress func(done, total int64)) error {
+	o, p := r.o, &r.o.plan
+	s := o.view(nil)
+	s.cfg.ConsumeQueueExt = false
+	s.handles = o.handles
+	wanted := map[queueKey]*Queue{}
+	for _, v := range append(p.queues, p.behind...) {
+		if v.batch {
+			s.queues.batch[v.topic] = true
+		}
+		q := s.addQueue(v.topic, v.id)
+		q.emptiedAt = v.restarted
+		var err error
+		if v.batch {
+			err = q.batch.load()
+		} else {
+			err = q.units.load(0)
+		}
+		if err != nil {
+			return err
+		}
+		wanted[queueKey{v.topic, v.id}] = q
+	}
+	if p.index {
+		s.cfg.MessageIndexEnable = true
+		if err := s.openIndex(true); err != nil {
+			return err
+		}
+	}
+	var newest, newestTime, flushed int64
+	start, end := o.LogStart(), o.logFilesEnd()
+	err := o.scanLog(ctx, start, logVisit{
+		record: func(_ []byte, m *message.Dispatch) error {
+			newest, newestTime = m.LogOffset, m.StoreTimestamp
+			if s.index != nil && m.LogOffset-flushed > 256<<20 {
+				flushed = m.LogOffset
+				if err := s.index.flush(true); err != nil {
+					return err
+				}
+			}
+			return r.dispatchRecord(s, wanted, m)
+		},
+		progress: func(off int64) {
+			if progress != nil {
+				progress(off-start, end-start)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	for _, q := range s.queues.all() {
+		err := q.flush()
+		q.units.close()
+		if err != nil {
+			return err
+		}
+	}
+	if s.index != nil {
+		if err := s.index.close(); err != nil {
+			return err
+		}
+	}
+	if p.leavesRest() {
+		return nil
+	}
+	return r.writeCheckpoint(s, newest, newestTime)
+}
+
+func (r *repair) dispatchRecord(s *Store, wanted map[queueKey]*Queue, m *message.Dispatch) error {
+	put := func(topic string, id int32, offset, tagsCode int64) error {
+		if q := wanted[queueKey{topic, id}]; q != nil && q.refused == nil && m.LogOffset >= q.emptiedAt {
+			return s.enqueue(q, m, offset, tagsCode)
+		}
+		return nil
+	}
+	if message.InConsumeQueue(m.SysFlag) && len(wanted) > 0 {
+		tagsCode := s.tagsCode(m)
+		if err := put(string(m.Topic), m.QueueID, m.QueueOffset, tagsCode); err != nil {
+			return err
+		}
+		if m.MultiDispatch != nil && m.MultiOffset != nil && AllowsLight(m.Topic) {
+			for name, at := range lightOffsets(m) {
+				if err := put(string(name), 0, at, tagsCode); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if s.index != nil {
+		return s.index.append(m)
+	}
+	return nil
+}
+
+// writeCheckpoint says that all is durable. When the whole store is sound now, it is left as after a clean stop.
+func (r *repair) writeCheckpoint(s *Store, newest, newestTime int64) error {
+	o := r.o
+	s.checkpoint = o.checkpoint
+	s.log.flushTime.Store(newestTime)
+	if err := s.writeCheckpoint(newest, newestTime); err != nil {
+		return err
+	}
+	if o.plan.damaged || o.clean {
+		return nil
+	}
+	r.tell("removed abort: the store is as after a clean stop")
+	return s.removeAbort()
+}
