@@ -14,7 +14,7 @@ import (
 
 func (p *program) brokerCommand() *cobra.Command {
 	var f daemonFlags
-	var important, proxy bool
+	var important, proxy, dry bool
 	c := &cobra.Command{
 		Use:   "broker",
 		Short: "Run a broker",
@@ -22,6 +22,9 @@ func (p *program) brokerCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			from := config.Sources{File: f.file, Flags: f.overrides(c)}
 			cfg, notes, err := config.LoadBroker(from)
+			if dry {
+				return p.dryRun(c.Context(), cfg, notes, err)
+			}
 			l, log, err := p.openLog(c.Context(), cfg.Log, notes, err)
 			if err != nil {
 				return err
@@ -63,6 +66,7 @@ func (p *program) brokerCommand() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().BoolVarP(&important, "printImportantConfig", "m", false, "print the important settings and exit")
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what starting would do to the store directory, and whether it would start, and exit")
 	c.Flags().BoolVar(&proxy, "enable-proxy", false, "taken for the sake of scripts; there is no gRPC proxy yet")
 	return c
 }

@@ -88,7 +88,7 @@ func (p *program) command() *cobra.Command {
 			SuggestionsMinimumDistance: 3,
 		}
 		root.AddCommand(p.serverCommand(), p.namesrvCommand(), p.brokerCommand(), p.sendCommand(), p.consumeCommand(),
-			p.adminCommand("admin"), p.versionCommand())
+			p.storeCommand(), p.adminCommand("admin"), p.versionCommand())
 		root.AddCommand(p.admin().Tools()...)
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true

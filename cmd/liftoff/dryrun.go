@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/store"
+	"github.com/liftoffmq/liftoff/internal/store/timer"
+)
+
+// A dry run says what starting a broker with a configuration would do to the store directory that it names, and does nothing. What would
+// stop the start is an error, so that a script can ask.
+type dryRun struct {
+	p     *program
+	cfg   config.Broker
+	stops []string // what the start would be refused for
+}
+
+func (p *program) dryRun(ctx context.Context, cfg config.Broker, notes []config.Note, err error) error {
+	d := dryRun{p: p, cfg: cfg}
+	d.title("configuration")
+	if cfg.File == "" {
+		d.line("no file was given (-c): every setting has its default")
+	} else {
+		d.line("%s", cfg.File)
+	}
+	d.notes(notes)
+	if err != nil {
+		return err
+	}
+	d.line("broker %s of cluster %s, told to clients as %s:%d", cfg.Name, cfg.Cluster, cfg.BrokerIP1, cfg.ListenPort)
+	if doubt := config.AddressDoubt(cfg.BrokerIP1); doubt != "" {
+		d.line("%s", doubt)
+	}
+	if err := d.store(ctx); err != nil {
+		return err
+	}
+	d.wayBack()
+	if len(d.stops) == 0 {
+		fmt.Fprintln(p.out, "\nThis broker would start. Nothing was changed.")
+		return nil
+	}
+	return fmt.Errorf("this broker would not start: %d reasons above, marked with !; nothing was changed", len(d.stops))
+}
+
+func (d *dryRun) title(text string) { fmt.Fprintf(d.p.out, "\n%s\n", text) }
+
+func (d *dryRun) line(format string, args ...any) {
+	fmt.Fprintf(d.p.out, "  "+format+"\n", args...)
+}
+
+// stop tells what the start would be refused for.
+func (d *dryRun) stop(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	d.stops = append(d.stops, text)
+	fmt.Fprintf(d.p.out, "! %s\n", text)
+}
+
+// notes tells what loading the configuration has to say: keys without effect, unknown ones, values that count as others.
+func (d *dryRun) notes(notes []config.Note) {
+	quiet := 0
+	for _, n := range notes {
+		if n.Level < slog.LevelInfo {
+			quiet++
+			continue
+		}
+		d.line("%s", n)
+	}
+	if quiet > 0 {
+		d.line("%d keys more have no effect here and need none", quiet)
+	}
+}
+
+// store tells about the directory.
+func (d *dryRun) store(ctx context.Context) error {
+	d.title("store")
+	root := d.cfg.RootDir
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		d.line("%s is not there yet, or empty: a new store would be made", root)
+		return nil
+	}
+	if err != nil {
+		d.stop("cannot list %s: %v", root, err)
+		return nil
+	}
+	d.whatIsNotRead(root)
+	o, err := store.OpenOffline(offlineConfig(&d.cfg), false)
+	if err != nil {
+		d.stop("%v", err)
+		return nil
+	}
+	defer o.Close()
+	out, err := o.Outlook(ctx)
+	if err != nil {
+		return err
+	}
+	d.files(o, out)
+	d.recovery(o, out)
+	d.timers()
+	d.state()
+	return nil
+}
+
+// files tells which files there are and which do not fit.
+func (d *dryRun) files(o *store.Offline, out store.Outlook) {
+	writer := "Apache RocketMQ"
+	if out.OwnLast {
+		writer = "Liftoff"
+	}
+	how := "closed"
+	if !out.Clean {
+		how = "not closed (killed, or running elsewhere)"
+	}
+	d.line("%s, last written by %s, %s", o.Config().RootDir, writer, how)
+	d.line("%d files of the log from %d to %d, %d queues, %d index files", out.LogFiles, out.OldestStart, out.FilesEnd, out.QueueCount, out.IndexFiles)
+	for _, wrong := range out.WrongFiles {
+		d.stop("%s", wrong)
+	}
+	if len(out.WrongFiles) > 0 {
+		d.sizes()
+	}
+}
+
+// sizes tells the settings that fit the files.
+func (d *dryRun) sizes() {
+	cfg := offlineConfig(&d.cfg)
+	cfg.CommitLogFileSize, cfg.ConsumeQueueFileSize, cfg.BatchConsumeQueueFileSize, cfg.ConsumeQueueExtFileSize = 0, 0, 0, 0
+	cfg.MaxHashSlotNum, cfg.MaxIndexNum = 0, 0
+	o, err := store.OpenOffline(cfg, false)
+	if err != nil {
+		return
+	}
+	defer o.Close()
+	found := o.Config()
+	for _, size := range []struct {
+		key       string
+		have, fit int64
+	}{
+		{"mappedFileSizeCommitLog", int64(d.cfg.CommitLogFileSize), found.CommitLogFileSize},
+		{"mappedFileSizeConsumeQueue", int64(d.cfg.ConsumeQueueFileSize), found.ConsumeQueueFileSize},
+		{"mapperFileSizeBatchConsumeQueue", int64(d.cfg.BatchQueueFileSize), found.BatchConsumeQueueFileSize},
+		{"mappedFileSizeConsumeQueueExt", int64(d.cfg.QueueExtFileSize), found.ConsumeQueueExtFileSize},
+		{"maxHashSlotNum", int64(d.cfg.IndexSlots), int64(found.MaxHashSlotNum)},
+		{"maxIndexNum", int64(d.cfg.IndexEntries), int64(found.MaxIndexNum)},
+	} {
+		if size.have != size.fit {
+			d.line("the files would fit with %s=%d", size.key, size.fit)
+		}
+	}
+}
+
+// recovery tells what is read at the start and how long that takes.
+func (d *dryRun) recovery(o *store.Offline, out store.Outlook) {
+	bytes := max(0, out.LikelyEnd-out.From)
+	if out.FilesEnd == 0 {
+		d.line("there is no log: nothing is to be recovered")
+		return
+	}
+	if bytes <= 4<<20 {
+		d.line("recovery reads the last %s of the log, which takes no time worth speaking of", showBytes(bytes))
+	} else if rate := readRate(o.Config().CommitLogDirs); rate > 0 {
+		took := time.Duration(float64(bytes) / rate * float64(time.Second)).Round(time.Second)
+		d.line("recovery reads up to %s of the log, from %d on: about %s at the %s a second that this disk gave just now", showBytes(bytes), out.From, max(took, time.Second), showBytes(int64(rate)))
+	} else {
+		d.line("recovery reads up to %s of the log, from %d on", showBytes(bytes), out.From)
+	}
+	if out.IndexAgain {
+		d.line("the newest index files are made anew for that part, as Apache's broker does after a kill")
+	}
+	d.line("whether the files are sound all through, `liftoff store check %s` tells", d.cfg.RootDir)
+}
+
+// readRate is how many bytes a second the disk gives, measured on some of the log.
+func readRate(dirs []string) float64 {
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) == 0 {
+			continue
+		}
+		f, err := os.Open(filepath.Join(dir, entries[len(entries)-1].Name()))
+		if err != nil {
+			continue
+		}
+		defer f.Close()
+		buf, began, n := make([]byte, 1<<20), time.Now(), 0
+		for n < 64<<20 && time.Since(began) < time.Second {
+			k, err := f.ReadAt(buf, int64(n))
+			if n += k; err != nil {
+				break
+			}
+		}
+		// Each message is decoded, checked and dispatched beside, at some 500 MB a second.
+		seconds := time.Since(began).Seconds() + float64(n)/500e6
+		if n > 0 {
+			return float64(n) / seconds
+		}
+	}
+	return 0
+}
+
+// timers tells about timer wheel and log.
+func (d *dryRun) timers() {
+	cfg := timer.Config{RootDir: d.cfg.RootDir, LogFileSize: int64(d.cfg.TimerLogFileSize), Precision: d.cfg.TimerPrecision}
+	sum, err := timer.Inspect(cfg, nil, func(p timer.Problem) {
+		switch {
+		case p.Note:
+			d.line("timerwheel: %s", p.What)
+		case d.cfg.TimerWheel && p.At < 0:
+			d.stop("%s: %s", p.Path, p.What)
+		}
+	})
+	if err != nil {
+		d.line("timers: %v", err)
+	} else if sum.Records > 0 {
+		d.line("%d timers wait", sum.Waiting)
+	}
+}
+
+// state tells about the files of config/.
+func (d *dryRun) state() {
+	dir := filepath.Join(d.cfg.RootDir, "config")
+	for _, name := range sortedKeys(tables) {
+		path := filepath.Join(dir, name)
+		why := badConfig(path, name)
+		if why == nil || errors.Is(why, os.ErrNotExist) && badConfig(path+".bak", name) != nil {
+			continue
+		}
+		if errors.Is(why, errEmptyFile) && badConfig(path+".bak", name) != nil {
+			continue
+		}
+		if badConfig(path+".bak", name) == nil {
+			d.line("config/%s cannot be read (%v); its copy, which is older, is taken", name, why)
+		} else {
+			d.stop("config/%s cannot be read (%v), nor can its copy", name, why)
+		}
+	}
+}
+
+// whatIsNotRead tells of data of features that are not there.
+func (d *dryRun) whatIsNotRead(root string) {
+	for _, part := range []struct{ dir, what string }{
+		{"consumequeue_rocksdb", "queues in RocksDB (storeType=defaultRocksDB) are not read; recovery makes them anew from the log, as files"},
+		{filepath.Join("compaction", "compactionLog"), "compacted topics are not read from compaction/"},
+		{"dledgerlog", "a log of DLedger mode (enableDLegerCommitLog) is not read"},
+	} {
+		entries, err := os.ReadDir(filepath.Join(root, part.dir))
+		if err == nil && len(entries) > 0 {
+			d.line("%s: %s", part.dir, part.what)
+		}
+	}
+}
+
+// wayBack tells what it takes to have Apache's broker on the directory again.
+func (d *dryRun) wayBack() {
+	d.title("what changes on disk, and the way back")
+	d.line("Nothing is converted: Liftoff writes the files of RocketMQ in their formats. New are config/*.changes and")
+	d.line("config/delayOffset.progress, which are gone after a clean stop, and a mark in checkpoint that RocketMQ passes over.")
+	d.line("The way back: stop Liftoff (Ctrl-C, SIGTERM), start RocketMQ's broker on the same directory with the same file.")
+	d.line("To be safe, copy config/ before, or keep the output of `liftoff backup`, which works with RocketMQ's broker too.")
+}
