@@ -37,6 +37,7 @@ func (a *Admin) MQAdmin(use string) *cobra.Command {
 func (a *Admin) Tools() []*cobra.Command {
 	tools := []*cobra.Command{
 		a.traceCommand(),
+		a.backupCommand(), a.restoreCommand(), a.topCommand(),
 	}
 	for _, c := range tools {
 		a.flags(c)
