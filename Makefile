@@ -46,6 +46,6 @@ bench:
 guard:
 	go run ./bench --guard
 
-# The tables of docs/configuration.md and docs/metrics.md, from the code.
+# The tables of docs/configuration.md, docs/metrics.md and docs/mqadmin.md, from the code.
 docs:
-	go test ./internal/config ./internal/metrics -run Docs -update
+	go test ./internal/config ./internal/metrics ./interop -run Docs -update

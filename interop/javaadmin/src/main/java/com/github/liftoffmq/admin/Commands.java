@@ -20,6 +20,8 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
  */
 final class Commands {
     private static final long TIME_MAX_MS = 60_000;
+    private static final long INTERRUPTED_MAX_MS = 2_000;
+    private static final long STEP_MS = 20;
 
     private final Scene scene;
     private final PrintStream out;
@@ -63,11 +65,15 @@ final class Commands {
         System.setProperty("rocketmq.namesrv.addr", scene.namesrv);
         System.setOut(into);
         System.setErr(into);
-        Thread thread = new Thread(() -> MQAdminStartup.main0(args, null), "mqadmin " + args[0]);
+        Thread thread = new Thread(() -> MQAdminStartup.main0(args, null), "mqadmin");
         thread.setDaemon(true);
         try {
             thread.start();
-            thread.join(limit);
+            long end = System.currentTimeMillis() + limit;
+            while (thread.isAlive() && System.currentTimeMillis() < end) {
+                thread.join(STEP_MS);
+                hurry(thread);
+            }
         } finally {
             System.setOut(before);
             System.setErr(beforeErr);
@@ -77,7 +83,25 @@ final class Commands {
         answer.put("unfinished", thread.isAlive());
         if (thread.isAlive()) {
             thread.interrupt();
+            thread.join(INTERRUPTED_MAX_MS);
         }
         return answer;
+    }
+
+    /** A client that shuts down waits up to three seconds for a thread that waits for nothing; an interrupt wakes that. */
+    private static void hurry(Thread command) {
+        boolean closes = false;
+        for (StackTraceElement frame : command.getStackTrace()) {
+            closes |= frame.getClassName().endsWith("NettyRemotingClient") && frame.getMethodName().equals("shutdown");
+        }
+        if (!closes) {
+            return;
+        }
+        Thread[] all = new Thread[Thread.activeCount() * 2];
+        for (int i = Thread.enumerate(all); i-- > 0; ) {
+            if (all[i].getName().startsWith("NettyEventExecutor")) {
+                all[i].interrupt();
+            }
+        }
     }
 }
