@@ -245,7 +245,7 @@ func (o *offsets) setPulled(group, topic []byte, queue int32, offset int64) *gro
 	if of.pulled == nil {
 		of.pulled = map[int32]int64{}
 	}
-	if of.pulled[queue] != offset {
+	if old, ok := of.pulled[queue]; !ok || old != offset {
 		of.pulled[queue] = offset
 	}
 	if of.out == nil || of.out.gone.Load() {
