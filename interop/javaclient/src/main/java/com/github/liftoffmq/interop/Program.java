@@ -29,6 +29,7 @@ public final class Program {
         Producers producers = new Producers();
         producers.register(commands);
         new Modes(producers).register(commands);
+        new Traces().register(commands);
         new Timers(producers).register(commands);
         new PushConsumers().register(commands);
         new LiteConsumers().register(commands);
