@@ -19,6 +19,7 @@
 //	trace.go        one message's whole life: life.go and grouplife.go gather it, clienttrace.go reads what clients traced, lifetext.go prints it
 //	backup.go       topics, groups and offsets in a file; restore.go brings them back
 //	top.go          brokers, topics and groups as they change: what is asked for; topview.go shows it
+//	dlq.go          dead letters, listed and exported; deadletter.go reads them, dlqresend.go sends them again
 //
 // A command collects a value with the answers and hands it to Admin.show, which prints it as JSON or lets the command print the text. The
 // text has the columns of Apache's tool, because scripts read them. All that commands ask of servers goes through package client, so that they work

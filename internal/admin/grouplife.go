@@ -81,13 +81,21 @@ func (l *lifeReader) group(ctx context.Context, name string) groupLife {
 		g.Why = []string{fmt.Sprintf("since %s in %s, queue %d at offset %d of %s; to send it again: liftoff dlq resend -g %s --id %s",
 			clock(dead.StoreTimestamp), dead.Topic, dead.QueueID, dead.QueueOffset, dead.broker.name, name, l.id)}
 	case at == again && again != nil && g.State != stateConsumed:
-		g.because("it is in %s and waits for try %d", again.Topic, again.ReconsumeTimes)
+		g.because("it is in %s and waits for %s", again.Topic, again.try())
 	case at == again && again != nil:
-		g.because("at try %d", again.ReconsumeTimes)
+		g.because("at %s", again.try())
 	case own == nil:
 		g.because("it has not got to its topic")
 	}
 	return g
+}
+
+// try names the time that a record in a retry topic stands for.
+func (c *copyOf) try() string {
+	if c.ReconsumeTimes == 0 {
+		return "its first try after it was sent again"
+	}
+	return fmt.Sprintf("try %d", c.ReconsumeTimes)
 }
 
 // connections lists the group's consumers that are connected, and what they subscribe to.

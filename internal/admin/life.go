@@ -92,6 +92,9 @@ type lifeReader struct {
 	levels    map[string][]time.Duration // the delay levels of a broker, by address
 }
 
+// deadTopicsMax is how many topics of dead letters are looked through.
+const deadTopicsMax = 500
+
 // read finds all records of the message.
 func (l *lifeReader) read(ctx context.Context, found copyOf, o traceOptions) error {
 	l.groups = nil
@@ -103,6 +106,14 @@ func (l *lifeReader) read(ctx context.Context, found copyOf, o traceOptions) err
 		l.groups = append(l.groups, groups...)
 	}
 	topics := []string{l.topic, topicSchedule, topicTimer, topicHalf, topicCheckMax}
+	// A group may have failed with it and have no offset in its topic any more.
+	all, err := l.a.names.Topics(ctx)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(t string) bool { return !strings.HasPrefix(t, dlqPrefix) })
+	all = all[:min(len(all), deadTopicsMax)]
+	topics = append(topics, all...)
 	copies, err := l.a.query(ctx, l.masters, topics, l.id)
 	if err != nil {
 		return err
@@ -119,6 +130,7 @@ func (l *lifeReader) read(ctx context.Context, found copyOf, o traceOptions) err
 		topics = append(topics, dlqPrefix+g)
 		topics = append(topics, retryTopics(g, l.topic)...)
 	}
+	topics = slices.DeleteFunc(topics, func(t string) bool { return slices.Contains(all, t) })
 	more, err := l.a.query(ctx, l.masters, topics, l.id)
 	l.copies = append(copies, more...)
 	if !slices.ContainsFunc(l.copies, func(c copyOf) bool { return c.LogOffset == found.LogOffset && c.broker == found.broker }) {
@@ -188,6 +200,8 @@ func (l *lifeReader) step(ctx context.Context, c *copyOf) step {
 		s.What = "is a half message of producer group " + c.props[message.PropProducerGroup] + ": " + l.decision(ctx, c)
 	case c.Topic == topicCheckMax:
 		s.What = "was given up: its producers never said what became of its transaction"
+	case c.props[propResentFrom] != "" && c.ReconsumeTimes == 0:
+		s.What = "was sent again, from dead letter " + c.props[propResentFrom]
 	case strings.HasPrefix(c.Topic, dlqPrefix):
 		s.What = fmt.Sprintf("became a dead letter of group %s after %d tries", s.Group, c.ReconsumeTimes)
 	case s.Group != "":

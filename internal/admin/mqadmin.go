@@ -38,6 +38,7 @@ func (a *Admin) Tools() []*cobra.Command {
 	tools := []*cobra.Command{
 		a.traceCommand(),
 		a.backupCommand(), a.restoreCommand(), a.topCommand(),
+		a.dlqCommand(),
 	}
 	for _, c := range tools {
 		a.flags(c)
