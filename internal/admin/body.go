@@ -1,49 +1,17 @@
 package admin
 
 import (
-	"bytes"
-	"compress/zlib"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/liftoffmq/liftoff/internal/message"
 )
 
-const (
-	plainMax   = 64 << 20 // a body that grows beyond is cut off
-	previewMax = 120      // characters
-)
-
-// plainBody is the body as its producer gave it to its client, which may have compressed it.
-func (c *copyOf) plainBody() ([]byte, error) {
-	if c.SysFlag&message.FlagCompressed == 0 {
-		return c.Body, nil
-	}
-	switch c.SysFlag & message.FlagCompression {
-	case 0, message.FlagCompressionZlib:
-	case message.FlagCompressionLZ4:
-		return nil, errors.New("compressed with LZ4")
-	default:
-		return nil, errors.New("compressed with Zstandard")
-	}
-	r, err := zlib.NewReader(bytes.NewReader(c.Body))
-	if err != nil {
-		return nil, fmt.Errorf("cannot decompress the body: %w", err)
-	}
-	body, err := io.ReadAll(io.LimitReader(r, plainMax))
-	if err != nil {
-		return nil, fmt.Errorf("cannot decompress the body: %w", err)
-	}
-	return body, nil
-}
+const previewMax = 120 // characters
 
 // preview is the beginning of the body in one line.
 func preview(c *copyOf) string {
-	body, err := c.plainBody()
+	body, err := c.PlainBody()
 	if err != nil {
 		return fmt.Sprintf("(%d bytes, %v)", len(c.Body), err)
 	}

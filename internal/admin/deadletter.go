@@ -151,9 +151,6 @@ func (a *Admin) namedLetters(ctx context.Context, queues []deadQueue, f *letterF
 	return nil
 }
 
-// toolsGroup is the group that tools read as; every broker knows it.
-const toolsGroup = "TOOLS_CONSUMER"
-
 func (a *Admin) queueLetters(ctx context.Context, q deadQueue, f *letterFilter, do func(*copyOf) error) error {
 	offset := q.first
 	if f.begin > 0 {
@@ -219,7 +216,7 @@ func newLetter(c *copyOf) letter {
 // whole adds everything that the message has.
 func (l *letter) whole(c *copyOf) {
 	l.Properties = c.props
-	body, err := c.plainBody()
+	body, err := c.PlainBody()
 	if err != nil {
 		body = c.Body
 	}

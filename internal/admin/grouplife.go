@@ -121,10 +121,11 @@ func (l *lifeReader) offsets(ctx context.Context, at *copyOf, conns *protocol.Co
 	pulled := int64(-1)
 	stats, err := l.a.pool.ConsumeStats(ctx, at.broker.addr, g.Group, at.Topic)
 	next := int64(-1)
+	var orderly *protocol.OrderlyQueue // this and held only brokers of Liftoff tell
 	if err == nil {
 		for _, e := range stats.OffsetTable {
 			if e.Queue.Topic == at.Topic && e.Queue.QueueID == at.QueueID {
-				g.Offset, g.Last, next, pulled = e.Value.ConsumerOffset, e.Value.LastTimestamp, e.Value.BrokerOffset, e.Value.PullOffset
+				g.Offset, g.Last, next, pulled, orderly = e.Value.ConsumerOffset, e.Value.LastTimestamp, e.Value.BrokerOffset, e.Value.PullOffset, e.Value.Orderly
 			}
 		}
 	}
@@ -141,7 +142,17 @@ func (l *lifeReader) offsets(ctx context.Context, at *copyOf, conns *protocol.Co
 	}
 	g.Behind = max(0, next-max(g.Offset, 0))
 	sub := l.subscription(conns, at.Topic)
+	var held *protocol.QueueState
+	if state, err := l.a.pool.QueueState(ctx, at.broker.addr, &protocol.QueueStateHeader{ConsumerGroup: g.Group, Topic: at.Topic, QueueID: at.QueueID, Offset: at.QueueOffset}); err == nil {
+		held = state
+	}
 	switch {
+	case held != nil && held.Acknowledged:
+		g.State = stateConsumed
+		g.because("it was popped at %s and is acknowledged", clock(held.PopTime))
+	case held != nil && held.PopTime > 0:
+		g.State = stateFetched
+		g.because("it was popped at %s, and comes again %s unless it is acknowledged", clock(held.PopTime), when(held.PopExpires))
 	case conns != nil && conns.MessageModel == protocol.Broadcasting:
 		g.State = stateUnknown
 		g.because("it broadcasts: each consumer keeps its own offsets")
@@ -150,16 +161,34 @@ func (l *lifeReader) offsets(ctx context.Context, at *copyOf, conns *protocol.Co
 		g.because("it subscribes to %s, and the tag is %q", sub.SubString, at.props[message.PropTags])
 	case g.Offset > at.QueueOffset:
 		g.State = stateConsumed
-		if conns != nil && conns.ConsumeType == consumePop {
+		if held == nil && conns != nil && conns.ConsumeType == consumePop {
 			g.because("its consumers pop: one may have it in hand still")
 		}
 	case pulled > at.QueueOffset:
 		g.State = stateFetched
 		g.because("a consumer has fetched it and has not committed yet")
+		explainHold(held, orderly, g)
 		l.explainLag(ctx, at, conns, g, sub)
 	default:
 		g.State = stateNotYet
+		explainHold(held, orderly, g)
 		l.explainLag(ctx, at, conns, g, sub)
+	}
+}
+
+// explainHold says who has the queue of a record for itself, and what is in hand.
+func explainHold(held *protocol.QueueState, orderly *protocol.OrderlyQueue, g *groupLife) {
+	switch {
+	case orderly == nil:
+	case orderly.ClientID != "":
+		g.because("client %s has the queue for itself, to consume it in order, since %s, and stands at offset %d since %s",
+			orderly.ClientID, clock(orderly.LockedSince), orderly.At, clock(orderly.Since))
+	default:
+		g.because("the queue is popped in order, and waits for the message at offset %d, popped at %s, until %s at most",
+			orderly.At, clock(orderly.Since), clock(orderly.VisibleAt))
+	}
+	if held != nil && held.InFlight > 0 {
+		g.because("%d messages of the queue are popped and not acknowledged", held.InFlight)
 	}
 }
 
@@ -194,6 +223,11 @@ func (l *lifeReader) explainLag(ctx context.Context, at *copyOf, conns *protocol
 	}
 	if cfg := l.groupConfig(ctx, at.broker, g.Group); cfg != nil && !cfg.ConsumeEnable {
 		g.because("consuming is switched off for the group (consumeEnable=false)")
+	}
+	if conns != nil {
+		for _, d := range conns.Differences {
+			g.because("its consumers subscribe differently, and so lose messages: topic %s, %s wants %q, %s wants %q", d.Topic, d.ClientID, d.Expression, d.OtherClientID, d.OtherExpression)
+		}
 	}
 	switch {
 	case conns == nil:

@@ -280,7 +280,7 @@ func (l *lifeReader) traces(ctx context.Context, topic string) ([]clientTrace, e
 	}
 	var all []clientTrace
 	for _, c := range found {
-		body, err := c.plainBody()
+		body, err := c.PlainBody()
 		if err != nil {
 			continue
 		}

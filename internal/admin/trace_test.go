@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/client"
+	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -235,6 +236,51 @@ func TestTrace_ShowsWhatClientsTraced(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, r.out)
 		}
 	}
+}
+
+// What only the broker knows: what is popped, and who has a queue for itself.
+func TestTrace_TellsWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	c.topic(t, "orders", 1)
+	addr := c.brokers[0]
+	c.group(t, addr, "billing", "orders")
+	for i := range 3 {
+		c.send(t, addr, "orders", 0, "x", map[string]string{message.PropUniqKey: fmt.Sprint("id", i)})
+	}
+	waitFor(t, "index", func() bool { return tool(t, c, "trace", "id2").err == nil })
+	check := func(id, state, why string) {
+		t.Helper()
+		g := groupIn(t, lifeOf(t, c, id, "-t", "orders"), "billing")
+		if text := strings.Join(g.Why, "; "); g.State != state || !strings.Contains(text, why) {
+			t.Errorf("%s is %q because %q; want %q because %q", id, g.State, text, state, why)
+		}
+	}
+	locked, err := fastjson.Marshal(protocol.LockBatchBody{ConsumerGroup: "billing", ClientID: "10.0.0.7@1", MQSet: []protocol.MessageQueue{{Topic: "orders", BrokerName: "broker-a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := c.pool.Call(t.Context(), addr, &remoting.Call{Code: protocol.ReqLockBatchMQ, Body: locked}); err != nil || r.Code != 0 {
+		t.Fatal(r, err)
+	}
+	check("id1", stateNotYet, "client 10.0.0.7@1 has the queue for itself, to consume it in order, since ")
+
+	pop := [][2]string{{"consumerGroup", "billing"}, {"topic", "orders"}, {"queueId", "-1"}, {"maxMsgNums", "2"}, {"invisibleTime", "60000"}, {"pollTime", "0"},
+		{"bornTime", fmt.Sprint(time.Now().UnixMilli())}, {"initMode", "0"}, {"expType", "TAG"}, {"exp", "*"}, {"order", "false"}}
+	r, err := c.pool.Call(t.Context(), addr, &remoting.Call{Code: protocol.ReqPopMessage, Ext: pop})
+	if err != nil || r.Code != 0 {
+		t.Fatal(r, err)
+	}
+	field := func(name string) string { v, _ := r.Get(name); return string(v) }
+	check("id1", stateFetched, "it was popped at ")
+	check("id2", stateNotYet, "2 messages of the queue are popped and not acknowledged")
+	receipt := fmt.Sprintf("0 %s %s %s 0 broker-a 0 1", field("popTime"), field("invisibleTime"), field("reviveQid"))
+	ack := [][2]string{{"consumerGroup", "billing"}, {"topic", "orders"}, {"queueId", "0"}, {"extraInfo", receipt}, {"offset", "1"}}
+	if r, err := c.pool.Call(t.Context(), addr, &remoting.Call{Code: protocol.ReqAckMessage, Ext: ack}); err != nil || r.Code != 0 {
+		t.Fatal(r, err)
+	}
+	check("id1", stateConsumed, "and is acknowledged")
+	check("id0", stateFetched, "unless it is acknowledged")
 }
 
 func FuzzReadTraces(f *testing.F) {

@@ -4,7 +4,7 @@
 //
 //	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, query.go
 //	lite topics  litesub.go, litepop.go, liteinfo.go; liteexpire.go lets them go
-//	the rest     offset.go, reset.go, client.go, ask.go, lock.go, assign.go, popmode.go, topic.go, mapping.go, group.go, stats.go,
+//	the rest     offset.go, reset.go, client.go, ask.go, lock.go, queuestate.go, assign.go, popmode.go, topic.go, mapping.go, group.go, stats.go,
 //	             brokerconfig.go
 //
 // State lies in parts that each have their own lock. Those with a file below config/ are topics.go, groups.go, offsets.go, filters.go,

@@ -145,6 +145,7 @@ var handlers = []handler{
 	{code: protocol.ReqGetLiteGroupInfo, do: typed((*Broker).getLiteGroupInfo), slow: true},
 	{code: protocol.ReqTriggerLiteDispatch, do: typed((*Broker).triggerLiteDispatch), slow: true},
 	{code: protocol.ReqBatchAckMessage, hot: (*Broker).batchAck},
+	{code: protocol.ReqLiftoffQueueState, do: typed((*Broker).queueState)},
 }
 
 // session is what the broker keeps of a connection. It is used in the connection's goroutine only.

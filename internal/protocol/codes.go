@@ -335,6 +335,7 @@ var requestNames = map[int]string{
 	ReqGetLiteGroupInfo:                     "GET_LITE_GROUP_INFO",
 	ReqTriggerLiteDispatch:                  "TRIGGER_LITE_DISPATCH",
 	ReqBatchAckMessage:                      "BATCH_ACK_MESSAGE",
+	ReqLiftoffQueueState:                    "LIFTOFF_QUEUE_STATE",
 }
 
 // RequestName returns Apache's name of a request code ("SEND_MESSAGE_V2" for 310), or "UNKNOWN".
