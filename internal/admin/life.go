@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
-	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
 // life is what is known of one message. Times are Unix ms.
@@ -99,11 +98,9 @@ const deadTopicsMax = 500
 func (l *lifeReader) read(ctx context.Context, found copyOf, o traceOptions) error {
 	l.groups = nil
 	for _, m := range l.masters {
-		groups, err := l.a.pool.TopicGroups(ctx, m.addr, l.topic)
-		if err != nil && !refused(err, protocol.CodeTopicNotExist) && !refused(err, protocol.CodeSystemError) {
-			return err
+		if groups, err := l.a.pool.TopicGroups(ctx, m.addr, l.topic); err == nil { // what does not answer is told of below
+			l.groups = append(l.groups, groups...)
 		}
-		l.groups = append(l.groups, groups...)
 	}
 	topics := []string{l.topic, topicSchedule, topicTimer, topicHalf, topicCheckMax}
 	// A group may have failed with it and have no offset in its topic any more.

@@ -155,13 +155,12 @@ func (a *Admin) find(ctx context.Context, masters []member, name, topic string) 
 	return slices.DeleteFunc(found, func(c copyOf) bool { return topic != "" && c.topic() != topic }), err
 }
 
-// query finds the records in topics that have a key, by the order in which they were stored.
+// query finds the records in topics that have a key, by the order in which they were stored. A broker that does not answer is named and passed
+// over: at night the others matter the more. It is an error when none answers.
 func (a *Admin) query(ctx context.Context, masters []member, topics []string, key string) ([]copyOf, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var mu sync.Mutex // protects the two below
 	var found []copyOf
-	var failed error
+	failed := make(map[member]error)
 	type question struct {
 		broker member
 		topic  string
@@ -171,6 +170,12 @@ func (a *Admin) query(ctx context.Context, masters []member, topics []string, ke
 	for range min(asksAtOnce, len(masters)*len(topics)) {
 		askers.Go(func() {
 			for q := range questions {
+				mu.Lock()
+				silent := failed[q.broker] != nil
+				mu.Unlock()
+				if silent {
+					continue
+				}
 				got, err := a.pool.QueryMessages(ctx, q.broker.addr, &client.Query{Topic: q.topic, Key: key, Max: 64, Begin: time.UnixMilli(0), End: time.UnixMilli(math.MaxInt64)})
 				if refused(err, protocol.CodeTopicNotExist) {
 					err = nil
@@ -181,9 +186,8 @@ func (a *Admin) query(ctx context.Context, masters []member, topics []string, ke
 						found = append(found, c)
 					}
 				}
-				if err != nil && failed == nil {
-					failed = fmt.Errorf("cannot look for %q at %s: %w", key, q.broker, err)
-					cancel()
+				if err != nil && failed[q.broker] == nil {
+					failed[q.broker] = fmt.Errorf("cannot look for %q at %s: %w", key, q.broker, err)
 				}
 				mu.Unlock()
 			}
@@ -199,7 +203,15 @@ func (a *Admin) query(ctx context.Context, masters []member, topics []string, ke
 	slices.SortFunc(found, func(x, y copyOf) int {
 		return cmp.Or(cmp.Compare(x.StoreTimestamp, y.StoreTimestamp), cmp.Compare(x.LogOffset, y.LogOffset), cmp.Compare(x.broker.addr, y.broker.addr))
 	})
-	return found, failed
+	for _, m := range masters {
+		switch err := failed[m]; {
+		case err != nil && len(failed) == len(masters):
+			return nil, err
+		case err != nil:
+			a.say("%v; what it has is not shown", err)
+		}
+	}
+	return found, context.Cause(ctx)
 }
 
 // hasKey says whether a key is this record's.
