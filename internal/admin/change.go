@@ -9,8 +9,9 @@ import (
 
 // change is one thing that a command is about to do to a server.
 type change struct {
-	what string // such as "delete topic orders (8 queues, 1200 messages) at broker-a (127.0.0.1:10911)"
-	do   func(context.Context) error
+	what    string // such as "delete topic orders (8 queues, 1200 messages) at broker-a (127.0.0.1:10911)"
+	do      func(context.Context) error
+	details []string // of many things done in one request, what happens to each
 }
 
 // dryRunFlag adds --dry-run to a command that changes what cannot be brought back, or much at once.
@@ -27,6 +28,9 @@ func (a *Admin) carry(ctx context.Context, dryRun bool, changes []change) error 
 	}
 	for _, c := range changes {
 		a.say("%s %s", verb, c.what)
+		for _, detail := range c.details {
+			a.say("  %s", detail)
+		}
 	}
 	if dryRun {
 		a.say("nothing was changed: this was a dry run")

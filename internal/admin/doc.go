@@ -4,11 +4,16 @@
 //	mqadmin.go  the list of mqadmin's commands, and their command line as Apache's tool takes it
 //	target.go   which brokers a command is for
 //	output.go   results as text or, with --json, for machines; progress of what takes long
+//	text.go javatext.go
+//	            values as Apache's tool prints them
 //	change.go   what a command is about to change: said first, done then, or with --dry-run not
 //
 // Each command of mqadmin is a method of Admin in a file of its family, which builds a [cobra.Command]:
 //
-//	topicroute.go
+//	topic.go topicstatus.go topicroute.go orderconf.go allocate.go
+//	group.go broker.go namesrv.go controller.go
+//	statictopic.go  over mapping.go, which says which broker has which queue of a static topic
+//	export.go flow.go compaction.go
 //	messagequery.go messageprint.go         messages, found and printed; message.go track.go are what is shown of one
 //	connection.go consumerstatus.go progressof.go  who consumes, what they do and how far they are; consumers.go asks
 //

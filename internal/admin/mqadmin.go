@@ -1,26 +1,33 @@
 package admin
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// commands lists mqadmin's commands in the order of its help.
+// commands lists mqadmin's commands by families; the help sorts them.
 func (a *Admin) commands() []*cobra.Command {
-	return []*cobra.Command{
-		a.topicRoute(),
-
-		a.queryMsgById(), a.queryMsgByKey(), a.queryMsgByUniqueKey(), a.queryMsgByOffset(), a.queryMsgTraceById(),
-		a.printMsg(), a.printMsgByQueue(), a.consumeMessage(),
-		a.brokerConsumeStats(), a.producerConnection(), a.consumerConnection(), a.consumerProgress(), a.consumerStatus(),
-	}
+	return slices.Concat(
+		a.topicCommands(),
+		a.groupCommands(),
+		a.brokerCommands(),
+		a.namesrvCommands(),
+		a.staticTopicCommands(),
+		a.exportCommands(),
+		a.controllerCommands(),
+		[]*cobra.Command{
+			a.queryMsgById(), a.queryMsgByKey(), a.queryMsgByUniqueKey(), a.queryMsgByOffset(), a.queryMsgTraceById(),
+			a.printMsg(), a.printMsgByQueue(), a.consumeMessage(),
+			a.brokerConsumeStats(), a.producerConnection(), a.consumerConnection(), a.consumerProgress(), a.consumerStatus(),
+		},
+	)
 }
 
 // MQAdmin is the tree of mqadmin's commands, by the names, aliases and flags of Apache's tool; names in any case, as there.
 func (a *Admin) MQAdmin(use string) *cobra.Command {
-	cobra.EnableCaseInsensitive = true
 	root := &cobra.Command{
 		Use:   use,
 		Short: "Administer a cluster: every command of RocketMQ's mqadmin",
@@ -52,13 +59,33 @@ const shortOf = "short"
 // short gives a flag such a name.
 func short(c *cobra.Command, flag, name string) {
 	f := c.Flags().Lookup(flag)
-	f.Annotations = map[string][]string{shortOf: {name}}
+	if f.Annotations == nil {
+		f.Annotations = make(map[string][]string)
+	}
+	f.Annotations[shortOf] = []string{name}
 	f.Usage = "also -" + name + ": " + f.Usage
 }
 
-// Args puts arguments written for Apache's tool in the form that pflag understands: its short names of several letters, and long names with one
-// dash. Arguments that are neither stay as they are.
+// spelled gives names of commands at the beginning the case in which cobra knows them.
+func spelled(root *cobra.Command, args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		at := slices.IndexFunc(root.Commands(), func(c *cobra.Command) bool {
+			return strings.EqualFold(c.Name(), arg) || slices.ContainsFunc(c.Aliases, func(alias string) bool { return strings.EqualFold(alias, arg) })
+		})
+		if at < 0 {
+			break
+		}
+		root = root.Commands()[at]
+		args[i] = root.Name()
+	}
+	return args
+}
+
+// Args puts arguments written for Apache's tool in the form that cobra understands: its names of commands in any case, its short names of flags
+// with several letters, and long names with one dash. Arguments that are neither stay as they are.
 func Args(root *cobra.Command, args []string) []string {
+	args = spelled(root, args)
 	c, _, err := root.Find(args)
 	if err != nil || c == root {
 		return args

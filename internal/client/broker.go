@@ -149,3 +149,15 @@ func (p *Pool) AddWritePerm(ctx context.Context, addr, broker string) (topics in
 	err = r.DecodeFields(&h)
 	return h.AddTopicCount, err
 }
+
+// Counters that BrokerStats can be asked for: of a topic, what is put; of "topic@group", what is read.
+const (
+	TopicPutNums = "TOPIC_PUT_NUMS"
+	GroupGetNums = "GROUP_GET_NUMS"
+)
+
+// BrokerStats returns how one of a broker's counters grows, VIEW_BROKER_STATS_DATA. One that there is none of is an error.
+func (p *Pool) BrokerStats(ctx context.Context, addr, name, key string) (*protocol.BrokerStatsData, error) {
+	return fetch[protocol.BrokerStatsData](ctx, p, addr, name+" of "+key, &remoting.Call{Code: protocol.ReqViewBrokerStatsData,
+		Header: &protocol.ViewBrokerStatsHeader{StatsName: name, StatsKey: key}})
+}

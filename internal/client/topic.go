@@ -48,22 +48,8 @@ func (p *Pool) TopicConfigs(ctx context.Context, addr string) (*protocol.TopicCo
 
 // TopicConfig returns a topic of the broker at addr, with its mapping when it is static, GET_TOPIC_CONFIG.
 func (p *Pool) TopicConfig(ctx context.Context, addr, topic string) (*protocol.TopicConfigAndMapping, error) {
-	r, err := p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqGetTopicConfig, Header: &protocol.GetTopicConfigHeader{Topic: topic, Lo: true}})
-	if err != nil {
-		return nil, err
-	}
-	// Both parts of the answer are one object, but each has its own defaults.
-	c, err := decode[protocol.TopicConfig](r, protocol.ReqGetTopicConfig)
-	if err != nil {
-		return nil, err
-	}
-	m, err := decode[struct {
-		MappingDetail *protocol.TopicQueueMappingDetail `json:"mappingDetail"`
-	}](r, protocol.ReqGetTopicConfig)
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.TopicConfigAndMapping{TopicConfig: *c, MappingDetail: m.MappingDetail}, nil
+	return fetch[protocol.TopicConfigAndMapping](ctx, p, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqGetTopicConfig,
+		Header: &protocol.GetTopicConfigHeader{Topic: topic, Lo: true}})
 }
 
 // TopicStats returns the offsets of a topic's queues on the broker at addr, GET_TOPIC_STATS_INFO.

@@ -1,6 +1,10 @@
 package protocol
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/liftoffmq/liftoff/internal/fastjson"
+)
 
 // A static topic has logical queues, whose number and offsets stay while the queues of brokers that hold their messages change. Each
 // logical queue is a list of stretches, oldest first, that lie in a queue of a broker each; the last one's broker leads it.
@@ -134,6 +138,18 @@ type TopicQueueMappings struct {
 type TopicConfigAndMapping struct {
 	TopicConfig
 	MappingDetail *TopicQueueMappingDetail `json:"mappingDetail,omitempty"`
+}
+
+// UnmarshalJSON reads both parts; each has its own defaults.
+func (t *TopicConfigAndMapping) UnmarshalJSON(data []byte) error {
+	var m struct {
+		MappingDetail *TopicQueueMappingDetail `json:"mappingDetail"`
+	}
+	if err := fastjson.Unmarshal(data, &m); err != nil {
+		return err
+	}
+	t.MappingDetail = m.MappingDetail
+	return t.TopicConfig.UnmarshalJSON(data)
 }
 
 // StaticTopicFields are in each request about a topic's queue. Lo false says that the queue is the broker's own even when the topic is
