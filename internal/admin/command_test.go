@@ -270,6 +270,28 @@ func TestCommands_RefuseWhatMakesNoSense(t *testing.T) {
 	}
 }
 
+func TestCompletion_KnowsNamesOfTheCluster(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	c.topic(t, "orders", 1)
+	if r := mqadmin(t, "updateSubGroup", "-b", c.brokers[0], "-g", "billing"); r.err != nil {
+		t.Fatal(r.err)
+	}
+	for args, want := range map[string]string{
+		"topicRoute -n <ns> -t ord":           "orders\n:4\n",
+		"deleteSubGroup -n <ns> -g bill":      "billing\n:4\n",
+		"deleteTopic -n <ns> -c D":            "DefaultCluster\n:4\n",
+		"wipeWritePerm -n <ns> -b b":          "broker-a\n:4\n",
+		"getBrokerConfig -n <ns> -b 127":      c.brokers[0] + "\n:4\n",
+		"topicRoute -n 127.0.0.1:1 -t orders": ":4\n",
+	} {
+		line := strings.ReplaceAll("__complete "+args, "<ns>", c.addr)
+		if r := mqadmin(t, strings.Fields(line)...); r.err != nil || r.out != want {
+			t.Errorf("%s: %v %q, want %q", line, r.err, r.out, want)
+		}
+	}
+}
+
 func TestJavaDouble(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{0: "0.0", 1: "1.0", 12.5: "12.5", 1e7: "1.0E7", 12345678.9: "1.23456789E7", 0.0005: "5.0E-4"} {

@@ -2,6 +2,7 @@
 //
 //	admin.go    Admin: the cluster that commands talk to, and what every command gets
 //	mqadmin.go  the list of mqadmin's commands, and their command line as Apache's tool takes it
+//	complete.go what the shell completes
 //	target.go   which brokers a command is for
 //	output.go   results as text or, with --json, for machines; progress of what takes long
 //	text.go javatext.go

@@ -37,6 +37,7 @@ func (a *Admin) MQAdmin(use string) *cobra.Command {
 	}
 	a.flags(root)
 	root.AddCommand(a.commands()...)
+	a.completions(root)
 	return root
 }
 
