@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +38,7 @@ func (a *Admin) dumpCompactionLog() *cobra.Command {
 			if err := message.Decode(log[at:at+int(size)], &m); err != nil {
 				return fmt.Errorf("%s at byte %d: %w", file, at, err)
 			}
-			if err := a.show(newCompacted(&m), func(w io.Writer) { fmt.Fprintln(w, messageText(&m)) }); err != nil {
+			if err := a.show(newCompacted(&m), func(w io.Writer) { fmt.Fprintln(w, newFound(m, "", "").javaText()) }); err != nil {
 				return err
 			}
 			at += int(size)
@@ -64,24 +63,4 @@ type compacted struct {
 
 func newCompacted(m *message.Message) *compacted {
 	return &compacted{m.Topic, m.QueueID, m.QueueOffset, m.LogOffset, m.StoreTimestamp, message.ParseProperties(m.Properties), string(m.Body)}
-}
-
-// messageText is a message as Java prints one.
-func messageText(m *message.Message) string {
-	var properties []pair
-	for name, value := range message.Properties(m.Properties) {
-		properties = append(properties, pair{string(name), string(value)})
-	}
-	body := "null"
-	if len(m.Body) > 0 {
-		numbers := make([]int8, len(m.Body))
-		for i, c := range m.Body {
-			numbers[i] = int8(c)
-		}
-		body = strings.ReplaceAll(fmt.Sprint(numbers), " ", ", ")
-	}
-	return fmt.Sprintf("MessageExt [brokerName=null, queueId=%d, storeSize=%d, queueOffset=%d, sysFlag=%d, bornTimestamp=%d, bornHost=/%s, storeTimestamp=%d, storeHost=/%s, msgId=%s, "+
-		"commitLogOffset=%d, bodyCRC=%d, reconsumeTimes=%d, preparedTransactionOffset=%d, toString()=Message{topic='%s', flag=%d, properties=%s, body=%s, transactionId='null'}]",
-		m.QueueID, m.Size, m.QueueOffset, m.SysFlag, m.BornTimestamp, m.BornHost, m.StoreTimestamp, m.StoreHost, message.AppendOffsetID(nil, m.StoreHost, m.LogOffset),
-		m.LogOffset, int32(m.BodyCRC), m.ReconsumeTimes, m.PreparedTransactionOffset, m.Topic, m.Flag, javaMap(128, properties), body)
 }
