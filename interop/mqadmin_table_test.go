@@ -125,7 +125,7 @@ var mqadminCommands = []command{
 	{"exportConfigs", []call{{args: "-c DefaultCluster -f {dir}/configs"}}},
 	{"exportMetrics", []call{{args: "-c DefaultCluster -f {dir}/metrics"}}},
 	{"exportMetadataInRocksDB", []call{{args: "-p /nowhere -t topics -j true"}}},
-	{"exportPopRecord", []call{{args: "-b {b} -d true"}, {args: "-c DefaultCluster"}}},
+	{"exportPopRecord", []call{{args: "-b {b} -d true", ours: nothing, why: "Apache takes -d false for a dry run, and -d true for none"}, {args: "-c DefaultCluster"}}},
 	{"haStatus", []call{{args: "-b {b}", tool: numbers, why: "Apache writes check points of pops into its log"}, {args: "-c DefaultCluster", tool: numbers, why: "as before"}}},
 	{"getSyncStateSet", []call{{args: "-a {n} -b broker-a"}}},
 	{"getBrokerEpoch", []call{{args: "-b broker-a"}}},

@@ -298,8 +298,8 @@ func (s *side) runOurs(t *adminTool, name string, c call) (result, error) {
 	cmd.Env = append(os.Environ(), "NAMESRV_ADDR="+s.cluster.addrs(), "HOME="+t.dirs[1], "TMPDIR="+t.dirs[1])
 	cmd.Dir = t.dirs[1]
 	cmd.SysProcAttr = ownGroup()
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var out, said bytes.Buffer // what it will change it says beside its result
+	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Start(); err != nil {
 		return result{}, err
 	}
@@ -309,7 +309,9 @@ func (s *side) runOurs(t *adminTool, name string, c call) (result, error) {
 	}
 	timer := time.AfterFunc(limit, func() { cmd.Process.Kill() })
 	defer timer.Stop()
-	err = cmd.Wait()
+	if err = cmd.Wait(); err != nil {
+		out.Write(said.Bytes())
+	}
 	return result{out: t.plain(out.String()), failed: err != nil && c.limit == 0, ours: true}, nil
 }
 
