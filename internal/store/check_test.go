@@ -414,3 +414,32 @@ func FuzzCheck(f *testing.F) {
 		repairStore(t, offlineConfig(dir, nil))
 	})
 }
+
+// BenchmarkCheck reads a store of 100,000 messages of 1 KiB in 8 queues.
+func BenchmarkCheck(b *testing.B) {
+	cfg := testConfig(b)
+	cfg.CommitLogFileSize, cfg.ConsumeQueueFileSize = 64<<20, 20000*unitSize
+	cfg.MaxHashSlotNum, cfg.MaxIndexNum = 500_000, 2_000_000
+	cfg.Logger = nil
+	s := openTest(b, cfg)
+	body := strings.Repeat("x", 1024)
+	var puts []Put
+	for i := range 100_000 {
+		puts = append(puts, testPut(s.Queue("T", int32(i%8)), body))
+		if len(puts) == 1000 {
+			putWait(b, s, Written, puts...)
+			puts = puts[:0]
+		}
+	}
+	check(b, s.Close())
+	var bytes int64
+	for b.Loop() {
+		sum, found := checkStore(b, cfg.RootDir, nil)
+		if !sum.Sound() {
+			b.Fatal(found)
+		}
+		bytes = sum.Bytes
+	}
+	b.SetBytes(bytes)
+	b.ReportAllocs()
+}
