@@ -126,7 +126,8 @@ func isGroupTopic(topic string) bool {
 
 // find finds the records of what an operator has named.
 func (a *Admin) find(ctx context.Context, masters []member, name, topic string) ([]copyOf, error) {
-	if host, logOffset, err := message.ParseOffsetID(name); err == nil {
+	host, logOffset, notOffset := message.ParseOffsetID(name)
+	if notOffset == nil {
 		for _, m := range masters {
 			if m.addr == host.String() {
 				found, err := a.pool.ViewMessage(ctx, m.addr, topic, logOffset)
@@ -152,7 +153,23 @@ func (a *Admin) find(ctx context.Context, masters []member, name, topic string) 
 		}
 	}
 	found, err := a.query(ctx, masters, topics, name)
-	return slices.DeleteFunc(found, func(c copyOf) bool { return topic != "" && c.topic() != topic }), err
+	found = slices.DeleteFunc(found, func(c copyOf) bool { return topic != "" && c.topic() != topic })
+	if err == nil && len(found) == 0 && notOffset == nil {
+		return a.viewAnywhere(ctx, masters, name, topic, logOffset), nil
+	}
+	return found, err
+}
+
+// viewAnywhere reads the message with an offset id from a broker that is known by another name or address than its messages have.
+func (a *Admin) viewAnywhere(ctx context.Context, masters []member, id, topic string, logOffset int64) []copyOf {
+	for _, m := range masters {
+		if found, err := a.pool.ViewMessage(ctx, m.addr, topic, logOffset); err == nil {
+			if c := newCopy(m, *found); strings.EqualFold(c.offsetID(), id) {
+				return []copyOf{c}
+			}
+		}
+	}
+	return nil
 }
 
 // query finds the records in topics that have a key, by the order in which they were stored. A broker that does not answer is named and passed

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,11 @@ func TestTrace_ListsWhatHasOneKey(t *testing.T) {
 	r := tool(t, c, "trace", "all", "--max", "2")
 	if r.err != nil || strings.Contains(r.out, "id0") || !strings.Contains(r.out, "id1") || !strings.Contains(r.said, "3 messages have the key all") {
 		t.Errorf("%+v", r)
+	}
+	other := &Admin{Out: io.Discard, Err: io.Discard, namesrvAddr: c.addr, pool: c.pool, names: c.names}
+	at := lifeOf(t, c, "id1").Stored[0]
+	if found := other.viewAnywhere(t.Context(), []member{{addr: at.Addr}}, strings.ToLower(at.OffsetID), "", at.LogOffset); len(found) != 1 || found[0].id() != "id1" {
+		t.Errorf("%+v", found)
 	}
 	if r := tool(t, c, "trace", "nobody"); r.err == nil || !strings.Contains(r.err.Error(), `no message has the id or key "nobody" in any topic`) {
 		t.Errorf("%+v", r)

@@ -78,10 +78,10 @@ func (b *Broker) Reload(next config.Broker) []config.Change {
 	now, before := b.settings.Load().Broker, b.shownConfig()
 	now.Log.Level = before.Log.Level
 	shown, changes := now.Reload(&b.live.given, &next)
-	config.LogChanges(b.log, changes)
 	if shown.Text() != before.Text() {
 		b.useConfig(shown)
 	}
+	config.LogChanges(b.log, changes) // with the level that counts now
 	return changes
 }
 

@@ -70,10 +70,10 @@ func (s *Server) Reload(next config.Namesrv) []config.Change {
 	now, before := *s.cfg.Load(), s.shownConfig()
 	now.Log.Level = before.Log.Level
 	shown, changes := now.Reload(&s.given, &next)
-	config.LogChanges(s.log, changes)
 	if shown.Text() != before.Text() {
 		s.useConfig(shown)
 	}
+	config.LogChanges(s.log, changes) // with the level that counts now
 	return changes
 }
 

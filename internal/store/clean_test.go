@@ -119,6 +119,30 @@ func TestClean_FollowsTheDisk(t *testing.T) {
 	}
 }
 
+func TestSetLive_CountsFromTheNextRoundOn(t *testing.T) {
+	t.Parallel()
+	s, m := oldStore(t, 0, nil)
+	defer s.Close()
+	before, set := logFiles(s), s.live.Load().Live
+	m.SetUsage(logfile.Usage{Used: 60, Available: 40})
+	s.clean()
+	if logFiles(s) != before || s.Writable() != nil {
+		t.Fatalf("%d files of %d, %v", logFiles(s), before, s.Writable())
+	}
+	set.FileReservedTime, set.DiskMaxUsedSpaceRatio, set.DiskSpaceWarningLevelRatio = 0, 50, 55
+	s.SetLive(set)
+	s.clean()
+	if logFiles(s) >= before || s.Writable() == nil {
+		t.Errorf("%d files of %d, %v", logFiles(s), before, s.Writable())
+	}
+	set.DiskSpaceWarningLevelRatio = 500 // counts as 90, the most
+	s.SetLive(set)
+	s.clean()
+	if s.Writable() != nil || s.live.Load().DiskSpaceWarningLevelRatio != 90 {
+		t.Error(s.Writable())
+	}
+}
+
 func TestClean_DeletesWhenAsked(t *testing.T) {
 	t.Parallel()
 	s, _ := oldStore(t, 2, nil)
