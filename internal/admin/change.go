@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -9,6 +10,7 @@ import (
 
 // change is one thing that a command is about to do to a server.
 type change struct {
+	name    string // what, in short, for errors; empty when what is short
 	what    string // such as "delete topic orders (8 queues, 1200 messages) at broker-a (127.0.0.1:10911)"
 	do      func(context.Context) error
 	details []string // of many things done in one request, what happens to each
@@ -41,7 +43,7 @@ func (a *Admin) carry(ctx context.Context, dryRun bool, changes []change) error 
 			if len(changes) > 1 {
 				err = fmt.Errorf("%w\n%d of %d changes were made before this one", err, i, len(changes))
 			}
-			return fmt.Errorf("cannot %s: %w", c.what, err)
+			return fmt.Errorf("cannot %s: %w", cmp.Or(c.name, c.what), err)
 		}
 	}
 	return nil

@@ -17,6 +17,11 @@
 //	export.go flow.go compaction.go
 //	messagequery.go messageprint.go         messages, found and printed; message.go track.go are what is shown of one
 //	connection.go consumerstatus.go progressof.go  who consumes, what they do and how far they are; consumers.go asks
+//	tracequery.go                           what clients traced of a message
+//	offsetreset.go                          offsets moved; offsetmove.go says from where to where
+//	sending.go monitor.go consumequeue.go   sends measured, groups watched, consume queues shown
+//	user.go acl.go                          users, and what they may do
+//	coldread.go engines.go lite.go          limits of cold reads, what brokers keep things in, lite topics
 //
 // queues.go says where topics are, sender.go sends, javatext.go prints as Java does.
 //

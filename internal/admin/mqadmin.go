@@ -22,6 +22,13 @@ func (a *Admin) commands() []*cobra.Command {
 			a.queryMsgById(), a.queryMsgByKey(), a.queryMsgByUniqueKey(), a.queryMsgByOffset(), a.queryMsgTraceById(),
 			a.printMsg(), a.printMsgByQueue(), a.consumeMessage(),
 			a.brokerConsumeStats(), a.producerConnection(), a.consumerConnection(), a.consumerProgress(), a.consumerStatus(),
+			a.sendMessage(), a.sendMsgStatus(), a.checkMsgSendRT(), a.clusterRT(), a.queryCq(), a.startMonitoring(),
+			a.cloneGroupOffset(), a.resetOffsetByTime(), a.skipAccumulatedMessage(),
+			a.getColdDataFlowCtrInfo(), a.updateColdDataFlowCtrGroupConfig(), a.removeColdDataFlowCtrGroupConfig(), a.setCommitLogReadAheadMode(),
+			a.createUser(), a.updateUser(), a.deleteUser(), a.getUser(), a.listUser(), a.copyUser(),
+			a.createAcl(), a.updateAcl(), a.deleteAcl(), a.getAcl(), a.listAcl(), a.copyAcl(),
+			a.rocksDBConfigToJson(), a.checkRocksdbCqWriteProgress(), a.switchTimerEngine(),
+			a.getBrokerLiteInfo(), a.getParentTopicInfo(), a.getLiteTopicInfo(), a.getLiteClientInfo(), a.getLiteGroupInfo(), a.triggerLiteDispatch(),
 		},
 	)
 }

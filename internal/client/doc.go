@@ -4,6 +4,8 @@
 //	nameservers.go  NameServers: the calls to a list of NameServers, none of which knows the others
 //	send.go pull.go offset.go heartbeat.go topic.go group.go lock.go query.go broker.go
 //	                the calls to a broker, by the families of package broker
+//	consumer.go access.go coldread.go lite.go
+//	                and what they have for operators only
 //	controller.go   the calls to controllers
 //
 // Every call takes a context, which bounds it, and every error names the request, the address and, where there is one, the

@@ -94,6 +94,11 @@ type ConsumeQueueData struct {
 	PhysicSize   int32 `json:"physicSize"`
 	TagsCode     int64 `json:"tagsCode"`
 	Eval         bool  `json:"eval"`
+
+	// Of brokers that evaluate filters for it; ours leave them out.
+	ExtendDataJSON string `json:"extendDataJson,omitempty"`
+	BitMap         string `json:"bitMap,omitempty"`
+	Msg            string `json:"msg,omitempty"`
 }
 
 // PullResponseHeader is what an answer to a pull says of offsets.

@@ -1,0 +1,239 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+)
+
+// done is a change that was made at a broker, for machines.
+type done struct {
+	Broker string `json:"broker"`
+	Done   string `json:"done"`
+}
+
+// told shows that a change was made, in the words of Apache's tool.
+func (a *Admin) told(addr, what, format string, args ...any) error {
+	return a.show(done{addr, what}, func(w io.Writer) { fmt.Fprintf(w, format, args...) })
+}
+
+// everywhere makes the same change at each broker that t names, masters and slaves.
+func (a *Admin) everywhere(ctx context.Context, t target, do func(ctx context.Context, addr string) error) error {
+	all, err := a.members(ctx, t)
+	if err != nil {
+		return err
+	}
+	for i, m := range all {
+		if err := do(ctx, m.addr); err != nil {
+			if i > 0 {
+				err = fmt.Errorf("%w\n%d of %d brokers were changed before this one", err, i, len(all))
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// userText names a user with what is known of it, but for the password.
+func userText(name string, u *protocol.UserInfo) string {
+	if u == nil {
+		return "user " + name + " (there is none)"
+	}
+	return fmt.Sprintf("user %s (%s, %s)", name, orElse(u.UserType, "Normal"), orElse(u.UserStatus, "enable"))
+}
+
+func (a *Admin) createUser() *cobra.Command {
+	var to target
+	var u protocol.UserInfo
+	c := a.command("createUser", "Add a user", func(ctx context.Context) error {
+		return a.everywhere(ctx, to, func(ctx context.Context, addr string) error {
+			if err := a.pool.CreateUser(ctx, addr, &u); err != nil {
+				return err
+			}
+			return a.told(addr, "create user "+u.Username, "create user to %s success.\n", addr)
+		})
+	})
+	to.either(c)
+	c.Flags().StringVarP(&u.Username, "username", "u", "", "`NAME` of the user")
+	c.Flags().StringVarP(&u.Password, "password", "p", "", "`PASSWORD`")
+	c.Flags().StringVarP(&u.UserType, "userType", "t", "", "`TYPE`: Super or Normal, the standard")
+	need(c, "username", "password")
+	return c
+}
+
+func (a *Admin) updateUser() *cobra.Command {
+	var to target
+	var u protocol.UserInfo
+	c := a.command("updateUser", "Change a user's password, type or status", func(ctx context.Context) error {
+		return a.everywhere(ctx, to, func(ctx context.Context, addr string) error {
+			if err := a.pool.UpdateUser(ctx, addr, &u); err != nil {
+				return err
+			}
+			return a.told(addr, "update user "+u.Username, "update user to %s success.\n", addr)
+		})
+	})
+	to.either(c)
+	c.Flags().StringVarP(&u.Username, "username", "u", "", "`NAME` of the user")
+	c.Flags().StringVarP(&u.Password, "password", "p", "", "new `PASSWORD`")
+	c.Flags().StringVarP(&u.UserType, "userType", "t", "", "new `TYPE`: Super or Normal")
+	c.Flags().StringVarP(&u.UserStatus, "userStatus", "s", "", "new `STATUS`: enable or disable")
+	need(c, "username")
+	c.MarkFlagsOneRequired("password", "userType", "userStatus")
+	return c
+}
+
+func (a *Admin) deleteUser() *cobra.Command {
+	var to target
+	var name string
+	var dryRun bool
+	c := a.command("deleteUser", "Remove a user", func(ctx context.Context) error {
+		var changes []change
+		err := a.everywhere(ctx, to, func(ctx context.Context, addr string) error {
+			u, err := a.pool.User(ctx, addr, name)
+			changes = append(changes, change{what: fmt.Sprintf("delete %s at %s", userText(name, u), addr), do: func(ctx context.Context) error {
+				if err := a.pool.DeleteUser(ctx, addr, name); err != nil {
+					return err
+				}
+				return a.told(addr, "delete user "+name, "delete user to %s success.\n", addr)
+			}})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return a.carry(ctx, dryRun, changes)
+	})
+	to.either(c)
+	c.Flags().StringVarP(&name, "username", "u", "", "`NAME` of the user")
+	dryRunFlag(c, &dryRun)
+	need(c, "username")
+	return c
+}
+
+const userColumns = "%-16s  %-22s  %-22s  %-22s\n"
+
+func printUsers(w io.Writer, all []*protocol.UserInfo) {
+	null := func(s string) string { return orElse(s, "null") }
+	fmt.Fprintf(w, userColumns, "#UserName", "#Password", "#UserType", "#UserStatus")
+	for _, u := range all {
+		fmt.Fprintf(w, userColumns, null(u.Username), null(u.Password), null(u.UserType), null(u.UserStatus))
+	}
+}
+
+func (a *Admin) getUser() *cobra.Command {
+	var to target
+	var name string
+	c := a.command("getUser", "Show a user", func(ctx context.Context) error {
+		all, err := a.masters(ctx, to)
+		if err != nil {
+			return err
+		}
+		for _, m := range all {
+			u, err := a.pool.User(ctx, m.addr, name)
+			if err != nil {
+				return err
+			}
+			if u != nil {
+				return a.show(u, func(w io.Writer) { printUsers(w, []*protocol.UserInfo{u}) })
+			}
+		}
+		return fmt.Errorf("no broker that was asked knows a user %q", name)
+	})
+	to.either(c)
+	c.Flags().StringVarP(&name, "username", "u", "", "`NAME` of the user")
+	return c
+}
+
+func (a *Admin) listUser() *cobra.Command {
+	var to target
+	var filter string
+	c := a.command("listUser", "Show the users", func(ctx context.Context) error {
+		all, err := a.masters(ctx, to)
+		if err != nil {
+			return err
+		}
+		for _, m := range all {
+			users, err := a.pool.Users(ctx, m.addr, filter)
+			if err != nil {
+				return err
+			}
+			if len(users) > 0 {
+				return a.show(users, func(w io.Writer) {
+					printUsers(w, users)
+					if to.broker == "" {
+						fmt.Fprintf(w, "get user from %s success.\n", m.addr)
+					}
+				})
+			}
+		}
+		return a.show([]*protocol.UserInfo{}, func(io.Writer) {})
+	})
+	to.either(c)
+	c.Flags().StringVarP(&filter, "filter", "f", "", "only users with `TEXT` in their name")
+	return c
+}
+
+// names splits a list at its commas.
+func names(list string) []string {
+	var all []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func (a *Admin) copyUser() *cobra.Command {
+	var from, to, list string
+	var dryRun bool
+	c := a.command("copyUser", "Copy users from one broker to another", func(ctx context.Context) error {
+		var users []*protocol.UserInfo
+		var err error
+		if list == "" {
+			users, err = a.pool.Users(ctx, from, "")
+		}
+		for _, name := range names(list) {
+			u, err := a.pool.User(ctx, from, name)
+			if err != nil {
+				return err
+			}
+			if u == nil {
+				return fmt.Errorf("%s has no user %s to copy", from, name)
+			}
+			users = append(users, u)
+		}
+		if err != nil {
+			return err
+		}
+		var changes []change
+		for _, u := range users {
+			old, err := a.pool.User(ctx, to, u.Username)
+			if err != nil {
+				return err
+			}
+			what, put := fmt.Sprintf("copy %s from %s to %s", userText(u.Username, u), from, to), a.pool.CreateUser
+			if old != nil {
+				what, put = what+", where it replaces "+userText(u.Username, old), a.pool.UpdateUser
+			}
+			changes = append(changes, change{what: what, do: func(ctx context.Context) error {
+				if err := put(ctx, to, u); err != nil {
+					return err
+				}
+				return a.told(to, "copy user "+u.Username, "copy user of %s from %s to %s success.\n", u.Username, from, to)
+			}})
+		}
+		return a.carry(ctx, dryRun, changes)
+	})
+	c.Flags().StringVarP(&from, "fromBroker", "f", "", "`ADDRESS` of the broker that has them")
+	c.Flags().StringVarP(&to, "toBroker", "t", "", "`ADDRESS` of the broker that shall have them")
+	c.Flags().StringVarP(&list, "usernames", "u", "", "`NAMES`, separated by commas; all unless given")
+	dryRunFlag(c, &dryRun)
+	need(c, "fromBroker", "toBroker")
+	return c
+}
