@@ -4,13 +4,14 @@
 //
 //	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, query.go
 //	lite topics  litesub.go, litepop.go, liteinfo.go; liteexpire.go lets them go
-//	the rest     offset.go, reset.go, client.go, ask.go, lock.go, queuestate.go, assign.go, popmode.go, topic.go, mapping.go, group.go, stats.go,
-//	             brokerconfig.go
+//	the rest     offset.go, reset.go, client.go, ask.go, lock.go, queuestate.go, assign.go, popmode.go, topic.go, mapping.go, group.go,
+//	             stats.go, consumestats.go, brokerstats.go, brokerconfig.go, clean.go, member.go, coldread.go, rocksdb.go, users.go
 //
 // State lies in parts that each have their own lock. Those with a file below config/ are topics.go, groups.go, offsets.go, filters.go,
 // mapping.go, popmode.go, poporder.go, schedule.go and halfcounts.go: saved.go writes a table with a log of its changes beside it,
 // behind.go any file a while after a change. In memory only are clients.go, lock.go, what waits for a message (hold.go, pophold.go) and what
-// is popped (inflight.go). settings.go is the configuration of the moment.
+// is popped (inflight.go). settings.go is the configuration of the moment. What goes in and out is counted by counters.go, and samples.go
+// remembers what the counters were.
 //
 // divert.go parks messages in queues of the system, and followers (follow.go) bring them back with put.go: schedule.go those delayed by a
 // level, timerfollow.go timed ones, checkback.go half messages of which nobody tells (halves.go), revive.go popped ones.
@@ -24,6 +25,7 @@
 //	holds' timer             owner holds       fires at the earliest deadline of a waiting pull or pop
 //	behind's timer           owner saved (topics, groups, filters), schedule, halfCounts   writes the file a while after a change
 //	offsets' timer           owner offsets     writes consumerOffset.json a while after a commit
+//	samples' timer           owner samples     looks every ten seconds at counters that have moved
 //	filters' timer           owner filters     forgets filters of groups that have been gone for long
 //	lites' timer             owner lites       fires when a group's block of a lite topic ends
 //	clients' timer           owner clients     looks for clients that have stopped to send heartbeats

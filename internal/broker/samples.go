@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,32 +144,53 @@ func (s *samples) untilNext(now time.Time) time.Duration {
 	return tickTime - now.Sub(s.start)%tickTime
 }
 
+// lookAtOnce is how many counters are looked at under the lock, for a send may wait for it.
+const lookAtOnce = 128
+
 // look takes what has moved in the tick that is over.
 func (s *samples) look(now time.Time) {
+	tick := s.tick(now) - 1
+	moved := s.begin(now)
+	for chunk := range slices.Chunk(moved, lookAtOnce) {
+		s.lookAt(chunk, tick)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+	case len(s.moving) == 0:
+		s.timer = nil
+	default:
+		s.timer = time.AfterFunc(s.untilNext(now), func() { s.look(time.Now()) })
+	}
+}
+
+// begin takes the list of what has moved. What joins from then on is looked at after the next tick.
+func (s *samples) begin(now time.Time) []sampled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return nil
 	}
 	if s.also != nil {
 		s.also(now)
 	}
-	tick := s.tick(now) - 1
-	still := s.moving[:0]
-	for _, c := range s.moving {
+	moved := s.moving
+	s.moving = make([]sampled, 0, len(moved))
+	return moved
+}
+
+func (s *samples) lookAt(chunk []sampled, tick int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range chunk {
 		p := c.past()
 		p.moving.Store(false) // whoever counts from here on joins again
 		s.buf = c.values(s.buf[:0])
 		if p.add(tick, s.buf) && p.moving.CompareAndSwap(false, true) {
-			still = append(still, c)
+			s.moving = append(s.moving, c)
 		}
 	}
-	clear(s.moving[len(still):])
-	if s.moving = still; len(still) == 0 {
-		s.timer = nil
-		return
-	}
-	s.timer = time.AfterFunc(s.untilNext(now), func() { s.look(time.Now()) })
 }
 
 // close ends the looking.
