@@ -30,18 +30,20 @@ const (
 	exact     likeness = iota // every line; runs of blanks count as one
 	atLeast                   // every line, and Liftoff may say more
 	unordered                 // every line, in any order
-	decimals                  // every line in any order, but for decimal fractions, which are rates
+	decimals                  // every line in any order, but for decimal fractions, which are rates, and retry topics, whose queues a client takes at its time
 	numbers                   // every line in any order, but for numbers
 	headings                  // the lines of column headings, which begin with #
 	keys                      // what stands before the first : or = of each line, in any order
-	clients                   // the first word of each line, in any order, for what clients say of themselves
+	clients                   // the first word of each line, in any order, but for retry topics: for what clients say of themselves
+	asJSON                    // what is JSON, whatever its order, and what stands before
+	refusal                   // both refuse, though Apache's tool ends as if it had succeeded
 	success                   // whether it succeeds
 	nothing                   // not compared
 )
 
 var likenessNames = map[likeness]string{
-	exact: "everything", atLeast: "everything, and Liftoff says more", unordered: "everything, in any order", decimals: "everything but rates", numbers: "everything but numbers", headings: "column headings", keys: "keys",
-	clients: "the first word of each line", success: "success", nothing: "nothing",
+	exact: "everything", atLeast: "everything, and Liftoff says more", unordered: "everything, in any order", decimals: "everything but rates and retry topics", numbers: "everything but numbers", headings: "column headings", keys: "keys",
+	clients: "the first word of each line", asJSON: "everything, as JSON", refusal: "that it refuses", success: "success", nothing: "nothing",
 }
 
 // mqadminCommands are all commands of mqadmin, in the order in which they run.
@@ -61,7 +63,7 @@ var mqadminCommands = []command{
 	{"setConsumeMode", []call{{args: "-b {b} -t waiting -g made_{x} -m POP -q 2"}, {args: "-c DefaultCluster -t waiting -g made_{x} -m PULL"}}},
 	{"deleteSubGroup", []call{{args: "-b {b} -g listed_{x} -r true"}, {args: "-c DefaultCluster -g none_{x} -r true"}}},
 	{"updateBrokerConfig", []call{{args: "-b {b} -k maxMessageSize -v 4194305"}, {args: "-c DefaultCluster -k maxMessageSize -v 4194304"}}},
-	{"updateTopicPerm", []call{{args: "-b {b} -t made_{x} -p 4"}, {args: "-c DefaultCluster -t made_{x} -p 6"}}},
+	{"updateTopicPerm", []call{{args: "-b {b} -t made_{x} -p 4", ours: success, why: "Apache's tool drops the order of an ordered topic, Liftoff's keeps it"}, {args: "-c DefaultCluster -t made_{x} -p 6"}}},
 	{"topicRoute", []call{{args: "-t plain"}, {args: "-t plain -l"}, {args: "-t none_at_all"}}},
 	{"topicStatus", []call{{args: "-t plain", tool: decimals, ours: decimals, why: "rates"}, {args: "-t waiting -c DefaultCluster", tool: decimals, ours: decimals, why: "rates"}}},
 	{"topicClusterList", []call{{args: "-t plain"}}},
@@ -69,21 +71,24 @@ var mqadminCommands = []command{
 	{"removeBroker", []call{{args: "-c {b} -b DefaultCluster:broker-a:1"}}},
 	{"resetMasterFlushOffset", []call{{args: "-b {b} -o 1"}}},
 	{"brokerStatus", []call{{args: "-b {b}", tool: keys, ours: keys, why: "sizes and rates of the moment"}, {args: "-c DefaultCluster", tool: keys, ours: keys, why: "sizes and rates of the moment"}}},
-	{"queryMsgById", []call{{args: "-t plain -i {offset plain-1-2}"}, {args: "-t plain -i {offset plain-1-2} -g group_push -d 10.1.2.3@group_push", tool: numbers, ours: numbers, why: "how long the client took"}}},
+	{"queryMsgById", []call{
+		{args: "-t plain -i {offset plain-1-2}", tool: unordered, ours: unordered, why: "Apache has an order of its own"},
+		{args: "-t plain -i {offset plain-1-2} -g group_push -d 10.1.2.3@group_push", tool: numbers, ours: numbers, why: "how long the client took"},
+	}},
 	{"queryMsgByKey", []call{{args: "-t plain -k plain-1-2"}, {args: "-t plain -k none_at_all"}}},
 	{"queryMsgByUniqueKey", []call{
-		{args: "-t plain -i {id plain-1-2}"},
-		{args: "-t plain -i {id plain-1-2} -a"},
+		{args: "-t plain -i {id plain-1-2}", tool: unordered, ours: unordered, why: "Apache has an order of its own"},
+		{args: "-t plain -i {id plain-1-2} -a", tool: unordered, ours: unordered, why: "Apache has an order of its own"},
 		{args: "-t plain -i {id plain-1-2} -g group_push -d 10.1.2.3@group_push", tool: numbers, ours: numbers, why: "how long the client took"},
 	}},
-	{"queryMsgByOffset", []call{{args: "-t plain -b broker-a -i 1 -o 2"}}},
+	{"queryMsgByOffset", []call{{args: "-t plain -b broker-a -i 1 -o 2", tool: unordered, ours: unordered, why: "Apache has an order of its own"}}},
 	{"queryMsgTraceById", []call{{args: "-i {id plain-1-2}"}}},
-	{"printMsg", []call{{args: "-t waiting -d true"}, {args: "-t waiting -s even"}}},
+	{"printMsg", []call{{args: "-t waiting -d true", tool: unordered, ours: unordered, why: "Apache has an order of its own"}, {args: "-t waiting -s even", tool: unordered, ours: unordered, why: "Apache has an order of its own"}}},
 	{"printMsgByQueue", []call{{args: "-t waiting -a broker-a -i 2 -p true -d true"}, {args: "-t waiting -a broker-a -i 2 -f true"}}},
 	{"sendMsgStatus", []call{{args: "-b broker-a -s 16 -c 3", tool: numbers, ours: numbers, why: "how long a message took"}}},
-	{"brokerConsumeStats", []call{{args: "-b {b}", tool: unordered, ours: unordered, why: "Apache has an order of its own"}}},
+	{"brokerConsumeStats", []call{{args: "-b {b}", tool: decimals, ours: decimals, why: "Apache has an order of its own"}}},
 	{"producerConnection", []call{{args: "-g producers -t plain"}}},
-	{"consumerConnection", []call{{args: "-g group_push"}, {args: "-g group_orderly -b {b}"}}},
+	{"consumerConnection", []call{{args: "-g group_push", tool: unordered, ours: unordered, why: "Apache has an order of its own"}, {args: "-g group_orderly -b {b}", tool: unordered, ours: unordered, why: "Apache has an order of its own"}}},
 	{"consumerProgress", []call{
 		{args: "-g group_push", tool: decimals, ours: decimals, why: "rates"},
 		{args: "-g group_pull -t plain -s true", tool: decimals, ours: decimals, why: "rates"},
@@ -108,10 +113,10 @@ var mqadminCommands = []command{
 	{"deleteExpiredCommitLog", []call{{args: "-b {b}"}, {args: "-c DefaultCluster"}}},
 	{"cleanUnusedTopic", []call{{args: "-b {b}"}, {args: "-c DefaultCluster"}}},
 	{"statsAll", []call{{args: "-t plain", tool: decimals, ours: decimals, why: "rates"}, {args: "-a", tool: headings, ours: headings, why: "what is active at the moment"}}},
-	{"allocateMQ", []call{{args: "-t plain -i 10.0.0.1,10.0.0.2,10.0.0.3"}}},
+	{"allocateMQ", []call{{args: "-t plain -i 10.0.0.1,10.0.0.2,10.0.0.3", tool: asJSON, ours: asJSON, why: "an order of its own"}}},
 	{"checkMsgSendRT", []call{{args: "-t waiting -a 3 -s 16", tool: numbers, ours: numbers, why: "how long a message took"}}},
 	{"getNamesrvConfig", []call{{args: "", tool: headings, ours: unordered, why: "Liftoff tells more keys; the methods of the library compare them"}}},
-	{"updateNamesrvConfig", []call{{args: "-k orderMessageEnable -v false"}}},
+	{"updateNamesrvConfig", []call{{args: "-n {n} -k orderMessageEnable -v false"}}},
 	{"getBrokerConfig", []call{{args: "-b {b}", tool: headings, ours: unordered, why: "Liftoff tells more keys; the methods of the library compare them"}, {args: "-c DefaultCluster", tool: headings, ours: unordered, why: "as before"}}},
 	{"getConsumerConfig", []call{{args: "-g group_push"}}},
 	{"queryCq", []call{{args: "-t plain -q 1 -i 0 -c 3"}, {args: "-t plain -q 1 -i 2 -c 2 -b {b} -g group_push"}}},
@@ -124,8 +129,8 @@ var mqadminCommands = []command{
 	}},
 	{"exportConfigs", []call{{args: "-c DefaultCluster -f {dir}/configs"}}},
 	{"exportMetrics", []call{{args: "-c DefaultCluster -f {dir}/metrics"}}},
-	{"exportMetadataInRocksDB", []call{{args: "-p /nowhere -t topics -j true"}}},
-	{"exportPopRecord", []call{{args: "-b {b} -d true", ours: nothing, why: "Apache takes -d false for a dry run, and -d true for none"}, {args: "-c DefaultCluster"}}},
+	{"exportMetadataInRocksDB", []call{{args: "-p /nowhere -t topics -j true", ours: refusal, why: "Liftoff's tool cannot read RocksDB"}}},
+	{"exportPopRecord", []call{{args: "-b {b} -d true", ours: clients, why: "Apache's tool takes -d false for a dry run, and -d true for none"}, {args: "-c DefaultCluster"}}},
 	{"haStatus", []call{{args: "-b {b}", tool: numbers, why: "Apache writes check points of pops into its log"}, {args: "-c DefaultCluster", tool: numbers, why: "as before"}}},
 	{"getSyncStateSet", []call{{args: "-a {n} -b broker-a"}}},
 	{"getBrokerEpoch", []call{{args: "-b broker-a"}}},
@@ -135,7 +140,7 @@ var mqadminCommands = []command{
 	{"electMaster", []call{{args: "-a {n} -b 0 -bn broker-a -c DefaultCluster"}}},
 	{"cleanBrokerMetadata", []call{{args: "-a {n} -bn broker-a -b 1 -c DefaultCluster"}}},
 	{"dumpCompactionLog", []call{{args: "-f /nowhere"}}},
-	{"getColdDataFlowCtrInfo", []call{{args: "-b {b}", tool: keys, ours: keys, why: "the order in a JSON object"}, {args: "-c DefaultCluster", tool: keys, ours: keys, why: "as before"}}},
+	{"getColdDataFlowCtrInfo", []call{{args: "-b {b}", tool: asJSON, ours: asJSON, why: "an order of its own"}, {args: "-c DefaultCluster", tool: asJSON, ours: asJSON, why: "as before"}}},
 	{"updateColdDataFlowCtrGroupConfig", []call{{args: "-b {b} -g made_{x} -v 1000"}, {args: "-c DefaultCluster -g made_{x} -v 2000"}}},
 	{"removeColdDataFlowCtrGroupConfig", []call{{args: "-b {b} -g made_{x}"}}},
 	{"setCommitLogReadAheadMode", []call{{args: "-b {b} -m 1", tool: atLeast, why: "Liftoff says that it makes no difference"}, {args: "-c DefaultCluster -m 0", tool: atLeast, why: "as before"}}},
@@ -151,15 +156,15 @@ var mqadminCommands = []command{
 	{"getAcl", []call{{args: "-b {b} -s User:user_{x}"}}},
 	{"listAcl", []call{{args: "-b {b}", tool: success, why: "Liftoff keeps no ACLs yet"}}},
 	{"copyAcl", []call{{args: "-f {b} -t {b} -s User:user_{x}"}}},
-	{"rocksDBConfigToJson", []call{{args: "-t topics -p /nowhere"}, {args: "-t topics -b {b}"}}},
+	{"rocksDBConfigToJson", []call{{args: "-t topics -p /nowhere", ours: refusal, why: "Liftoff's tool cannot read RocksDB"}, {args: "-t topics -b {b}"}}},
 	{"checkRocksdbCqWriteProgress", []call{{args: "-n {n} -c DefaultCluster -t plain"}}},
-	{"switchTimerEngine", []call{{args: "-b {b} -e F"}, {args: "-b {b} -e none"}}},
+	{"switchTimerEngine", []call{{args: "-b {b} -e F"}, {args: "-b {b} -e none", ours: refusal, why: "Apache's tool says so and ends with 0"}}},
 	{"getBrokerLiteInfo", []call{{args: "-b {b}", tool: numbers, ours: numbers, why: "Apache counts queues that were only asked about"}, {args: "-c DefaultCluster -d", tool: numbers, ours: numbers, why: "as before"}}},
-	{"getParentTopicInfo", []call{{args: "-p plain"}}},
-	{"getLiteTopicInfo", []call{{args: "-p plain -l lite"}}},
-	{"getLiteClientInfo", []call{{args: "-p plain -g group_push -c 10.1.2.3@group_push"}}},
-	{"getLiteGroupInfo", []call{{args: "-p plain -g group_push"}}},
-	{"triggerLiteDispatch", []call{{args: "-p plain -g group_push"}}},
+	{"getParentTopicInfo", []call{{args: "-p plain", ours: refusal, why: "plain is no lite topic; Apache's tool says so and ends with 0"}}},
+	{"getLiteTopicInfo", []call{{args: "-p plain -l lite", ours: refusal, why: "plain is no lite topic; Apache's tool says so and ends with 0"}}},
+	{"getLiteClientInfo", []call{{args: "-p plain -g group_push -c 10.1.2.3@group_push", ours: refusal, why: "plain is no lite topic; Apache's tool says so and ends with 0"}}},
+	{"getLiteGroupInfo", []call{{args: "-p plain -g group_push", ours: refusal, why: "plain is no lite topic; Apache's tool says so and ends with 0"}}},
+	{"triggerLiteDispatch", []call{{args: "-p plain -g group_push", ours: refusal, why: "plain is no lite topic; Apache's tool says so and ends with 0"}}},
 	// Last: with a static topic Apache's tool cannot read what all topics are, and these leave threads behind.
 	{"updateStaticTopic", []call{{args: "-b broker-a -t static_{x} -qn 2"}}},
 	{"remappingStaticTopic", []call{{args: "-b broker-a -t static_{x}"}}},

@@ -60,7 +60,7 @@ type result struct {
 
 func report(t *testing.T, how likeness, firstName string, first result, secondName string, second result) {
 	t.Helper()
-	if first.failed && second.failed && second.ours {
+	if (first.failed || how == refusal) && second.failed && second.ours {
 		return // Liftoff's errors are one line
 	}
 	a, b := how.of(first), how.of(second)
@@ -91,6 +91,7 @@ func (l likeness) of(r result) string {
 	case unordered:
 		slices.Sort(lines)
 	case decimals:
+		lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "%RETRY%") })
 		for i, line := range lines {
 			lines[i] = decimal.ReplaceAllString(line, "<rate>")
 		}
@@ -102,7 +103,13 @@ func (l likeness) of(r result) string {
 		slices.Sort(lines)
 	case headings:
 		lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.HasPrefix(line, "#") })
+	case asJSON:
+		before, after, found := strings.Cut(r.out, "{")
+		if t, err := parseTree([]byte("{" + after)); found && err == nil {
+			lines = []string{before, whole(t)}
+		}
 	case clients:
+		lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "%RETRY%") })
 		for i, line := range lines {
 			lines[i], _, _ = strings.Cut(line, " ")
 		}
@@ -298,8 +305,8 @@ func (s *side) runOurs(t *adminTool, name string, c call) (result, error) {
 	cmd.Env = append(os.Environ(), "NAMESRV_ADDR="+s.cluster.addrs(), "HOME="+t.dirs[1], "TMPDIR="+t.dirs[1])
 	cmd.Dir = t.dirs[1]
 	cmd.SysProcAttr = ownGroup()
-	var out, said bytes.Buffer // what it will change it says beside its result
-	cmd.Stdout, cmd.Stderr = &out, &said
+	var out, errors bytes.Buffer // what it is about to change, and errors, are on the latter
+	cmd.Stdout, cmd.Stderr = &out, &errors
 	if err := cmd.Start(); err != nil {
 		return result{}, err
 	}
@@ -308,11 +315,13 @@ func (s *side) runOurs(t *adminTool, name string, c call) (result, error) {
 		limit = time.Duration(c.limit) * time.Millisecond
 	}
 	timer := time.AfterFunc(limit, func() { cmd.Process.Kill() })
-	defer timer.Stop()
-	if err = cmd.Wait(); err != nil {
-		out.Write(said.Bytes())
+	err = cmd.Wait()
+	ended := timer.Stop() // by itself
+	r := result{out: t.plain(out.String()), failed: err != nil && (ended || c.limit == 0), ours: true}
+	if r.failed {
+		r.out += "\n" + t.plain(errors.String())
 	}
-	return result{out: t.plain(out.String()), failed: err != nil && c.limit == 0, ours: true}, nil
+	return r, nil
 }
 
 // plain takes out of an output what differs between any two clusters, tools and moments.
@@ -325,7 +334,10 @@ func (t *adminTool) plain(out string) string {
 		out = strings.ReplaceAll(out, twins[i], "<x>")
 	}
 	out = strings.ReplaceAll(out, filepath.Dir(t.dirs[0]), "<folder>")
+	out = strings.ReplaceAll(out, "/tmp/rocketmq/msgbodys", "<folder>/rocketmq/msgbodys")
+	out = strings.ReplaceAll(out, "]MessageTrack", "]\nMessageTrack")
 	out = ids.ReplaceAllString(t.side.sight.text(out), "<id>")
+	out = logOffsets.ReplaceAllString(out, "commitLogOffset=<n>") // Apache writes check points of pops into the log
 	out = dates.ReplaceAllString(out, "<time>")
 	out = moments.ReplaceAllStringFunc(out, func(ms string) string {
 		if t.side.sight.moment(ms) {
@@ -343,7 +355,8 @@ func (t *adminTool) plain(out string) string {
 }
 
 var (
-	dates   = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,:]\d+)?`)
-	ids     = regexp.MustCompile(`\b[0-9A-F]{32,58}\b`)
-	moments = regexp.MustCompile(`\b\d{13}\b`)
+	dates      = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,:]\d+)?`)
+	logOffsets = regexp.MustCompile(`commitLogOffset=\d+`)
+	ids        = regexp.MustCompile(`\b[0-9A-F]{32,58}\b`)
+	moments    = regexp.MustCompile(`\b\d{13}\b`)
 )

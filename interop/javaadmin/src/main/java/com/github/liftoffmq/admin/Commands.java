@@ -19,6 +19,13 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
  * left behind after its time.
  */
 final class Commands {
+    /** Some commands keep what they used, closed, in themselves, so each use gets commands of its own, as in a process of its own. */
+    private static final class Startup extends MQAdminStartup {
+        static void forget() {
+            SUB_COMMANDS.clear();
+        }
+    }
+
     private static final long TIME_MAX_MS = 60_000;
     private static final long INTERRUPTED_MAX_MS = 2_000;
     private static final long STEP_MS = 20;
@@ -65,6 +72,7 @@ final class Commands {
         System.setProperty("rocketmq.namesrv.addr", scene.namesrv);
         System.setOut(into);
         System.setErr(into);
+        Startup.forget();
         Thread thread = new Thread(() -> MQAdminStartup.main0(args, null), "mqadmin");
         thread.setDaemon(true);
         try {
