@@ -133,15 +133,22 @@ func isSentToASlave(t *testing.T, c client) {
 	topic, group := l.topic(1), uniqueName(t, "group")
 	l.fill(topic, 6, "queues", 1)
 	l.raw(0, 200, []byte(fmt.Sprintf(`{"groupName":%q,"consumeEnable":true}`, group)))
-	pull := func(from int) string {
+	pull := func(code, from int) string {
 		t.Helper()
-		a := l.raw(0, 11, nil, "consumerGroup", group, "topic", topic, "queueId", 0, "queueOffset", from, "maxMsgNums", 32, "sysFlag", 4, "commitOffset", 0, "suspendTimeoutMillis", 0,
+		a := l.raw(code, 11, nil, "consumerGroup", group, "topic", topic, "queueId", 0, "queueOffset", from, "maxMsgNums", 32, "sysFlag", 4, "commitOffset", 0, "suspendTimeoutMillis", 0,
 			"subVersion", 0, "subscription", "*")
 		return fmt.Sprintf("to %s, next from broker %s", a.Get("f.nextBeginOffset"), a.Get("f.suggestWhichBrokerId"))
 	}
-	for from, want := range map[int]string{0: "to 2, next from broker 1", 5: "to 6, next from broker 0"} {
-		if got := pull(from); got != want {
-			t.Errorf("a pull from %d: %s, want %s", from, got, want)
+	for _, want := range []struct {
+		from, code int
+		told       string
+	}{
+		{0, 0, "to 2, next from broker 1"},
+		{5, 0, "to 6, next from broker 1"},
+		{6, 19, "to 6, next from broker 0"},
+	} {
+		if got := pull(want.code, want.from); got != want.told {
+			t.Errorf("a pull from %d: %s, want %s", want.from, got, want.told)
 		}
 	}
 }
