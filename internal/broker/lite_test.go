@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -453,6 +454,62 @@ func TestLite_ExpiresWithoutMessages(t *testing.T) {
 	l.ok(protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "Parent"}}, nil)
 	if n := len(l.b.store.LiteQueues("")); n > 0 {
 		t.Errorf("%d lite topics outlive their parent", n)
+	}
+}
+
+func TestLite_ClientsShareInOrder(t *testing.T) {
+	t.Parallel()
+	const topics, each, clients = 10, 30, 4
+	l := newLiteLab(t, openTest(t, lightConfig(t)))
+	var lites []string
+	for i := range topics {
+		lites = append(lites, fmt.Sprint("lite", i))
+	}
+	var mu sync.Mutex
+	got, n := map[string][]string{}, 0
+	var wg sync.WaitGroup
+	for i := range clients {
+		c := &liteLab{t, l.b, dialTest(t, l.b, remoting.Options{})}
+		id := fmt.Sprint("client", i)
+		c.subscribe(id, "Lites", lites...)
+		wg.Go(func() {
+			for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+				list, _ := c.pop(id, "maxMsgNum", "5", "pollTime", "300")
+				mu.Lock()
+				for _, d := range list {
+					got[d.Topic] = append(got[d.Topic], string(d.Body))
+				}
+				n += len(list)
+				all := n >= topics*each
+				mu.Unlock()
+				c.ackAll(list)
+				if all {
+					return
+				}
+			}
+		})
+	}
+	for i := range each {
+		for _, lite := range lites {
+			l.send(lite, fmt.Sprint(i))
+		}
+	}
+	wg.Wait()
+	for _, lite := range lites {
+		for i, text := range got[lite] {
+			if text != fmt.Sprint(i) {
+				t.Errorf("%s: %v", lite, got[lite])
+				break
+			}
+		}
+		if len(got[lite]) != each {
+			t.Errorf("%s: %d messages", lite, len(got[lite]))
+		}
+	}
+	l.b.lites.mu.Lock()
+	defer l.b.lites.mu.Unlock()
+	if len(l.b.lites.blocks) != 0 {
+		t.Errorf("%d lite topics are blocked though everything is acknowledged", len(l.b.lites.blocks))
 	}
 }
 

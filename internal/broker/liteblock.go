@@ -105,34 +105,47 @@ func (l *lites) unblock() {
 	}
 }
 
-// ackBlock takes an acknowledgement. next is where the consumer offset may be; free says that the block has ended.
-func (l *lites) ackBlock(key liteKey, offset, popTime int64) (next int64, how int, free bool) {
+// ack takes an acknowledgement. The consumer offset moves before the block ends, so that nobody pops what was acknowledged. free says
+// that the block has ended.
+func (l *lites) ack(key liteKey, offset, popTime int64) (how int, free bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	old := l.b.offsets.query(key.group, key.queue, 0)
 	x := l.blocks[key]
 	if x == nil || x.info == nil {
-		return offset + 1, orderAcked, true
+		l.commitLocked(key, old, offset+1)
+		return orderAcked, true
 	}
 	i := x.info
-	if popTime != i.PopTime {
-		return 0, orderStale, false
-	}
 	at := i.index(offset)
-	if at < 0 {
-		return 0, orderIllegal, false
+	switch {
+	case popTime != i.PopTime:
+		return orderStale, false
+	case at < 0 && offset < old:
+		return orderAcked, false
+	case at < 0:
+		return orderIllegal, false
 	}
 	i.Acked |= 1 << at
 	for at := range i.Offsets {
 		if i.Acked&(1<<at) == 0 {
+			l.commitLocked(key, old, i.offset(at))
 			l.armLocked(x)
-			return i.offset(at), orderAcked, x.heapAt < 0
+			return orderAcked, x.heapAt < 0
 		}
 	}
-	next = i.offset(len(i.Offsets)-1) + 1
+	l.commitLocked(key, old, i.offset(len(i.Offsets)-1)+1)
 	if x.info = nil; !x.taking {
 		l.removeBlockLocked(key)
 	}
-	return next, orderAcked, true
+	return orderAcked, true
+}
+
+// commitLocked moves the consumer offset, never back and not away from a reset.
+func (l *lites) commitLocked(key liteKey, old, to int64) {
+	if to > old && !l.b.offsets.hasReset(key.group, key.queue, 0) {
+		l.b.offsets.commitText(key.group, key.queue, 0, to)
+	}
 }
 
 // showBlock makes a message visible again at a time in ms, or with suspend all that was taken with it, without counting a try.

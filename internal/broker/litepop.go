@@ -339,19 +339,9 @@ func (b *Broker) poppedLite(r *remoting.Request, h *ackHeader, m popped) (popped
 // ackLite acknowledges a message that was popped from a lite topic.
 func (b *Broker) ackLite(m *popped) error {
 	key := liteKey{string(m.group), m.lite}
-	old := b.offsets.query(key.group, key.queue, 0)
-	if m.offset < old {
-		return nil
-	}
-	next, how, free := b.lites.ackBlock(key, m.offset, m.popTime)
-	switch how {
-	case orderIllegal:
+	how, free := b.lites.ack(key, m.offset, m.popTime)
+	if how == orderIllegal {
 		return protocol.Errorf(protocol.CodeMessageIllegal, "ack offset illegal. The message at offset %d of %s is not in flight for group %s", m.offset, m.lite, key.group)
-	case orderStale:
-		return nil
-	}
-	if next != old && !b.offsets.hasReset(key.group, key.queue, 0) {
-		b.offsets.commitText(key.group, key.queue, 0, next)
 	}
 	if free {
 		b.lites.tellIfBehind(key.group, key.queue)
