@@ -198,6 +198,10 @@ func (c *checker) oddLogFile(odd oddFile) {
 	size := c.o.cfg.CommitLogFileSize
 	f := Finding{Kind: "log-file-size", File: c.o.name(odd.Path), At: -1, What: fmt.Sprintf("it is %d bytes long, the others are %d", odd.Size, size)}
 	switch isLast := odd.Start >= c.o.logFilesEnd(); {
+	case odd.Size == size:
+		f.What = "another file has this part of the log, or some of it, too"
+		f.Means, f.Do = "no broker starts on this store", "move one of the two away; -c FILE with storePathCommitLog tells the folders of the log"
+		c.problem(f)
 	case odd.Start == c.o.logFilesEnd() && odd.Size == 0:
 		f.Means, f.Do = "it was made and never used", "nothing: the next start removes it"
 		c.note(f)

@@ -443,3 +443,28 @@ func BenchmarkCheck(b *testing.B) {
 	b.SetBytes(bytes)
 	b.ReportAllocs()
 }
+
+func TestRepair_ChangesNothingWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	root, _ := damagedStore(t)
+	overwrite(t, queuePath(root, 0), 5*unitSize+7, 0xFF)
+	check(t, os.RemoveAll(filepath.Join(root, "index")))
+	before := snapshot(t, root)
+	o, err := OpenOffline(offlineConfig(root, nil), true)
+	check(t, err)
+	_, err = o.Check(context.Background(), func(Finding) {}, nil)
+	check(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	o.plan.index = true
+	if _, err := o.Repair(ctx, false, func(string) {}, nil); err == nil {
+		t.Error("a repair goes on though it was told to end")
+	}
+	check(t, o.Close())
+	after := snapshot(t, root)
+	for path, content := range before {
+		if after[path] != content {
+			t.Errorf("%s was changed", path)
+		}
+	}
+}

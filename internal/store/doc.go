@@ -10,6 +10,7 @@
 //	checkpoint                                 checkpoint.go    up to where the log and what follows it are durable
 //	abort                                      recover.go       there while the store is open; found at open: it was killed
 //	lock                                       dirlock.go       locked while the store is open
+//	repairing/                                 repair.go        what a repair makes, until it is whole
 //	damaged/<name>.<time>                      recover.go       files with good messages behind damage in the log, put aside
 //
 // At open they are read in this order: lock, commitlog, abort, checkpoint, batchconsumequeue, consumequeue, index,

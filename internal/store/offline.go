@@ -238,6 +238,9 @@ func (o *Offline) scanLog(ctx context.Context, from int64, v logVisit) error {
 func (o *Offline) scanRun(ctx context.Context, run *logfile.Log, from int64, last bool, v logVisit) error {
 	c := scanner{store: o.view(run), clean: o.clean, off: from}
 	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
 		for c.next() {
 			if c.messages%256 == 0 {
 				if err := context.Cause(ctx); err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -177,22 +179,14 @@ func (r *repair) derived(ctx context.Context, progress func(done, total int64)) 
 	p.index = p.index || p.indexBehind && p.checkpoint
 	for _, v := range p.queues {
 		what := fmt.Sprintf("queue %d of topic %q", v.id, v.topic)
-		if r.does("makes "+what+" anew from the log", "make "+what+" anew from the log") && v.dir != "" {
-			if err := r.putAside(v.dir); err != nil {
-				return err
-			}
-		}
+		r.does("makes "+what+" anew from the log", "make "+what+" anew from the log")
 	}
 	for _, v := range p.behind {
 		what := fmt.Sprintf("%d messages into queue %d of topic %q", v.missing, v.id, v.topic)
 		r.does("puts "+what, "put "+what)
 	}
-	if p.index && r.does("makes the index anew from the log", "make the index anew from the log") {
-		if dir := filepath.Join(o.cfg.RootDir, "index"); isThere(o.cfg.FS, dir) {
-			if err := r.putAside(dir); err != nil {
-				return err
-			}
-		}
+	if p.index {
+		r.does("makes the index anew from the log", "make the index anew from the log")
 	}
 	if p.leavesRest() {
 		r.tell("leaves checkpoint and abort as they are: the next start puts the newest messages into the index")
@@ -212,14 +206,22 @@ func isThere(fs logfile.FS, dir string) bool {
 	return err == nil && len(entries) > 0
 }
 
-// dispatch reads the log and feeds what is made anew.
+// dispatch reads the log and feeds what is made anew. That is made in a folder of its own and takes the place of what is there when it is
+// whole and durable, so that a repair that is interrupted has changed nothing.
 func (r *repair) dispatch(ctx context.Context, progress func(done, total int64)) error {
 	o, p := r.o, &r.o.plan
-	s := o.view(nil)
-	s.cfg.ConsumeQueueExt = false
-	s.handles = o.handles
+	there, s := o.view(nil), o.view(nil)
+	there.cfg.ConsumeQueueExt, s.cfg.ConsumeQueueExt = false, false
+	s.cfg.RootDir = filepath.Join(o.cfg.RootDir, "repairing")
+	if err := o.cfg.FS.RemoveAll(s.cfg.RootDir); err != nil {
+		return fmt.Errorf("cannot remove what an earlier repair has left: %w", err)
+	}
 	wanted := map[queueKey]*Queue{}
-	for _, v := range append(p.queues, p.behind...) {
+	for i, v := range append(slices.Clone(p.queues), p.behind...) {
+		s := s
+		if i >= len(p.queues) {
+			s = there
+		}
 		if v.batch {
 			s.queues.batch[v.topic] = true
 		}
@@ -264,7 +266,7 @@ func (r *repair) dispatch(ctx context.Context, progress func(done, total int64))
 	if err != nil {
 		return err
 	}
-	for _, q := range s.queues.all() {
+	for _, q := range append(s.queues.all(), there.queues.all()...) {
 		err := q.flush()
 		q.units.close()
 		if err != nil {
@@ -276,10 +278,55 @@ func (r *repair) dispatch(ctx context.Context, progress func(done, total int64))
 			return err
 		}
 	}
+	if err := r.swap(s); err != nil {
+		return err
+	}
 	if p.leavesRest() {
 		return nil
 	}
-	return r.writeCheckpoint(s, newest, newestTime)
+	return r.writeCheckpoint(there, newest, newestTime)
+}
+
+// swap puts what was made anew in the place of what is there.
+func (r *repair) swap(made *Store) error {
+	o, p := r.o, &r.o.plan
+	move := func(from, to string) error {
+		fs := o.cfg.FS
+		if isThere(fs, to) {
+			if err := r.putAside(to); err != nil {
+				return err
+			}
+		}
+		if !isThere(fs, from) {
+			return nil // the log has nothing for it
+		}
+		if err := fs.MkdirAll(filepath.Dir(to)); err != nil {
+			return err
+		}
+		if err := fs.Rename(from, to); err != nil {
+			return fmt.Errorf("cannot put %q in its place: %w", to, err)
+		}
+		return fs.SyncDir(filepath.Dir(to))
+	}
+	for _, v := range p.queues {
+		kind := "consumequeue"
+		if v.batch {
+			kind = "batchconsumequeue"
+		}
+		sub := filepath.Join(kind, v.topic, strconv.Itoa(int(v.id)))
+		if err := move(filepath.Join(made.cfg.RootDir, sub), filepath.Join(o.cfg.RootDir, sub)); err != nil {
+			return err
+		}
+	}
+	if p.index {
+		if err := move(filepath.Join(made.cfg.RootDir, "index"), filepath.Join(o.cfg.RootDir, "index")); err != nil {
+			return err
+		}
+	}
+	if err := o.cfg.FS.RemoveAll(made.cfg.RootDir); err != nil {
+		return fmt.Errorf("cannot remove %q: %w", made.cfg.RootDir, err)
+	}
+	return nil
 }
 
 func (r *repair) dispatchRecord(s *Store, wanted map[queueKey]*Queue, m *message.Dispatch) error {
