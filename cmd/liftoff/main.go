@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,20 @@ func noCommand(c *cobra.Command, args []string) error {
 	}
 	hint := ""
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "; did you mean " + near[0] + "?"
+		hint = "; did you mean " + slices.MaxFunc(near, func(x, y string) int { return likeness(x, args[0]) - likeness(y, args[0]) }) + "?"
 	}
 	return misuse{fmt.Errorf("cannot make sense of %q%s; see %s --help", args[0], hint, c.CommandPath())}
+}
+
+// likeness is how many characters two words have in common at their beginnings and ends.
+func likeness(x, y string) int {
+	n := 0
+	for n < min(len(x), len(y)) && x[n] == y[n] {
+		n++
+	}
+	m := 0
+	for m < min(len(x), len(y))-n && x[len(x)-1-m] == y[len(y)-1-m] {
+		m++
+	}
+	return n + m
 }

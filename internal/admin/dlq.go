@@ -23,6 +23,7 @@ func (a *Admin) dlqCommand() *cobra.Command {
 		Use:   "dlq",
 		Short: "List, export and send again dead letters",
 		Long:  "List, export and send again the dead letters of consumer groups: messages that failed too often, in the topic %DLQ%GROUP.",
+		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.dlqList(), a.dlqResend(), a.dlqExport())
