@@ -154,6 +154,7 @@ func (b *Broker) ackMessage(_ *session, r *remoting.Request) {
 		return
 	}
 	head := protocol.ResponseHead(&r.Header, 0, "")
+	r.Conn.Latencies.Took(r.Asked(), protocol.CodeSuccess, 1)
 	if !r.IsOneway() {
 		f := protocol.Begin(r.Conn.Lock(), head)
 		r.Conn.Unlock(f.End(0))
@@ -191,8 +192,7 @@ func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
 
 // answerWhenKept stores acknowledgements and answers their request then.
 func (b *Broker) answerWhenKept(r *remoting.Request, puts []store.Put) {
-	later := &remoting.Request{Header: r.Header, Conn: r.Conn}
-	later.Fields, later.Remark = nil, nil // they lie in the read buffer
+	later := r.Later()
 	b.putThen(puts, func(err error) {
 		reply := &remoting.Answer{}
 		if err != nil {
@@ -358,8 +358,7 @@ func (b *Broker) changeInvisible(_ *session, r *remoting.Request) {
 	case err != nil:
 		r.Conn.Reply(r, remoting.ErrorAnswer(err))
 	case old != nil:
-		d := &remoting.Request{Header: r.Header, Conn: r.Conn}
-		d.Fields, d.Remark = nil, nil
+		d := r.Later()
 		b.beside.Go(func() { b.changeInLog(d, answer, old) })
 	default:
 		r.Conn.Reply(r, &remoting.Answer{Header: answer})

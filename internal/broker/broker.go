@@ -57,6 +57,7 @@ type Broker struct {
 	halfCounts *halfCounts
 	uniqKeys   *message.UniqKeys
 	counters   counters
+	latencies  *remoting.Latencies
 	counts     *counts
 	rates      rates
 	routes     routes
@@ -83,7 +84,7 @@ type Broker struct {
 // Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
 // Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
 func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
-	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
+	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
 		b.table[int32(handlers[i].code)] = &handlers[i]
@@ -136,7 +137,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	if err := b.openState(cfg); err != nil {
 		return err
 	}
-	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax}
+	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax, Latencies: b.latencies}
 	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ func (h *holds) pushLocked(w *held, wait time.Duration) {
 
 // keep gives the pull bytes of its own, for those it has lie in its connection's read buffer.
 func (p *pull) keep() {
+	p.asked.Held = true
 	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.lite, &p.expression, &p.expressionType)
 }
 

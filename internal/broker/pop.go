@@ -26,11 +26,11 @@ import (
 // popRequest is one request that looks for messages of a group: a pop, a peek, or a notification.
 type popRequest struct {
 	held
-	b      *Broker
-	code   int
-	conn   *remoting.Conn
-	head   protocol.Head // of the answer
-	oneway bool
+	b     *Broker
+	code  int
+	conn  *remoting.Conn
+	head  protocol.Head // of the answer
+	asked remoting.Asked
 
 	group, topic, expression, expressionType, attempt []byte
 	queueID, maxMsgs, initMode                        int32
@@ -126,7 +126,7 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 // popMessage serves a pop, a peek or a notification that has just come.
 func (b *Broker) popMessage(_ *session, r *remoting.Request) {
 	p := popRequests.Get().(*popRequest)
-	p.b, p.code, p.conn, p.head, p.oneway = b, int(r.Code), r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.IsOneway()
+	p.b, p.code, p.conn, p.head, p.asked = b, int(r.Code), r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
 	p.request = p
 	if err := decodePop(r, p); err != nil {
 		p.refuse(err)
@@ -164,7 +164,8 @@ func (p *popRequest) refuse(err error) {
 
 // reply writes the answer and gives the request back; the caller or the connection's read loop flushes it.
 func (p *popRequest) reply(fields func(*protocol.Frame), body []byte) {
-	if !p.oneway {
+	p.conn.Latencies.Took(p.asked, p.head.Code, 1)
+	if !p.asked.Oneway {
 		out := p.conn.Lock()
 		f := protocol.Begin(out, p.head)
 		if fields != nil {

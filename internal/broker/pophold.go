@@ -163,7 +163,7 @@ func (p *popRequest) keep() {
 	if p.kept {
 		return
 	}
-	p.kept = true
+	p.kept, p.asked.Held = true, true
 	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.expression, &p.expressionType, &p.attempt)
 }
 

@@ -26,10 +26,10 @@ const (
 
 // pull is one pull request. It owns its bytes only once it is held (keep).
 type pull struct {
-	b      *Broker
-	conn   *remoting.Conn
-	head   protocol.Head // of the answer
-	oneway bool
+	b     *Broker
+	conn  *remoting.Conn
+	head  protocol.Head // of the answer
+	asked remoting.Asked
 
 	group, topic, expression, expressionType []byte
 	queueID, maxMsgs, sysFlag                int32
@@ -109,7 +109,7 @@ func decodePull(r *remoting.Request, p *pull) error {
 // pullMessage serves a pull that has just come.
 func (b *Broker) pullMessage(_ *session, r *remoting.Request) {
 	p := pulls.Get().(*pull)
-	p.b, p.conn, p.head, p.oneway = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.IsOneway()
+	p.b, p.conn, p.head, p.asked = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
 	if err := decodePull(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -127,7 +127,8 @@ func (p *pull) release() {
 func (p *pull) refuse(err error) {
 	a := remoting.ErrorAnswer(err)
 	p.head.Code, p.head.Remark = int32(a.Code), a.Remark
-	if !p.oneway {
+	p.conn.Latencies.Took(p.asked, p.head.Code, 1)
+	if !p.asked.Oneway {
 		out := p.conn.Lock()
 		f := protocol.Begin(out, p.head)
 		p.conn.Unlock(f.End(0))
@@ -282,7 +283,8 @@ func (p *pull) answer(cfg *settings, code int, g *group, t *topic, res store.Get
 		p.b.log.Info("offset of a pull is corrected", "topic", t.TopicName, "queue_id", p.queueID, "group", string(p.group),
 			"from", p.offset, "to", res.NextOffset, "because", res.Status, "min", res.MinOffset, "max", res.MaxOffset, "addr", p.conn.RemoteAddr())
 	}
-	if p.oneway {
+	p.conn.Latencies.Took(p.asked, int32(code), 1)
+	if p.asked.Oneway {
 		return
 	}
 	suggest := int64(0)

@@ -183,7 +183,7 @@ func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*
 // sent is what a send's answer needs once its messages are stored.
 type sent struct {
 	head     protocol.Head
-	oneway   bool
+	asked    remoting.Asked
 	queueID  int32
 	first, n int                             // its messages in the batch's Puts
 	uniqKey  []byte                          // lies in the batch's arena
@@ -351,7 +351,7 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	if facts.half { // its offset is the one that ends the transaction
 		item = nil
 	}
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: item,
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: item,
 		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, in: in, kind: facts.kind(), timer: facts.timer})
 	return nil
 }
@@ -431,7 +431,7 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	}
 	start := len(sb.arena)
 	sb.arena = append(sb.arena, facts.uniqKey...)
-	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
+	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
 		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)], in: t.countsOf(b.counts), kind: facts.kind()}
 	for rest := r.Body; len(rest) > 0; {
 		var m message.BatchEntry
@@ -456,7 +456,7 @@ func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h
 	p := sb.add(t, h, ss)
 	p.SysFlag |= message.FlagInnerBatch | message.FlagNeedUnwrap
 	p.Body, p.Properties, p.Inner = r.Body, props, n
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), queueID: h.toldID(), item: h.item,
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
 		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, inner: true, in: t.countsOf(sb.b.counts), kind: kind})
 	return nil
 }
@@ -477,15 +477,32 @@ func (sb *sendBatch) done(_ *store.Batch, err error) {
 				b.uncountHalf(&puts[j], failure)
 			}
 		}
-		if !s.oneway {
-			out = sb.appendSent(out, cfg, s, puts, failure)
+		if failure != nil {
+			a := sendFailure(cfg, failure)
+			s.head.Code, s.head.Remark = int32(a.Code), a.Remark
+		}
+		if !s.asked.Oneway {
+			out = sb.appendSent(out, cfg, s, puts)
 		}
 	}
 	sb.conn.Unlock(out)
+	sb.took()
 	sb.count(err)
 	conn := sb.conn
 	sb.release()
 	conn.Flush()
+}
+
+// took counts how long the sends took. Those that were answered alike, mostly all, are counted at once.
+func (sb *sendBatch) took() {
+	for i := 0; i < len(sb.sends); {
+		first, n := &sb.sends[i], 1
+		for i+n < len(sb.sends) && sb.sends[i+n].asked == first.asked && sb.sends[i+n].head.Code == first.head.Code {
+			n++
+		}
+		sb.conn.Latencies.Took(first.asked, first.head.Code, int64(n))
+		i += n
+	}
 }
 
 // count counts what became of the sends. Those that follow each other into one queue are counted at once.
@@ -549,13 +566,8 @@ func (sb *sendBatch) release() {
 }
 
 // appendSent writes one send's answer.
-func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store.Put, err error) []byte {
-	stored := true
-	if err != nil {
-		a := sendFailure(cfg, err)
-		s.head.Code, s.head.Remark = int32(a.Code), a.Remark
-		stored = a.Code == protocol.CodeFlushDiskTimeout
-	}
+func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store.Put) []byte {
+	stored := s.head.Code == protocol.CodeSuccess || s.head.Code == protocol.CodeFlushDiskTimeout
 	f := protocol.Begin(out, s.head)
 	if stored {
 		f.Int("queueId", int64(s.queueID))

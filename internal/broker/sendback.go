@@ -47,8 +47,7 @@ func (b *Broker) sendBack(_ *session, r *remoting.Request) {
 		return
 	}
 	cfg := b.settings.Load()
-	late := &remoting.Request{Header: r.Header, Conn: r.Conn}
-	late.Fields, late.Remark, late.Body = nil, nil, nil // they lie in the connection's buffer
+	late := r.Later()
 	puts := []store.Put{*put}
 	back, _ := message.Property(put.Properties, message.PropRetryTopic)
 	b.putThen(puts, func(err error) {

@@ -123,7 +123,7 @@ func (b *Broker) endTransaction(ss *session, r *remoting.Request) {
 type ended struct {
 	claim
 	head    protocol.Head
-	oneway  bool
+	asked   remoting.Asked
 	commit  bool
 	put     int    // of the committed message; -1 when it is there already, or there is none
 	topic   string // its own
@@ -168,7 +168,7 @@ func (b *Broker) addEnd(ss *session, r *remoting.Request, h *endHeader) error {
 		return err
 	}
 	commit := h.decision == message.FlagTransactionCommit
-	e := ended{head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway(), commit: commit, put: -1}
+	e := ended{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), commit: commit, put: -1}
 	var err error
 	e.claim, err = b.halves.claim(h.queueOffset, f.root, commit)
 	e.waiting = e.before&halfStates == halfOpen
@@ -381,12 +381,13 @@ func (eb *endBatch) done(_ *store.Batch, err error) {
 	for i := range eb.ends {
 		e := &eb.ends[i]
 		b.halves.settleEnd(e, err)
-		if e.oneway {
-			continue
-		}
 		if err != nil {
 			a := sendFailure(cfg, err)
 			e.head.Code, e.head.Remark = int32(a.Code), a.Remark
+		}
+		eb.conn.Latencies.Took(e.asked, e.head.Code, 1)
+		if e.asked.Oneway {
+			continue
 		}
 		f := protocol.Begin(out, e.head)
 		out = f.End(0)

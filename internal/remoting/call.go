@@ -20,6 +20,7 @@ type Answer struct {
 // Reply appends the answer to a request; it leaves with the batch that is being served, or at Flush. A one-way request
 // is not answered. Reply needs only the request's head and so may come after the handler has returned.
 func (c *Conn) Reply(r *Request, a *Answer) {
+	c.Latencies.Took(r.Asked(), int32(a.Code), 1)
 	if r.IsOneway() {
 		return
 	}

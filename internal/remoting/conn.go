@@ -32,6 +32,14 @@ type Request struct {
 	protocol.Header
 	Body []byte
 	Conn *Conn
+	at   int64 // when it came; see Asked
+}
+
+// Later returns a copy without fields, remark and body, which is enough for an answer and outlives the handler's call.
+func (r *Request) Later() *Request {
+	d := &Request{Header: r.Header, Conn: r.Conn, at: r.at}
+	d.Fields, d.Remark = nil, nil
+	return d
 }
 
 // Detach returns a copy of the request that outlives the handler's call.
@@ -49,7 +57,7 @@ func (r *Request) Detach() *Request {
 		buf = append(buf, b...)
 		return buf[start:len(buf):len(buf)]
 	}
-	d := &Request{Header: r.Header, Conn: r.Conn}
+	d := r.Later()
 	d.Fields = make([]protocol.Field, len(r.Fields))
 	for i, f := range r.Fields {
 		d.Fields[i] = protocol.Field{Key: keep(f.Key), Value: keep(f.Value)}
@@ -73,6 +81,8 @@ type Handler interface {
 type Conn struct {
 	// State belongs to the handler. Set and used in the connection's own goroutine only.
 	State any
+	// Latencies counts how long requests took that are not answered through Reply, which does so itself. It may be nil.
+	Latencies *Latencies
 
 	nc      net.Conn
 	sock    *net.TCPConn    // under nc; nil in tests over pipes
@@ -368,6 +378,9 @@ func (in *inbound) release() {
 // serve handles all whole frames in the buffer and keeps the rest.
 func (c *Conn) serve(in *inbound) error {
 	c.seen.Store(tick.Load())
+	if c.Latencies != nil {
+		in.req.at = clock()
+	}
 	at, served := 0, false
 	in.need = 0
 	for in.n-at >= 8 {

@@ -36,6 +36,8 @@ type Options struct {
 	IdleTimeout time.Duration
 	// MaxFrame is the largest frame in bytes; protocol.MaxFrame when 0.
 	MaxFrame int
+	// Latencies, when set, counts how long a server's requests took.
+	Latencies *Latencies
 	// Serialization of the requests that we start.
 	Serialization protocol.Serialization
 }
@@ -126,6 +128,7 @@ func (s *Server) acceptLoop() {
 		}
 		c := newConn(nc, s.handler, s.opt.Log, s.opt.MaxFrame)
 		c.tls, c.tlsOnly, c.ser = s.opt.TLS, s.opt.TLSOnly, s.opt.Serialization
+		c.Latencies = s.opt.Latencies
 		c.seen.Store(tick.Load())
 		s.mu.Lock()
 		if s.closed {
