@@ -45,7 +45,7 @@ func (p *program) brokerCommand() *cobra.Command {
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
 			signals := listenHangups()
-			told := p.watch(log, cfg.Metrics, cfg.MetricsLimit, roleBroker)
+			told := p.watch(log, cfg.Metrics, cfg.Export, roleBroker)
 			defer told.Close()
 			b, err := broker.Open(ctx, cfg, log)
 			if err != nil {

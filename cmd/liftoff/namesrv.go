@@ -73,7 +73,7 @@ func (p *program) namesrvCommand() *cobra.Command {
 			ctx, stop := p.untilSignal(c.Context())
 			defer stop()
 			signals := listenHangups()
-			told := p.watch(log, cfg.Metrics, config.DefaultBroker().MetricsLimit, roleNamesrv)
+			told := p.watch(log, cfg.Metrics, config.DefaultExport(), roleNamesrv)
 			defer told.Close()
 			server, err := namesrv.Open(cfg, log)
 			if err != nil {

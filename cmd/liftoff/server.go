@@ -117,7 +117,7 @@ func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) er
 	defer l.Close()
 	signals := listenHangups()
 	doubtAddress(log, brokerConfig)
-	told := p.watch(log, brokerConfig.Metrics, brokerConfig.MetricsLimit, roleNamesrv, roleBroker)
+	told := p.watch(log, brokerConfig.Metrics, brokerConfig.Export, roleNamesrv, roleBroker)
 	defer told.Close()
 	names, err := namesrv.Open(namesrvConfig, log)
 	if err != nil {

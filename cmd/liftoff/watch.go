@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 
@@ -19,8 +20,8 @@ const metricsSpare = 9
 
 // watch starts what tells of the process: metrics, /healthz and /readyz over HTTP, profiles if wanted. It never keeps a daemon from starting:
 // what cannot be listened on is said, and left out. The daemons are not ready until they are set.
-func (p *program) watch(log *slog.Logger, cfg config.Metrics, limit int, roles ...string) *metrics.Server {
-	mc := metrics.Config{Log: log, Host: cfg.MetricsHost, Port: cfg.MetricsPort, Limit: limit, PprofPort: cfg.PprofPort}
+func (p *program) watch(log *slog.Logger, cfg config.Metrics, out config.Export, roles ...string) *metrics.Server {
+	mc := metrics.Config{Log: log, Host: cfg.MetricsHost, Port: cfg.MetricsPort, Limit: out.MetricsLimit, PprofPort: cfg.PprofPort}
 	if !cfg.MetricsPortSet {
 		mc.Spare = metricsSpare
 	}
@@ -50,5 +51,25 @@ func (p *program) watch(log *slog.Logger, cfg config.Metrics, limit int, roles .
 			log.Info("profiles are served to this host", "url", "http://"+s.PprofAddr().String()+"/debug/pprof/")
 		}
 	}
+	if err := push(s, cfg, out); err != nil {
+		log.Error("metrics are not sent", "err", err)
+	}
 	return s
+}
+
+// push starts to send metrics to a collector or into the log, where that is wanted.
+func push(s *metrics.Server, cfg config.Metrics, out config.Export) error {
+	to := metrics.Push{Interval: out.MetricsInterval, Delta: out.MetricsInDelta, Timeout: out.MetricsTimeout, Batch: out.MetricsBatch,
+		Target: out.MetricsTarget, Headers: metrics.ParsePairs(out.MetricsHeaders)}
+	switch cfg.MetricsExporter {
+	case config.ExportOTLP:
+		if to.Target == "" {
+			return errors.New("metricsExporterType is OTLP_GRPC and metricsGrpcExporterTarget does not say where to")
+		}
+	case config.ExportLog:
+		to.Target, to.Interval = "", out.MetricsLogInterval
+	default:
+		return nil
+	}
+	return s.Push(to)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -187,6 +188,7 @@ func (p *pops) isOver(popTime int64) bool {
 func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
 	a := &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime, Broker: string(m.broker), Offsets: []int64{m.offset}}
 	b.counts.acked(b.counts.ofGroup(m.topic.TopicName, string(m.group)), 1)
+	b.tallies.add(&metrics.PopReviveIn, 1, a.Topic, a.Group, reviveAck, "PUT_OK")
 	b.answerWhenKept(r, []store.Put{b.ackPut(b.settings.Load(), m.reviveQueue, a, m.popTime+m.invisible)})
 }
 

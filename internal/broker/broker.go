@@ -58,6 +58,8 @@ type Broker struct {
 	uniqKeys   *message.UniqKeys
 	counters   counters
 	latencies  *remoting.Latencies
+	tallies    *tallies
+	lag        lagCache
 	counts     *counts
 	rates      rates
 	routes     routes
@@ -84,7 +86,7 @@ type Broker struct {
 // Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
 // Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
 func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
-	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
+	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), tallies: newTallies(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
 		b.table[int32(handlers[i].code)] = &handlers[i]

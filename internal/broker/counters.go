@@ -174,8 +174,9 @@ type topicCounts struct {
 	system bool
 	in     [messageKinds]volume
 	puts   atomic.Uint64 // requests and what was moved
-	sends  byQueue       // by the queue that was named
-	parked byLevel       // of SCHEDULE_TOPIC_XXXX
+	sizes  [kindMoved]atomic.Pointer[sizes]
+	sends  byQueue // by the queue that was named
+	parked byLevel // of SCHEDULE_TOPIC_XXXX
 
 	history past
 	light   bool // it has no history, for there may be millions
@@ -207,6 +208,7 @@ type groupCounts struct {
 	system       bool   // the topic is
 	out          volume
 	gets         atomic.Uint64 // that found something
+	pops         volume        // of out, those that were popped
 	reads        byQueue
 	acks         atomic.Uint64 // of pops
 	checkPoints  atomic.Uint64
@@ -389,6 +391,20 @@ func (c *counts) stored(t *topicCounts, messages, bytes int64) {
 	}
 }
 
+// sized counts the size of a message that was stored, or of a batch the average.
+func (t *topicCounts) sized(kind messageKind, size int64) {
+	if kind >= kindMoved {
+		return
+	}
+	of := t.sizes[kind].Load()
+	if of == nil {
+		t.sizes[kind].CompareAndSwap(nil, new(sizes))
+		of = t.sizes[kind].Load()
+	}
+	of.counts[sizeBucket(size)].Add(1)
+	of.sum.Add(uint64(size))
+}
+
 // moved counts messages that the broker itself has put somewhere, as far as they are stored.
 func (c *counts) moved(kind messageKind, puts []store.Put) {
 	var t *topicCounts
@@ -405,6 +421,7 @@ func (c *counts) moved(kind messageKind, puts []store.Put) {
 		t.in[kind].add(n, int64(p.Size))
 		t.puts.Add(1)
 		c.stored(t, n, int64(p.Size))
+		t.sized(kind, int64(p.Size)/n)
 	}
 }
 

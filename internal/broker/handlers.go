@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -42,8 +43,8 @@ var handlers = []handler{
 	{code: protocol.ReqQueryMessage, do: typed((*Broker).queryMessage), slow: true},
 	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset), static: true},
 	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset), static: true},
-	{code: protocol.ReqUpdateAndCreateTopic, do: typed((*Broker).updateTopic), slow: true},
-	{code: protocol.ReqUpdateAndCreateTopicList, do: (*Broker).updateTopicList, slow: true},
+	{code: protocol.ReqUpdateAndCreateTopic, do: counted(&metrics.TopicCreate, aboutSystemTopic, typed((*Broker).updateTopic)), slow: true},
+	{code: protocol.ReqUpdateAndCreateTopicList, do: counted(&metrics.TopicCreate, aboutSystemTopic, (*Broker).updateTopicList), slow: true},
 	{code: protocol.ReqGetAllTopicConfig, do: typed((*Broker).getAllTopicConfig), slow: true},
 	{code: protocol.ReqUpdateBrokerConfig, do: (*Broker).updateConfig, slow: true},
 	{code: protocol.ReqGetBrokerConfig, do: (*Broker).getConfig},
@@ -65,7 +66,7 @@ var handlers = []handler{
 	{code: protocol.ReqCheckClientConfig, do: (*Broker).checkClientConfig},
 	{code: protocol.ReqGetTimerCheckPoint, do: (*Broker).getTimerCheckpoint},
 	{code: protocol.ReqGetTimerMetrics, do: (*Broker).getTimerMetrics},
-	{code: protocol.ReqUpdateAndCreateSubscriptionGroup, do: (*Broker).updateGroup, slow: true},
+	{code: protocol.ReqUpdateAndCreateSubscriptionGroup, do: counted(&metrics.GroupCreate, nil, (*Broker).updateGroup), slow: true},
 	{code: protocol.ReqGetAllSubscriptionGroupConfig, do: typed((*Broker).getAllGroups), slow: true},
 	{code: protocol.ReqGetTopicStatsInfo, do: typed((*Broker).getTopicStats), slow: true},
 	{code: protocol.ReqGetConsumerConnectionList, do: typed((*Broker).getConsumerConnections)},
@@ -75,7 +76,7 @@ var handlers = []handler{
 	{code: protocol.ReqDeleteTopicInBroker, do: typed((*Broker).deleteTopic), slow: true},
 	{code: protocol.ReqInvokeBrokerToResetOffset, do: typed((*Broker).resetOffset), slow: true},
 	{code: protocol.ReqInvokeBrokerToGetConsumerStatus, do: typed((*Broker).getConsumerStatus), asks: true},
-	{code: protocol.ReqUpdateAndCreateSubscriptionGroupList, do: (*Broker).updateGroupList, slow: true},
+	{code: protocol.ReqUpdateAndCreateSubscriptionGroupList, do: counted(&metrics.GroupCreate, nil, (*Broker).updateGroupList), slow: true},
 	{code: protocol.ReqQueryTopicConsumeByWho, do: typed((*Broker).queryTopicConsumeByWho), slow: true},
 	{code: protocol.ReqQueryConsumeTimeSpan, do: typed((*Broker).queryConsumeTimeSpan), slow: true},
 	{code: protocol.ReqGetSystemTopicListFromBroker, do: (*Broker).getSystemTopics},

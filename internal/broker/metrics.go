@@ -24,18 +24,31 @@ func (b *Broker) Metrics(s *metrics.Snapshot) {
 	if cfg.MetricsStats {
 		b.addStats(s, cfg)
 	}
+	if cfg.MetricsRequests {
+		b.addRequests(s)
+	}
+	if cfg.MetricsRemoting {
+		b.addLatencies(s)
+	}
+	if cfg.MetricsLag {
+		b.addLag(s, cfg)
+		b.tallies.addMetrics(s, &metrics.SendToDLQ)
+	}
 	if cfg.MetricsConnections {
 		b.clients.addMetrics(s)
 	}
 	if cfg.MetricsTransactions {
 		b.halfCounts.addMetrics(s)
+		b.tallies.addMetrics(s, &metrics.Commits, &metrics.Rollbacks, &metrics.FinishLatency)
 	}
 	if cfg.MetricsStore {
 		b.addStoreMetrics(s, cfg)
-		b.timers.addMetrics(s, cfg)
+		b.timers.addMetrics(s)
+		b.tallies.addMetrics(s, &metrics.TimerEnqueue, &metrics.TimerDequeue, &metrics.DelayLatency)
 	}
 	if cfg.MetricsPop {
 		b.addPopMetrics(s)
+		b.tallies.addMetrics(s, &metrics.PopReviveIn, &metrics.PopReviveOut, &metrics.PopReviveRetry)
 	}
 	b.addLoad(s)
 }
@@ -159,7 +172,7 @@ func (b *Broker) addStoreMetrics(s *metrics.Snapshot, cfg *settings) {
 }
 
 // addMetrics adds what waits in the wheel, and how far taking in and delivering are behind.
-func (t *timers) addMetrics(s *metrics.Snapshot, cfg *settings) {
+func (t *timers) addMetrics(s *metrics.Snapshot) {
 	if t == nil {
 		return
 	}

@@ -530,7 +530,9 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 
 // got counts what a pop or a peek has taken of a queue.
 func (pg *popGroup) got(c *counts, res *store.GetResult) {
-	c.got(pg.counts(c), int64(res.Count), int64(res.Bytes))
+	g := pg.counts(c)
+	c.got(g, int64(res.Count), int64(res.Bytes))
+	g.pops.add(int64(res.Count), int64(res.Bytes))
 }
 
 // offsetOf is the offset that a record has in the queue.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -28,9 +29,9 @@ func (p *pops) save() (again bool) {
 	cfg := p.b.settings.Load()
 	// Check points first: of a message whose invisible time was changed the old check point is acknowledged in the log only when
 	// the new one is there.
-	err := p.putAll(list, func(c *checkPoint) (store.Put, bool) { return p.ckToSave(cfg, c) }, (*popQueue).storedLocked)
+	err := p.putAll(reviveCK, list, func(c *checkPoint) (store.Put, bool) { return p.ckToSave(cfg, c) }, (*popQueue).storedLocked)
 	if err == nil {
-		err = p.putAll(list, func(c *checkPoint) (store.Put, bool) { return p.acksToSave(cfg, c) }, (*popQueue).savedLocked)
+		err = p.putAll(reviveAck, list, func(c *checkPoint) (store.Put, bool) { return p.acksToSave(cfg, c) }, (*popQueue).savedLocked)
 	}
 	if err != nil {
 		p.b.log.Error("cannot keep what is in flight; consumer offsets wait for it", "topic", reviveTopic(cfg.Cluster), "err", err)
@@ -45,8 +46,14 @@ func (p *pops) save() (again bool) {
 	return false
 }
 
+// Kinds of records of the revive log, as metrics name them.
+const (
+	reviveCK  = "CK"
+	reviveAck = "ACK"
+)
+
 // putAll puts what next makes of each check point, and tells then about those that were put.
-func (p *pops) putAll(list []*checkPoint, next func(*checkPoint) (store.Put, bool), then func(*popQueue, *checkPoint, uint32)) error {
+func (p *pops) putAll(kind string, list []*checkPoint, next func(*checkPoint) (store.Put, bool), then func(*popQueue, *checkPoint, uint32)) error {
 	var puts []store.Put
 	var of []*checkPoint
 	var bits []uint32
@@ -56,6 +63,9 @@ func (p *pops) putAll(list []*checkPoint, next func(*checkPoint) (store.Put, boo
 		}
 		if err := p.b.putNow(puts...); err != nil {
 			return err
+		}
+		for _, c := range of {
+			p.b.tallies.add(&metrics.PopReviveIn, 1, c.pq.group.topic, c.pq.group.group, kind, "PUT_OK")
 		}
 		for i, c := range of {
 			c.pq.mu.Lock()

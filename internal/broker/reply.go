@@ -60,7 +60,9 @@ func (b *Broker) serveReply(cfg *settings, r *remoting.Request) (*remoting.Answe
 		b.log.Warn("reply could not be stored", "topic", t.TopicName, "group", string(h.group), "err", err)
 		return a, nil
 	}
-	b.counts.put(t.countsOf(b.counts), kindNormal, 1, int64(p.Size), h.queueID, 1, 0)
+	in := t.countsOf(b.counts)
+	b.counts.put(in, kindNormal, 1, int64(p.Size), h.queueID, 1, 0)
+	in.sized(kindNormal, int64(p.Size))
 	a.Header = protocol.SendResponseHeader{MsgID: string(message.AppendOffsetIDOf(nil, cfg.idHost, p.LogOffset)), QueueID: h.queueID, QueueOffset: p.QueueOffset}
 	return a, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -36,6 +37,7 @@ type reviveQueue struct {
 	logged map[logKey]*checkPoint // of open, those that are not in memory
 	newest int64                  // ms: the latest time at which a record read was due
 	readAt time.Time              // when something was read last
+	label  string                 // its number
 }
 
 type logEntry struct {
@@ -62,7 +64,7 @@ func (b *Broker) followRevive(ctx context.Context) {
 	for id := range int32(cfg.ReviveQueues) {
 		q := b.store.Queue(reviveTopic(cfg.Cluster), id)
 		passed := b.offsets.query(reviveGroup, q.Topic(), id)
-		r.queues = append(r.queues, &reviveQueue{q: q, next: passed + 1, passed: passed, logged: map[logKey]*checkPoint{}, readAt: time.Now()})
+		r.queues = append(r.queues, &reviveQueue{q: q, next: passed + 1, passed: passed, logged: map[logKey]*checkPoint{}, readAt: time.Now(), label: strconv.Itoa(int(id))})
 		queues = append(queues, q)
 	}
 	woken := make(chan struct{}, 1)
@@ -173,10 +175,12 @@ func (r *reviver) take(rq *reviveQueue, m *message.Message) {
 	case tagCK:
 		if body, ok := parseCK(m.Body); ok {
 			e.c = r.takeCK(rq, &body)
+			r.b.tallies.add(&metrics.PopReviveOut, 1, body.Topic, body.Group, rq.label, reviveCK)
 		}
 	case tagAck, tagBatchAck:
 		if body, ok := parseAck(tag, m.Body); ok {
 			r.takeAck(rq, &body)
+			r.b.tallies.add(&metrics.PopReviveOut, 1, body.Topic, body.Group, rq.label, reviveAck)
 		}
 	}
 	rq.open = append(rq.open, e)
@@ -309,16 +313,23 @@ func (r *reviver) pass(rq *reviveQueue) {
 func (r *reviver) reviveAll(due []*checkPoint) {
 	var puts []store.Put
 	var of []*checkPoint
+	var retried []struct {
+		topicGroup
+		n int64
+	}
 	bytes := 0
 	flush := func() {
 		if len(of) > 0 {
 			err := r.b.putAsIs(puts)
 			if err == nil {
 				r.b.counts.moved(kindMoved, puts)
+				for i := range retried {
+					r.b.tallies.add(&metrics.PopReviveRetry, retried[i].n, retried[i].topic, retried[i].group, "PUT_OK")
+				}
 			}
 			r.finish(of, err)
 		}
-		puts, of, bytes = nil, nil, 0
+		puts, of, retried, bytes = nil, nil, nil, 0
 	}
 	cfg := r.b.settings.Load()
 	for _, c := range due {
@@ -332,8 +343,18 @@ func (r *reviver) reviveAll(due []*checkPoint) {
 		}
 		of = append(of, c)
 		puts = append(puts, copies...)
+		n := int64(0)
 		for i := range copies {
 			bytes += len(copies[i].Body)
+			if strings.HasPrefix(copies[i].Queue.Topic(), retryPrefix) {
+				n++
+			}
+		}
+		if n > 0 {
+			retried = append(retried, struct {
+				topicGroup
+				n int64
+			}{topicGroup{c.pq.group.topic, c.pq.group.group}, n})
 		}
 		if bytes > reviveBytes {
 			flush()

@@ -533,6 +533,7 @@ func (sb *sendBatch) count(err error) {
 			messages, bytes, requests = 0, 0, 0
 		}
 		run, messages, bytes, requests = s, messages+n, bytes+size, requests+1
+		s.in.sized(s.kind, size/n)
 	}
 	if run != nil {
 		b.counts.put(run.in, run.kind, messages, bytes, run.queueID, requests, requests*ms)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -102,6 +103,7 @@ func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (
 			return nil, err
 		}
 		level, queue = 0, 0
+		b.countDead(h.Group, h.OriginTopic)
 		b.log.Debug("message becomes a dead letter", "group", h.Group, "log_offset", p.LogOffset, "reconsume_times", p.ReconsumeTimes, "at_most", most,
 			"delay_level", h.DelayLevel, "addr", r.Conn.RemoteAddr())
 	case level == 0:
@@ -223,9 +225,15 @@ func (b *Broker) sendToRetry(cfg *settings, r *remoting.Request, h *sendHeader, 
 		return nil, err
 	}
 	h.queueID = 0
+	b.countDead(string(h.group), string(h.topic))
 	h.properties = appendDeadLetter(message.SetProperty(h.properties, message.PropDelay, "-1"))
 	b.log.Debug("message becomes a dead letter", "group", name, "reconsume_times", h.reconsumeTimes, "at_most", most, "addr", r.Conn.RemoteAddr())
 	return dlq, nil
+}
+
+// countDead counts a message of a topic that becomes a dead letter of a group.
+func (b *Broker) countDead(group, topic string) {
+	b.tallies.add(&metrics.SendToDLQ, 1, group, topic, strconv.FormatBool(b.topics.isSystem(topic) || isSystemGroup(group)))
 }
 
 // groupOfRetry is the group of a retry topic. Those of the second form end in + and a topic.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -99,6 +100,7 @@ func (d *delivery) wait(ctx context.Context) error {
 			d.t.b.counts.moved(kindMoved, d.batch.Puts)
 		}
 		d.t.taken.out.Add(int64(len(d.batch.Puts) - len(left)))
+		d.t.delivered(d.batch.Puts, len(left))
 		d.batch.Puts = left
 		if len(left) == 0 {
 			break
@@ -111,6 +113,18 @@ func (d *delivery) wait(ctx context.Context) error {
 	}
 	d.batch.Puts, d.props, d.buf = d.batch.Puts[:0], d.props[:0], d.buf[:0]
 	return nil
+}
+
+// delivered counts messages that have left the wheel; of some, so many are to be put again.
+func (t *timers) delivered(puts []store.Put, left int) {
+	for i := range puts[:len(puts)-left] {
+		topic := puts[i].Queue.Topic()
+		if topic == topicTimer { // rolled
+			real, _ := message.Property(puts[i].Properties, message.PropRealTopic)
+			topic = string(real)
+		}
+		t.b.tallies.add(&metrics.TimerDequeue, 1, topic)
+	}
 }
 
 // failed returns the messages that are to be stored once more.

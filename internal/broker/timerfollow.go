@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store"
 	"github.com/liftoffmq/liftoff/internal/store/timer"
 )
@@ -145,6 +146,7 @@ func (t *timers) sort(ctx context.Context, buf []byte) error {
 		if t.wasTaken(&m, f.due) {
 			continue
 		}
+		t.taking(&m, &f)
 		switch {
 		case !t.wheel.IsPast(f.due):
 			entries = append(entries, timer.Entry{Due: f.due, LogOffset: m.LogOffset, Size: m.Size, Topic: f.topic, Delete: f.deletes != nil})
@@ -161,6 +163,13 @@ func (t *timers) sort(ctx context.Context, buf []byte) error {
 	_, err := t.wheel.Add(now, entries...)
 	t.taken.in.Add(int64(len(entries) + n))
 	return err
+}
+
+// taking counts a message that is being taken in.
+func (t *timers) taking(m *message.Message, f *timerFacts) {
+	topic := string(f.topic)
+	t.b.tallies.add(&metrics.TimerEnqueue, 1, topic)
+	t.b.tallies.observe(&metrics.DelayLatency, (f.due-m.BornTimestamp)/1000, topic)
 }
 
 // wasTaken says whether a message was taken in before the broker was started.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -128,6 +129,7 @@ type ended struct {
 	put     int    // of the committed message; -1 when it is there already, or there is none
 	topic   string // its own
 	waiting bool   // it is counted as undecided
+	born    int64  // when the half message was, ms
 }
 
 // endBatch is the ends of transactions that one read of a connection brought.
@@ -168,7 +170,7 @@ func (b *Broker) addEnd(ss *session, r *remoting.Request, h *endHeader) error {
 		return err
 	}
 	commit := h.decision == message.FlagTransactionCommit
-	e := ended{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), commit: commit, put: -1}
+	e := ended{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), commit: commit, put: -1, born: eb.half.BornTimestamp}
 	var err error
 	e.claim, err = b.halves.claim(h.queueOffset, f.root, commit)
 	e.waiting = e.before&halfStates == halfOpen
@@ -410,8 +412,13 @@ func (h *halves) settleEnd(e *ended, err error) {
 		return
 	case e.commit:
 		h.settle(e.claim, halfCommitted)
+		if e.put >= 0 {
+			h.b.tallies.add(&metrics.Commits, 1, e.topic)
+			h.b.tallies.observe(&metrics.FinishLatency, (time.Now().UnixMilli()-e.born)/1000, e.topic)
+		}
 	default:
 		h.settle(e.claim, halfRolledBack)
+		h.b.tallies.add(&metrics.Rollbacks, 1, e.topic)
 	}
 	if e.waiting {
 		h.b.halfCounts.add(e.topic, -1)

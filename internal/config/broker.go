@@ -189,7 +189,7 @@ func DefaultBroker() Broker {
 	return Broker{
 		Server:                      defaultServer(10911),
 		Metrics:                     defaultMetrics(metricsPortBroker),
-		Export:                      defaultExport(),
+		Export:                      DefaultExport(),
 		Store:                       defaultStore(home),
 		RocketMQHome:                os.Getenv("ROCKETMQ_HOME"),
 		NamesrvAddr:                 os.Getenv("NAMESRV_ADDR"),

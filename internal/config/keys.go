@@ -402,21 +402,6 @@ var groups = []struct {
 			bitMapLengthConsumeQueueExt int 64`,
 	},
 	{
-		why:   "not exported yet",
-		level: slog.LevelWarn,
-		keys: `
-			metricsGrpcExporterTarget string ""
-			metricsGrpcExporterHeader string ""
-			metricGrpcExporterTimeOutInMills long 3000
-			metricGrpcExporterIntervalInMills long 60000
-			metricLoggingExporterIntervalInMills long 10000
-			metricsExportBatchMaxDataPoints int 1000
-			enableRemotingMetrics boolean true
-			enableRequestMetrics boolean true
-			enableLagAndDlqMetrics boolean true
-			estimateAccumulation boolean true`,
-	},
-	{
 		why: "statistics are kept in one form, which costs next to nothing",
 		keys: `
 			highSpeedMode boolean false

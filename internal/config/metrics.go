@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // The values of metricsExporterType.
 const (
 	ExportDisable = "DISABLE"
@@ -31,8 +33,28 @@ type Export struct {
 	MetricsLabels string `prop:"metricsLabel,restart"`
 	// MetricsInDelta sends what was counted since the last time instead of since the start. Default false.
 	MetricsInDelta bool `prop:"metricsInDelta,restart"`
+	// MetricsTarget is the collector: http://host:port, or https://.
+	MetricsTarget string `prop:"metricsGrpcExporterTarget,restart"`
+	// MetricsHeaders are sent along: name:value,name:value.
+	MetricsHeaders string `prop:"metricsGrpcExporterHeader,restart"`
+	// MetricsTimeout is how long one sending may take. Default 3 s.
+	MetricsTimeout time.Duration `prop:"metricGrpcExporterTimeOutInMills,ms,long,restart"`
+	// MetricsInterval is the time between two of them. Default 1 min.
+	MetricsInterval time.Duration `prop:"metricGrpcExporterIntervalInMills,ms,long,restart"`
+	// MetricsBatch is how many values are sent at once. Default 1000.
+	MetricsBatch int `prop:"metricsExportBatchMaxDataPoints,restart"`
+	// MetricsLogInterval is the time between two writings into the log. Default 10 s.
+	MetricsLogInterval time.Duration `prop:"metricLoggingExporterIntervalInMills,ms,long,restart"`
 	// MetricsLimit is how many series each metric may have; the others are added up in one. Default 50000.
 	MetricsLimit int `prop:"metricsOtelCardinalityLimit,restart"`
+	// MetricsRequests exports what was sent and consumed. Default true.
+	MetricsRequests bool `prop:"enableRequestMetrics"`
+	// MetricsLag exports how far consumers are behind, and dead letters. Default true.
+	MetricsLag bool `prop:"enableLagAndDlqMetrics"`
+	// MetricsRemoting exports the times of requests. Default true.
+	MetricsRemoting bool `prop:"enableRemotingMetrics"`
+	// EstimateLag counts of what a group has not consumed only what its tags want, about. Default true.
+	EstimateLag bool `prop:"estimateAccumulation"`
 	// MetricsStats exports numbers of topics and groups. Default true.
 	MetricsStats bool `prop:"enableStatsMetrics"`
 	// MetricsConnections exports who is connected. Default true.
@@ -56,8 +78,17 @@ func defaultMetrics(port int) Metrics {
 	return Metrics{MetricsExporter: ExportProm, MetricsPort: port, MetricsHost: metricsHost}
 }
 
-func defaultExport() Export {
+// DefaultExport is how metrics are exported when nothing is set.
+func DefaultExport() Export {
 	return Export{
+		MetricsTimeout:      3 * time.Second,
+		MetricsInterval:     time.Minute,
+		MetricsBatch:        1000,
+		MetricsLogInterval:  10 * time.Second,
+		MetricsRequests:     true,
+		MetricsLag:          true,
+		MetricsRemoting:     true,
+		EstimateLag:         true,
 		MetricsLimit:        50_000,
 		MetricsStats:        true,
 		MetricsConnections:  true,
@@ -74,6 +105,10 @@ func (m *Metrics) validate(v *validation) {
 }
 
 func (e *Export) validate(v *validation) {
+	v.atLeast("metricGrpcExporterTimeOutInMills", e.MetricsTimeout.Milliseconds(), 1)
+	v.atLeast("metricGrpcExporterIntervalInMills", e.MetricsInterval.Milliseconds(), 1)
+	v.atLeast("metricLoggingExporterIntervalInMills", e.MetricsLogInterval.Milliseconds(), 1)
+	v.atLeast("metricsExportBatchMaxDataPoints", int64(e.MetricsBatch), 1)
 	v.atLeast("metricsOtelCardinalityLimit", int64(e.MetricsLimit), 1)
 }
 

@@ -16,17 +16,24 @@ func AddLoad(s *Snapshot, port string, l Load) {
 	s.AddInt(&Stalled, int64(l.Stalled), "port", port)
 }
 
-// ParseLabels reads "name:value,name:value", as metricsLabel has it. What is no such pair is left out, and so is what is there already.
-func ParseLabels(text string, there []Label) (labels []Label) {
+// ParsePairs reads "name:value,name:value". What is no such pair is left out, as in Apache.
+func ParsePairs(text string) (pairs []Label) {
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, ":")
-		if !ok || strings.Contains(value, ":") || name == "" {
-			continue
+		if ok && !strings.Contains(value, ":") && name != "" {
+			pairs = append(pairs, Label{name, value})
 		}
-		name = labelName(name)
-		same := func(l Label) bool { return l.Name == name }
+	}
+	return pairs
+}
+
+// ParseLabels reads labels as metricsLabel has them. What is there already is left out.
+func ParseLabels(text string, there []Label) (labels []Label) {
+	for _, l := range ParsePairs(text) {
+		l.Name = labelName(l.Name)
+		same := func(other Label) bool { return other.Name == l.Name }
 		if !slices.ContainsFunc(there, same) && !slices.ContainsFunc(labels, same) {
-			labels = append(labels, Label{name, value})
+			labels = append(labels, l)
 		}
 	}
 	return labels

@@ -5,8 +5,8 @@ const (
 	lagLabels = "consumer_group topic is_retry is_system"
 	inLabels  = "topic message_type is_system"
 	outLabels = "topic consumer_group is_system [is_retry]"
-	// Of the store: always the local disk.
-	storageLabels = "storage_type storage_medium"
+	// StorageLabels are those of the store: always the local disk.
+	StorageLabels = "storage_type storage_medium"
 )
 
 // Bounds of buckets. Those of rocketmq_ metrics are Apache's.
@@ -62,20 +62,20 @@ var (
 	PopReviveLag        = Metric{Name: "rocketmq_pop_revive_lag", Unit: "milliseconds", Labels: "queue_id", Help: "Messages, in spite of the name, by which the reviver is behind the revive log"}
 	PopReviveLatency    = Metric{Name: "rocketmq_pop_revive_latency", Unit: "milliseconds", Labels: "queue_id", Help: "Time by which the reviver is behind"}
 
-	StorageSize        = Metric{Name: "rocketmq_storage_size", Unit: "bytes", Labels: storageLabels, Help: "Bytes in use on the partition of the store, whoever uses them"}
-	FlushBehind        = Metric{Name: "rocketmq_storage_flush_behind_bytes", Unit: "bytes", Labels: storageLabels, Help: "Bytes of the log that are not on the disk yet"}
-	DispatchBehind     = Metric{Name: "rocketmq_storage_dispatch_behind_bytes", Unit: "bytes", Labels: storageLabels, Help: "Bytes of the log that consumers cannot see yet"}
-	MessageReserveTime = Metric{Name: "rocketmq_storage_message_reserve_time", Unit: "milliseconds", Labels: storageLabels, Help: "Age of the oldest message"}
+	StorageSize        = Metric{Name: "rocketmq_storage_size", Unit: "bytes", Labels: StorageLabels, Help: "Bytes in use on the partition of the store, whoever uses them"}
+	FlushBehind        = Metric{Name: "rocketmq_storage_flush_behind_bytes", Unit: "bytes", Labels: StorageLabels, Help: "Bytes of the log that are not on the disk yet"}
+	DispatchBehind     = Metric{Name: "rocketmq_storage_dispatch_behind_bytes", Unit: "bytes", Labels: StorageLabels, Help: "Bytes of the log that consumers cannot see yet"}
+	MessageReserveTime = Metric{Name: "rocketmq_storage_message_reserve_time", Unit: "milliseconds", Labels: StorageLabels, Help: "Age of the oldest message"}
 
-	TimerEnqueueLag     = Metric{Name: "rocketmq_timer_enqueue_lag", Labels: storageLabels, Help: "Timed messages that are not in the wheel yet"}
-	TimerEnqueueLatency = Metric{Name: "rocketmq_timer_enqueue_latency", Unit: "milliseconds", Labels: storageLabels, Help: "Age of the oldest of them"}
-	TimerDequeueLag     = Metric{Name: "rocketmq_timer_dequeue_lag", Labels: storageLabels, Help: "Timed messages in the wheel, whether they are due or not"}
-	TimerDequeueLatency = Metric{Name: "rocketmq_timer_dequeue_latency", Unit: "milliseconds", Labels: storageLabels, Help: "Time by which the delivery is behind"}
-	TimingMessages      = Metric{Name: "rocketmq_timing_messages", Labels: storageLabels + " topic", Help: "Timed messages that wait"}
-	TimerDequeue        = Metric{Name: "rocketmq_timer_dequeue_total", Kind: Counter, Labels: storageLabels + " topic", Help: "Timed messages that were delivered"}
-	TimerEnqueue        = Metric{Name: "rocketmq_timer_enqueue_total", Kind: Counter, Labels: storageLabels + " topic", Help: "Timed messages that were put into the wheel"}
-	TimerSnapshot       = Metric{Name: "rocketmq_timer_message_snapshot", Labels: storageLabels + " timer_bound_s", Help: "Timed messages that wait, by when they are due: up to so many seconds from now and after the bound before"}
-	DelayLatency        = Metric{Name: "rocketmq_delay_message_latency", Kind: Distribution, Unit: "seconds", Buckets: delayBuckets, Labels: storageLabels + " topic", Help: "How long timed messages were to wait"}
+	TimerEnqueueLag     = Metric{Name: "rocketmq_timer_enqueue_lag", Labels: StorageLabels, Help: "Timed messages that are not in the wheel yet"}
+	TimerEnqueueLatency = Metric{Name: "rocketmq_timer_enqueue_latency", Unit: "milliseconds", Labels: StorageLabels, Help: "Age of the oldest of them"}
+	TimerDequeueLag     = Metric{Name: "rocketmq_timer_dequeue_lag", Labels: StorageLabels, Help: "Timed messages in the wheel, whether they are due or not"}
+	TimerDequeueLatency = Metric{Name: "rocketmq_timer_dequeue_latency", Unit: "milliseconds", Labels: StorageLabels, Help: "Time by which the delivery is behind"}
+	TimingMessages      = Metric{Name: "rocketmq_timing_messages", Labels: StorageLabels + " topic", Help: "Timed messages that wait"}
+	TimerDequeue        = Metric{Name: "rocketmq_timer_dequeue_total", Kind: Counter, Labels: StorageLabels + " topic", Help: "Timed messages that were delivered"}
+	TimerEnqueue        = Metric{Name: "rocketmq_timer_enqueue_total", Kind: Counter, Labels: StorageLabels + " topic", Help: "Timed messages that were put into the wheel"}
+	TimerSnapshot       = Metric{Name: "rocketmq_timer_message_snapshot", Labels: StorageLabels + " timer_bound_s", Help: "Timed messages that wait, by when they are due: up to so many seconds from now and after the bound before"}
+	DelayLatency        = Metric{Name: "rocketmq_delay_message_latency", Kind: Distribution, Unit: "seconds", Buckets: delayBuckets, Labels: StorageLabels + " topic", Help: "How long timed messages were to wait"}
 )
 
 // What only Liftoff's broker serves.
@@ -88,15 +88,16 @@ var (
 	UnsentBytes      = Metric{Name: "liftoff_connection_unsent", Unit: "bytes", Labels: "port", Help: "Answers that clients have not read yet, of all connections"}
 	UnsentBytesMax   = Metric{Name: "liftoff_connection_unsent_max", Unit: "bytes", Labels: "port", Help: "The same of the connection that has most"}
 	Stalled          = Metric{Name: "liftoff_connections_stalled", Labels: "port", Help: "Connections whose requests are not read because they leave too many answers unread"}
-	DispatchLag      = Metric{Name: "liftoff_dispatch_lag", Unit: "seconds", Help: "Age of the newest message that consumers can see behind the newest stored one"}
-	RecoveryDuration = Metric{Name: "liftoff_recovery_duration", Unit: "seconds", Help: "How long opening the store took at the last start"}
+	DispatchLag      = Metric{Name: "liftoff_dispatch_lag", Float: true, Unit: "seconds", Help: "Age of the newest message that consumers can see behind the newest stored one"}
+	RecoveryDuration = Metric{Name: "liftoff_recovery_duration", Float: true, Unit: "seconds", Help: "How long opening the store took at the last start"}
 	LogOffset        = Metric{Name: "liftoff_commitlog_offset", Unit: "bytes", Labels: "mark", Help: "How far the commit log is appended, written, flushed and dispatched, and where it starts"}
-	DiskUsed         = Metric{Name: "liftoff_disk_used_ratio", Labels: "of", Help: "Part in use of the partition of commitlog and consumequeue, 0 to 1"}
+	DiskUsed         = Metric{Name: "liftoff_disk_used_ratio", Float: true, Labels: "of", Help: "Part in use of the partition of commitlog and consumequeue, 0 to 1"}
 	DiskFree         = Metric{Name: "liftoff_disk_free", Unit: "bytes", Help: "Bytes that are free on the partition of the store"}
 	StoreWritable    = Metric{Name: "liftoff_store_writable", Help: "1 when messages are taken, 0 when the disk is full or has failed"}
 	OpenFiles        = Metric{Name: "liftoff_store_open_files", Help: "Files of the store that are open"}
 	PutFailures      = Metric{Name: "liftoff_send_failures_total", Kind: Counter, Help: "Messages that were refused or could not be stored"}
 	SlowRequests     = Metric{Name: "liftoff_slow_requests", Labels: "kind", Help: "Requests that are served beside their connection: slow ones, and those that ask another client"}
+	GroupLag         = Metric{Name: "liftoff_group_lag_messages", Labels: "consumer_group topic", Help: "Messages behind the consumer offsets of a group, whether it has consumers now or not, and whatever it filters"}
 	NamesrvState     = Metric{Name: "liftoff_namesrv_registered", Labels: "addr", Help: "1 when the NameServer has this broker's registration"}
 )
 
@@ -114,8 +115,8 @@ var (
 	Goroutines      = Metric{Name: "go_goroutines", Help: "Goroutines"}
 	HeapBytes       = Metric{Name: "go_memstats_heap_alloc", Unit: "bytes", Help: "Bytes of the heap in use"}
 	GCCycles        = Metric{Name: "go_gc_cycles_total", Kind: Counter, Help: "Garbage collections"}
-	ProcessStart    = Metric{Name: "process_start_time", Unit: "seconds", Help: "When the process began, in Unix seconds"}
-	ProcessCPU      = Metric{Name: "process_cpu_seconds_total", Kind: Counter, Help: "Processor time used"}
+	ProcessStart    = Metric{Name: "process_start_time", Float: true, Unit: "seconds", Help: "When the process began, in Unix seconds"}
+	ProcessCPU      = Metric{Name: "process_cpu_seconds_total", Float: true, Kind: Counter, Help: "Processor time used"}
 	ProcessResident = Metric{Name: "process_resident_memory", Unit: "bytes", Help: "Resident memory"}
 	ProcessFiles    = Metric{Name: "process_open_fds", Help: "Open files and sockets"}
 )
@@ -141,7 +142,7 @@ func Sections() []Section {
 		}},
 		{"The broker's own", []*Metric{
 			&Fsync, &SendsWaiting, &PullsHeld, &PopsHeld, &Connections, &UnsentBytes, &UnsentBytesMax, &Stalled, &DispatchLag, &RecoveryDuration,
-			&LogOffset, &DiskUsed, &DiskFree, &StoreWritable, &OpenFiles, &PutFailures, &SlowRequests, &NamesrvState,
+			&LogOffset, &DiskUsed, &DiskFree, &StoreWritable, &OpenFiles, &PutFailures, &SlowRequests, &GroupLag, &NamesrvState,
 		}},
 		{"The NameServer's", []*Metric{&NamesrvBrokers, &NamesrvMasters, &NamesrvTopics}},
 		{"The process's", []*Metric{&IsReady, &BuildInfo, &Goroutines, &HeapBytes, &GCCycles, &ProcessStart, &ProcessCPU, &ProcessResident, &ProcessFiles}},

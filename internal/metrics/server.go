@@ -50,6 +50,7 @@ type Server struct {
 	ln       net.Listener
 	profiles net.Listener
 	servers  []*http.Server
+	pusher   *pusher // nil when nothing is pushed
 	serving  sync.WaitGroup
 }
 
@@ -144,6 +145,9 @@ func (s *Server) Set(role string, src Source) {
 
 // Close ends what is served.
 func (s *Server) Close() {
+	if s.pusher != nil {
+		close(s.pusher.stop)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	for _, srv := range s.servers {

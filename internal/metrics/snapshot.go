@@ -24,6 +24,7 @@ type Metric struct {
 	Unit    string    // bytes, milliseconds (also written ms), seconds; empty when it is a number
 	Labels  string    // besides the common ones, separated by blanks
 	Buckets []float64 // upper bounds, of a Distribution, in its unit
+	Float   bool      // it has values that are not whole
 	Per     int64     // how many of what is observed make one unit; 0 is 1
 	Help    string
 }
@@ -109,6 +110,18 @@ func (s *Snapshot) AddHistogram(m *Metric, h *Histogram, labels ...string) {
 		p.Counts[i] += h.counts[i].Load()
 	}
 	p.Sum += float64(h.sum.Load()) / float64(max(m.Per, 1))
+}
+
+// AddCounts adds a series of a Distribution that was counted elsewhere.
+func (s *Snapshot) AddCounts(m *Metric, counts []int64, sum float64, labels ...string) {
+	p := s.add(m, labels)
+	if p.Counts == nil {
+		p.Counts = make([]int64, len(m.Buckets)+1)
+	}
+	for i, n := range counts {
+		p.Counts[i] += n
+	}
+	p.Sum += sum
 }
 
 func (s *Snapshot) add(m *Metric, labels []string) *Point {

@@ -20,6 +20,9 @@ type Asked struct {
 // Asked is what must be kept of a request that is not answered through Reply.
 func (r *Request) Asked() Asked { return Asked{At: r.at, Code: r.Code, Oneway: r.IsOneway()} }
 
+// Age is how long ago the request came.
+func (r *Request) Age() time.Duration { return time.Duration(clock() - r.at) }
+
 // Outcome is how requests went: what was asked, and what was answered.
 type Outcome struct {
 	Request, Response int32
