@@ -3,7 +3,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: check test race lint format fuzz golden bench guard interop kill build docs
+.PHONY: check test race lint format fuzz golden bench guard interop kill build docs monitoring
 
 check: format lint race
 
@@ -39,6 +39,10 @@ interop:
 # The broker is killed again and again under load.
 kill:
 	LIFTOFF_KILLS=200 go test -count 1 -timeout 60m -run Kill ./...
+
+# The Grafana board and the Prometheus alerts: a module of its own, for it needs Prometheus.
+monitoring:
+	cd monitoring && go test -mod=mod -count 1 ./...
 
 bench:
 	go run ./bench

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,7 +77,10 @@ func (s *server) command(conf string) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		cmd := exec.Command(binary, s.role, "-c", conf, "--metrics-port", "0")
+		cmd := exec.Command(binary, s.role, "-c", conf)
+		if !slices.ContainsFunc(s.settings, func(line string) bool { return strings.HasPrefix(line, "metricsPromExporterPort=") }) {
+			cmd.Args = append(cmd.Args, "--metrics-port", "0")
+		}
 		if s.role == "server" {
 			cmd.Args = append(cmd.Args, "--namesrv-port", fmt.Sprint(s.namesrvPort))
 		}

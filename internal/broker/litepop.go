@@ -24,11 +24,11 @@ import (
 type litePop struct {
 	protocol.PopLiteHeader
 	held
-	b      *Broker
-	conn   *remoting.Conn
-	head   protocol.Head // of the answer
-	oneway bool
-	kept   bool // it has waited
+	b     *Broker
+	conn  *remoting.Conn
+	head  protocol.Head // of the answer
+	asked remoting.Asked
+	kept  bool // it has waited
 
 	popTime int64
 	body    []byte
@@ -39,7 +39,7 @@ type litePop struct {
 
 // popLiteMessage serves a pop that has just come.
 func (b *Broker) popLiteMessage(_ *session, r *remoting.Request) {
-	p := &litePop{b: b, conn: r.Conn, head: protocol.ResponseHead(&r.Header, 0, ""), oneway: r.IsOneway()}
+	p := &litePop{b: b, conn: r.Conn, head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked()}
 	p.request = p
 	if err := r.DecodeFields(&p.PopLiteHeader); err != nil {
 		p.refuse(err)
@@ -54,7 +54,8 @@ func (b *Broker) popLiteMessage(_ *session, r *remoting.Request) {
 func (p *litePop) refuse(err error) {
 	a := remoting.ErrorAnswer(err)
 	p.head.Code, p.head.Remark = int32(a.Code), a.Remark
-	if !p.oneway {
+	p.conn.Latencies.Took(p.asked, p.head.Code, 1)
+	if !p.asked.Oneway {
 		f := protocol.Begin(p.conn.Lock(), p.head)
 		p.conn.Unlock(f.End(0))
 	}
@@ -131,7 +132,8 @@ func (p *litePop) answer() {
 		c := p.b.counts
 		c.got(c.ofGroup(p.Topic, p.ConsumerGroup), int64(p.count), int64(len(p.body)))
 	}
-	if p.oneway {
+	p.conn.Latencies.Took(p.asked, p.head.Code, 1)
+	if p.asked.Oneway {
 		return
 	}
 	f := protocol.Begin(p.conn.Lock(), p.head)
@@ -278,7 +280,7 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 	if events {
 		return lookAgain
 	}
-	p.kept, p.body = true, nil
+	p.kept, p.asked.Held, p.body = true, true, nil
 	l.waiting[p.ClientID] = append(list, p)
 	h.popsHeld++
 	h.pushLocked(&p.held, min(wait, holdMax))

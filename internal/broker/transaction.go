@@ -110,7 +110,9 @@ func (b *Broker) endTransaction(ss *session, r *remoting.Request) {
 	case b.halves == nil:
 		err = protocol.Errorf(protocol.CodeSlaveNotAvailable, "this broker is a slave (brokerRole=SLAVE) and ends no transactions")
 	case h.decision == 0: // it is asked about later
-		r.Conn.Reply(r, &remoting.Answer{})
+		if !r.IsOneway() { // Apache does not answer, and so does not count it
+			r.Conn.Reply(r, &remoting.Answer{})
+		}
 		return
 	default:
 		if err = b.addEnd(ss, r, &h); err == nil {
