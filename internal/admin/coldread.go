@@ -1,77 +1,18 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
-
-// object is a JSON object that keeps the order of its fields, as Java's does.
-type object []objectField
-
-type objectField struct {
-	name  string
-	value any // object, or json.RawMessage
-}
-
-// readObject reads an object, and objects in it.
-func readObject(data []byte) (object, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("cannot read %.100q as a JSON object", data)
-	}
-	var o object
-	for d.More() {
-		t, err := d.Token()
-		name, _ := t.(string)
-		var raw json.RawMessage
-		if err == nil {
-			err = d.Decode(&raw)
-		}
-		if err != nil {
-			return nil, err
-		}
-		f := objectField{name, raw}
-		if raw[0] == '{' {
-			if f.value, err = readObject(raw); err != nil {
-				return nil, err
-			}
-		}
-		o = append(o, f)
-	}
-	return o, nil
-}
-
-// print prints it as Java's pretty printer does.
-func (o object) print(w io.Writer, depth int) {
-	if len(o) == 0 {
-		io.WriteString(w, "{}")
-		return
-	}
-	io.WriteString(w, "{")
-	for i, f := range o {
-		if i > 0 {
-			io.WriteString(w, ",")
-		}
-		fmt.Fprintf(w, "\n%s%q:", strings.Repeat("\t", depth+1), f.name)
-		if in, ok := f.value.(object); ok {
-			in.print(w, depth+1)
-		} else {
-			w.Write(f.value.(json.RawMessage))
-		}
-	}
-	fmt.Fprintf(w, "\n%s}", strings.Repeat("\t", depth))
-}
 
 // readable replaces the times in ms that a group's reads have by text, behind the rest.
 func (o object) readable() object {

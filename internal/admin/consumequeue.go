@@ -49,8 +49,11 @@ func (a *Admin) queryCq() *cobra.Command {
 func printConsumeQueue(w io.Writer, body *protocol.ConsumeQueueBody, index int64) {
 	const line = "======================================\n"
 	if body.SubscriptionData != nil {
-		text, _ := fastjson.MarshalIndent(body.SubscriptionData) // it was read from JSON
-		fmt.Fprintf(w, "Subscription data: \n%s\n%s", text, line)
+		text, _ := fastjson.MarshalStandard(body.SubscriptionData) // it was read from JSON
+		o, _ := readObject(text)
+		fmt.Fprint(w, "Subscription data: \n")
+		o.print(w, 0)
+		fmt.Fprint(w, "\n", line)
 	}
 	if body.FilterData != nil {
 		fmt.Fprintf(w, "Filter data: \n%s\n%s", *body.FilterData, line)
