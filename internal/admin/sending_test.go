@@ -11,13 +11,18 @@ func TestSending_PrintsAsApacheDoes(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	c.topic(t, "orders", 2)
+	c.send(t, c.brokers[0], "orders", 1, "x", nil)
+	waitFor(t, "queue", func() bool {
+		_, end, err := c.pool.QueueOffsets(t.Context(), c.brokers[0], "orders", 1)
+		return err == nil && end == 1
+	})
 	for args, want := range map[string]string{
 		"sendMessage -t orders -p hello -k k1 -c paid -b broker-a -i 1 -m true": `#Broker Name                      #QID  #Send Result            #MsgId\nbroker-a                          1     SEND_OK                 [0-9A-F]{32}\n`,
 		"sendMsgStatus -b broker-a -c 2 -s 22":                                  `(rt=\d+ms, SendResult=SendResult \[sendStatus=SEND_OK, msgId=[0-9A-F]{32}, offsetMsgId=[0-9A-F]{32}, messageQueue=MessageQueue \[topic=broker-a, brokerName=broker-a, queueId=\d\], queueOffset=\d+, recallHandle=null\]\n){2}`,
 		"checkMsgSendRT -t orders -a 3 -s 10":                                   `#Broker Name                      #QID  #Send Result            #RT\n(broker-a {26}[01]     true {20}\d+\n){3}Avg RT: \d+\.\d\d\n`,
 		"clusterRT -a 2 --rounds 1":                                             `#Cluster Name             #Broker Name              #RT   #successCount  #failCount\nDefaultCluster            broker-a                  \d+\.\d\d +2                 0               \n`,
 		"clusterRT -a 2 -p true -m here --rounds 2 -i 0":                        `(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\|here\|DefaultCluster\|broker-a\|\d+\n){2}`,
-		"queryCq -t orders -q 1 -i 0":                                           `Queue data: \nmax: \d, min: 0\n=+\n(idx: \d\nConsumeQueueData\{physicOffset=\d+, physicSize=\d+, tagsCode=-?\d+, extendDataJson='null', bitMap='null', eval=false, msg='null'\}\n=+\n)*`,
+		"queryCq -t orders -q 1 -i 0":                                           `Queue data: \nmax: \d+, min: 0\n=+\n(idx: \d\nConsumeQueueData\{physicOffset=\d+, physicSize=\d+, tagsCode=-?\d+, extendDataJson='null', bitMap='null', eval=false, msg='null'\}\n=+\n)*`,
 	} {
 		r := mqadmin(t, append(strings.Fields(args), "-n", c.addr)...)
 		if r.err != nil || !regexp.MustCompile("^"+want+"$").MatchString(r.out) {
