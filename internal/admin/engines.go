@@ -40,7 +40,7 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 	var to target
 	var kinds, path, file, asJSON string
 	c := a.command("rocksDBConfigToJson", "Let brokers write what they keep in RocksDB as JSON", func(ctx context.Context) error {
-		asked := rocksKinds
+		asked, scope := rocksKinds, ""
 		if kinds != "" {
 			asked = strings.FieldsFunc(kinds, func(r rune) bool { return r == ';' || r == ',' })
 		}
@@ -51,21 +51,26 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 		}
 		switch {
 		case to.cluster != "":
-			to.broker = ""
-			a.say("Use [rpc mode] call all brokers in cluster to export to json file")
+			to.broker, scope = "", "all brokers in cluster"
 		case to.broker != "":
-			a.say("Use [rpc mode] call broker to export to json file")
+			scope = "broker"
 		case path != "":
 			return fmt.Errorf("cannot read %s: RocksDB is not known here; a broker that keeps it writes it as JSON when it is asked with -b or -c", path)
 		default:
 			return fmt.Errorf("rpc mode Invalid args, please input cluster or brokerAddr")
 		}
-		return a.eachMaster(ctx, to, func(ctx context.Context, addr string) error {
+		if err := a.text("Use [rpc mode] call %s to export to json file \n", scope); err != nil {
+			return err
+		}
+		if err := a.eachMaster(ctx, to, func(ctx context.Context, addr string) error {
 			if err := a.pool.ExportRocksConfig(ctx, addr, strings.Join(asked, ";")); err != nil {
 				return err
 			}
-			return a.told(addr, "export of "+strings.Join(asked, ", "), "broker export done.")
-		})
+			return a.told(addr, "export of "+strings.Join(asked, ", "), "")
+		}); err != nil {
+			return err
+		}
+		return a.text("broker export done.")
 	})
 	to.brokerFlag(c, "brokerAddr")
 	to.clusterFlag(c, "cluster")
