@@ -156,7 +156,7 @@ var mqadminCommands = []command{
 	{"getAcl", []call{{args: "-b {b} -s User:user_{x}"}}},
 	{"listAcl", []call{{args: "-b {b}", tool: success, why: "Liftoff keeps no ACLs yet"}}},
 	{"copyAcl", []call{{args: "-f {b} -t {b} -s User:user_{x}"}}},
-	{"rocksDBConfigToJson", []call{{args: "-t topics -p /nowhere", ours: refusal, why: "Liftoff's tool cannot read RocksDB"}, {args: "-t topics -b {b}"}}},
+	{"rocksDBConfigToJson", []call{{args: "-t topics -p /nowhere", ours: refusal, why: "Liftoff's tool cannot read RocksDB"}, {args: "-t topics -b {b}", ours: success, why: "Liftoff's tool says beside its result how it asks"}}},
 	{"checkRocksdbCqWriteProgress", []call{{args: "-n {n} -c DefaultCluster -t plain"}}},
 	{"switchTimerEngine", []call{{args: "-b {b} -e F"}, {args: "-b {b} -e none", ours: refusal, why: "Apache's tool says so and ends with 0"}}},
 	{"getBrokerLiteInfo", []call{{args: "-b {b}", tool: numbers, ours: numbers, why: "Apache counts queues that were only asked about"}, {args: "-c DefaultCluster -d", tool: numbers, ours: numbers, why: "as before"}}},
