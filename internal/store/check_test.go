@@ -468,3 +468,49 @@ func TestRepair_ChangesNothingWhenInterrupted(t *testing.T) {
 		}
 	}
 }
+
+func TestCheck_KnowsEveryKindOfQueue(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.LightQueues, cfg.ConsumeQueueExt, cfg.ConsumeQueueExtFileSize = true, true, 10*(extHead+2)+extEnd
+	cfg.BatchConsumeQueueFileSize = 10 * batchUnitSize
+	open := func() *Store {
+		t.Helper()
+		s, err := Open(t.Context(), cfg, Hooks{Bits: func(_ *message.Dispatch, dst []byte) []byte { return append(dst, 1, 2) }})
+		check(t, err)
+		return s
+	}
+	s := open()
+	for i := range 30 {
+		putWait(t, s, Flushed, lightPut(s, s.Queue("T", 0), fmt.Sprint("light ", i), "%LMQ%a", "%LMQ%b"), testPut(s.Queue("T", 1), fmt.Sprint("plain ", i)),
+			innerPut(batchQueueOf(s, "B", 0), fmt.Sprint("batch ", i), i%4))
+	}
+	check(t, s.Close())
+	sum, found := checkStore(t, cfg.RootDir, nil)
+	if !sum.Sound() || len(sum.Notes) > 0 || sum.Queues != 4 || sum.BatchQueues != 1 || sum.BatchUnits != 30 || sum.Extensions == 0 {
+		t.Errorf("%+v: %+v", sum, found)
+	}
+	for _, dir := range []string{"consumequeue/%LMQ%a/0", "batchconsumequeue/B/0"} {
+		overwrite(t, filepath.Join(cfg.RootDir, dir, logfile.FileName(0)), 5, 0x7F)
+	}
+	check(t, os.RemoveAll(filepath.Join(cfg.RootDir, "consumequeue_ext")))
+	sum, _ = checkStore(t, cfg.RootDir, nil)
+	if sum.Problems["ext-entry"] == 0 || sum.Problems["queue-unit"] < 2 {
+		t.Errorf("found %v", sum.Problems)
+	}
+	repairStore(t, cfg)
+	sum, found = checkStore(t, cfg.RootDir, nil)
+	if !sum.Sound() {
+		t.Errorf("after the repair: %+v", found)
+	}
+	s = open()
+	defer s.Close()
+	for topic, want := range map[string]int64{"T": 30, "%LMQ%a": 30, "%LMQ%b": 30} {
+		if got := s.Queue(topic, 0).MaxOffset(); got != want {
+			t.Errorf("%s has %d messages, want %d", topic, got, want)
+		}
+	}
+	if got := len(strings.Fields(batches(t, s, s.Queue("B", 0), 0, 32))); got != 60 { // body and number are two words
+		t.Errorf("the batch queue has %d", got)
+	}
+}

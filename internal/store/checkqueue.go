@@ -261,7 +261,7 @@ func (c *checker) unitInOrder(v *queueView, n int64, last, p place) {
 	if p.isFiller() {
 		return
 	}
-	if v.firstLog == math.MaxInt64 {
+	if v.firstLog == math.MaxInt64 && p.end() <= c.o.logFilesEnd() {
 		v.firstLog = p.logOffset
 	}
 	wrong := ""
@@ -365,7 +365,7 @@ func (c *checker) inQueue(m *message.Dispatch, topic []byte, id int32, offset in
 		v.matched++
 		v.cursor = n + 1
 		c.tags(v, n, p, m, own)
-	case m.LogOffset < v.firstLog:
+	case m.LogOffset < v.firstLog && p.end() <= c.o.logFilesEnd():
 		v.deleted++ // with its topic, which was made again
 	default:
 		file, at := c.queueFile(v, n)
