@@ -143,7 +143,8 @@ func (a *Admin) updateControllerConfig() *cobra.Command {
 	var list, key, value string
 	var dry bool
 	c := a.command("updateControllerConfig", "Set a key of controllers' configuration", func(ctx context.Context) error {
-		return a.updateConfigs(ctx, dry, controllers(list), "controller", key, value, a.pool.ControllerConfig, a.pool.UpdateControllerConfig)
+		text := fmt.Sprintf("update controller config success![%s]\n%s : %s\n", strings.Join(controllers(list), ", "), key, value)
+		return a.updateConfigs(ctx, dry, controllers(list), text, key, value, a.pool.ControllerConfig, a.pool.UpdateControllerConfig)
 	})
 	controllerFlag(c, &list)
 	required(c, &key, "key", "k", "`KEY`")

@@ -206,8 +206,14 @@ func configChanges(ctx context.Context, servers []string, key, value string, get
 func (a *Admin) updateNamesrvConfig() *cobra.Command {
 	var key, value string
 	var dry bool
-	c := a.command("updateNamesrvConfig", "Set a key of the NameServers' configuration", func(ctx context.Context) error {
-		return a.updateConfigs(ctx, dry, a.names.Addrs(), "name server", key, value, a.pool.NamesrvConfig, a.pool.UpdateNamesrvConfig)
+	var c *cobra.Command
+	c = a.command("updateNamesrvConfig", "Set a key of the NameServers' configuration", func(ctx context.Context) error {
+		servers := ""
+		if c.Flags().Changed("namesrvAddr") { // else Apache's tool does not name them
+			servers = fmt.Sprintf("[%s]", strings.Join(a.names.Addrs(), ", "))
+		}
+		return a.updateConfigs(ctx, dry, a.names.Addrs(), fmt.Sprintf("update name server config success!%s\n%s : %s\n", servers, key, value), key, value,
+			a.pool.NamesrvConfig, a.pool.UpdateNamesrvConfig)
 	})
 	required(c, &key, "key", "k", "`KEY`")
 	required(c, &value, "value", "v", "`VALUE`")
@@ -215,8 +221,8 @@ func (a *Admin) updateNamesrvConfig() *cobra.Command {
 	return c
 }
 
-// updateConfigs sets a key at NameServers or controllers.
-func (a *Admin) updateConfigs(ctx context.Context, dry bool, servers []string, kind, key, value string, get func(context.Context, string) (map[string]string, error),
+// updateConfigs sets a key at NameServers or controllers, and then prints text.
+func (a *Admin) updateConfigs(ctx context.Context, dry bool, servers []string, text, key, value string, get func(context.Context, string) (map[string]string, error),
 	set func(context.Context, string, map[string]string) error) error {
 	changes, err := configChanges(ctx, servers, key, value, get, set)
 	if err != nil {
@@ -226,6 +232,6 @@ func (a *Admin) updateConfigs(ctx context.Context, dry bool, servers []string, k
 		return err
 	}
 	return a.show(map[string]any{"servers": servers, "key": key, "value": value}, func(w io.Writer) {
-		fmt.Fprintf(w, "update %s config success![%s]\n%s : %s\n", kind, strings.Join(servers, ", "), key, value)
+		fmt.Fprint(w, text)
 	})
 }
