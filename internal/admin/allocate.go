@@ -32,6 +32,9 @@ func (a *Admin) allocateMQ() *cobra.Command {
 	return c
 }
 
+// queuesMax bounds how many queues of a broker's topic are believed.
+const queuesMax = 1 << 16
+
 // readableQueues lists the queues of a topic that can be read; of a static topic the logical ones.
 func readableQueues(topic string, route *protocol.TopicRoute) []protocol.MessageQueue {
 	var all []protocol.MessageQueue
@@ -43,7 +46,7 @@ func readableQueues(topic string, route *protocol.TopicRoute) []protocol.Message
 		}
 	} else {
 		for _, q := range route.QueueDatas {
-			for id := int32(0); id < q.ReadQueueNums && q.Perm&protocol.PermRead != 0; id++ {
+			for id := int32(0); id < min(q.ReadQueueNums, queuesMax) && q.Perm&protocol.PermRead != 0; id++ {
 				all = append(all, protocol.MessageQueue{Topic: topic, BrokerName: q.BrokerName, QueueID: id})
 			}
 		}

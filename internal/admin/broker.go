@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -193,15 +194,20 @@ func (a *Admin) brokerLines(ctx context.Context, cluster string) (lines []broker
 	if err != nil {
 		return nil, nil, err
 	}
-	lines = []brokerLine{}
-	for _, m := range all {
-		info, err := a.pool.RuntimeInfo(ctx, m.addr)
-		if err != nil {
-			failed = append(failed, err)
-		}
-		lines = append(lines, brokerLine{m.cluster, m.name, m.id, m.addr, info})
+	lines = make([]brokerLine, len(all))
+	errs := make([]error, len(all))
+	room := make(chan struct{}, asksAtOnce) // one that is down holds up none of the others
+	var wg sync.WaitGroup
+	for i, m := range all {
+		room <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-room }()
+			lines[i] = brokerLine{Cluster: m.cluster, Broker: m.name, ID: m.id, Addr: m.addr}
+			lines[i].Info, errs[i] = a.pool.RuntimeInfo(ctx, m.addr)
+		})
 	}
-	return lines, failed, nil
+	wg.Wait()
+	return lines, slices.DeleteFunc(errs, func(err error) bool { return err == nil }), nil
 }
 
 // printBrokers prints the table of clusterList. Unknown numbers are 0 and unknown texts are empty, as in Apache's table.

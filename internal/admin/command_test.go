@@ -218,9 +218,35 @@ func TestStaticTopic_GrowsAndMoves(t *testing.T) {
 			t.Errorf("queue %d: %+v", id, queue)
 		}
 	}
+	if r := run("updateStaticTopic -b broker-a -t static -qn 2 -mf " + files[2] + " -fr true --dry-run"); !strings.Contains(r.said, "set the mapping at broker-a") {
+		t.Errorf("from a file: %s", r.said)
+	}
 	waitFor(t, "status of the logical queues", func() bool {
 		return regexp.MustCompile(`\n__syslo__global__ +1 +0 +10000 `).MatchString(run("topicStatus -t static").out)
 	})
+}
+
+func TestReadMapping_RefusesWhatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{}`:                             "it has no brokerConfigMap",
+		`{"brokerConfigMap":{"b":null}}`: "broker b has no part",
+		`{"brokerConfigMap":{"b":{}}}`:   "mapping info should not be null in broker b",
+		`{"brokerConfigMap":{"b":{"topicName":"t","mappingDetail":{"topic":"t","bname":"x"}}}}`:                                                                                  "the broker name is not equal b != x",
+		`{"brokerConfigMap":{"b":{"topicName":"t","mappingDetail":{"topic":"t","bname":"b","totalQueues":2147483647}}}}`:                                                         "does not match the real hosted queues 2147483647 != 0",
+		`{"brokerConfigMap":{"b":{"topicName":"t","mappingDetail":{"topic":"t","bname":"b","totalQueues":1,"hostedQueues":{"0":[]}}}}}`:                                          "does not match the real hosted queues 1 != 0",
+		`{"brokerConfigMap":{"b":{"topicName":"t","mappingDetail":{"topic":"t","bname":"b","totalQueues":1,"hostedQueues":{"7":[{"bname":"b","endOffset":-1}]}}}}}`:              "the queue number 0 is not in",
+		`{"brokerConfigMap":{"b":{"topicName":"t","mappingDetail":{"topic":"t","bname":"b","totalQueues":1,"hostedQueues":{"0":[{"bname":"b","queueId":-3,"endOffset":-1}]}}}}}`: "should not be negative",
+		`nonsense`: "cannot read",
+	} {
+		path := filepath.Join(t.TempDir(), "mapping")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readMapping(path, "t"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
 }
 
 func TestShares_AreEvenAndMoveLittle(t *testing.T) {

@@ -189,8 +189,8 @@ func (all mappings) grow(topic string, want int32, brokers []string, now time.Ti
 		return 0, fmt.Errorf("cannot decrease the queue num for static topic %d < %d", want, have)
 	case want == have:
 		return 0, errors.New("the topic queue num is equal the existed queue num, do nothing")
-	case want > 1<<16:
-		return 0, fmt.Errorf("cannot make %d queues; at most %d can be", want, 1<<16)
+	case want > queuesMax:
+		return 0, fmt.Errorf("cannot make %d queues; at most %d can be", want, queuesMax)
 	}
 	load := make(map[string]int)
 	for _, broker := range brokers {

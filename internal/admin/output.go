@@ -23,6 +23,11 @@ func (a *Admin) show(v any, text func(io.Writer)) error {
 		}
 		out.Write(line)
 		out.WriteByte('\n')
+	} else if isTerminal(a.Out) {
+		l := &lastByte{w: out}
+		if text(l); l.last != '\n' && l.last != 0 { // Apache's tool leaves the prompt behind some of its texts
+			out.WriteByte('\n')
+		}
 	} else {
 		text(out)
 	}
@@ -30,6 +35,24 @@ func (a *Admin) show(v any, text func(io.Writer)) error {
 		return fmt.Errorf("cannot print the result: %w", err)
 	}
 	return nil
+}
+
+// lastByte remembers the last byte that was written.
+type lastByte struct {
+	w    io.Writer
+	last byte
+}
+
+func (l *lastByte) Write(b []byte) (int, error) {
+	if len(b) > 0 {
+		l.last = b[len(b)-1]
+	}
+	return l.w.Write(b)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // say tells the operator something that is no part of the result.
@@ -48,7 +71,7 @@ type progress struct {
 // progress begins to tell.
 func (a *Admin) progress(what string, total int64) *progress {
 	p := &progress{a: a, what: what, total: total, every: 10 * time.Second, begun: time.Now(), told: time.Now()}
-	if f, ok := a.Err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(a.Err) {
 		p.inPlace, p.every = true, 200*time.Millisecond
 	}
 	return p

@@ -119,6 +119,11 @@ func readMapping(path, topic string) (*mappingFile, error) {
 	if len(f.Brokers) == 0 {
 		return nil, fmt.Errorf("%s: it has no brokerConfigMap", path)
 	}
+	for broker, t := range f.Brokers {
+		if t == nil {
+			return nil, fmt.Errorf("%s: broker %s has no part of the topic", path, broker)
+		}
+	}
 	if _, _, err := f.Brokers.check(topic); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -135,7 +140,7 @@ func (a *Admin) writing(info *protocol.ClusterInfo, all mappings, broker, why st
 	t := all[broker]
 	leads := 0
 	for _, queue := range t.MappingDetail.HostedQueues {
-		if queue.Leader().Bname == broker {
+		if leader := queue.Leader(); leader != nil && leader.Bname == broker {
 			leads++
 		}
 	}
