@@ -133,18 +133,19 @@ func TestAccess_CommandsChangeAndShow(t *testing.T) {
 	run("remove broker cold read threshold success, HOST\n", "", "removeColdDataFlowCtrGroupConfig -g shop"+b)
 
 	for args, want := range map[string]string{
-		"getUser -u bob" + b:                                   `no broker that was asked knows a user "bob"`,
-		"getAcl -s User:bob" + b:                               `no broker that was asked has an ACL of "User:bob"`,
-		"copyUser -u bob -f " + addr + " -t " + other:          "has no user bob to copy",
-		"updateUser -u bob" + b:                                "at least one of the flags in the group",
-		"createUser -u bob -p x":                               "at least one of the flags in the group",
-		"updateColdDataFlowCtrGroupConfig -g shop -v much" + b: "must be a number of bytes",
-		"setCommitLogReadAheadMode -m 2" + b:                   "0 is default, 1 random read",
-		"setCommitLogReadAheadMode -m 1" + b:                   "not here",
-		"switchTimerEngine -e X" + b:                           "must be R or F",
-		"rocksDBConfigToJson":                                  "please input cluster or brokerAddr",
-		"rocksDBConfigToJson -p x":                             "RocksDB is not known here",
-		"rocksDBConfigToJson -t all" + b:                       "Invalid configType: all",
+		"getUser -u bob" + b:                                    `no broker that was asked knows a user "bob"`,
+		"getAcl -s User:bob" + b:                                `no broker that was asked has an ACL of "User:bob"`,
+		"copyUser -u bob -f " + addr + " -t " + other:           "has no user bob to copy",
+		"updateUser -u bob" + b:                                 "at least one of the flags in the group",
+		"createUser -u bob -p x":                                "at least one of the flags in the group",
+		"updateColdDataFlowCtrGroupConfig -g shop -v much" + b:  "must be a number of bytes",
+		"setCommitLogReadAheadMode -m 2" + b:                    "0 is default, 1 random read",
+		"setCommitLogReadAheadMode -m 1" + b:                    "not here",
+		"switchTimerEngine -e X" + b:                            "must be R or F",
+		"rocksDBConfigToJson":                                   "please input cluster or brokerAddr",
+		"rocksDBConfigToJson --nameserverAddr 127.0.0.1:1 -c x": "127.0.0.1:1",
+		"rocksDBConfigToJson -p x":                              "RocksDB is not known here",
+		"rocksDBConfigToJson -t all" + b:                        "Invalid configType: all",
 	} {
 		if r := mqadmin(t, strings.Fields(args)...); r.err == nil || !strings.Contains(r.err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, r.err, want)

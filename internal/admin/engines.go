@@ -72,6 +72,7 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 		}
 		return a.text("broker export done.")
 	})
+	a.nameserverFlag(c)
 	to.brokerFlag(c, "brokerAddr")
 	to.clusterFlag(c, "cluster")
 	c.Flags().StringVarP(&kinds, "configType", "t", "", "`KIND`: topics, subscriptionGroups or consumerOffsets; all unless given")
@@ -79,6 +80,11 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 	c.Flags().StringVarP(&file, "exportFile", "e", "", "with -p: `FILE` to write")
 	c.Flags().StringVarP(&asJSON, "jsonEnable", "j", "", "with -p: `true` to print JSON")
 	return c
+}
+
+// nameserverFlag adds the name that -n has in some commands only.
+func (a *Admin) nameserverFlag(c *cobra.Command) {
+	c.Flags().StringVar(&a.namesrvAddr, "nameserverAddr", a.namesrvAddr, "the same as --namesrvAddr")
 }
 
 // Apache's number for a check that failed. Part of the wire format; do not change.
@@ -116,6 +122,7 @@ func (a *Admin) checkRocksdbCqWriteProgress() *cobra.Command {
 		}
 		return nil
 	})
+	a.nameserverFlag(c)
 	to.clusterFlag(c, "cluster")
 	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`; all unless given")
 	c.Flags().Int64Var(&from, "checkFrom", 0, "stored from `TIME` on, in ms; 30 days ago unless given")
