@@ -23,6 +23,9 @@ func Open(cfg Config) (*Timer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.clock == nil {
+		cfg.clock = func() int64 { return time.Now().UnixMilli() }
+	}
 	logDir, wheelPath, checkPath, metricsPath := cfg.paths()
 	t := &Timer{cfg: cfg, precision: cfg.Precision.Milliseconds(), handles: logfile.NewHandles(openFiles)}
 	if t.wheel = (wheel{fs: cfg.FS, path: wheelPath, precision: t.precision, slots: slotCount}); cfg.slots > 0 {
@@ -104,7 +107,7 @@ func (t *Timer) recover() error {
 	l.start = l.files.Start()
 	t.reached = t.check.QueueFlushed
 	if t.check.Read == 0 { // without a checkpoint as old as the wheel is good for
-		t.check.Read = t.floor(time.Now().UnixMilli()) - (t.wheel.slots/2-slotsSpared)*t.precision
+		t.check.Read = t.floor(t.cfg.clock()) - (t.wheel.slots/2-slotsSpared)*t.precision
 	}
 	t.read = t.floor(t.check.Read)
 	if l.files.Len() == 0 {
@@ -290,7 +293,7 @@ func (t *Timer) rebuild() error {
 		}
 	}
 	t.wheel.pages, t.wheel.occupied, t.waiting = nil, nil, 0
-	now := t.floor(time.Now().UnixMilli())
+	now := t.floor(t.cfg.clock())
 	oldest := max(t.read, now-(t.wheel.slots/2-slotsSpared)*t.precision)
 	var again []record
 	end := l.end

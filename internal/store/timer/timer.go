@@ -28,7 +28,8 @@ type Config struct {
 	// Topics names topics that messages may wait for, for counting them.
 	Topics func() []string
 
-	slots int64 // of the wheel, in tests
+	slots int64        // of the wheel, in tests
+	clock func() int64 // ms; in tests that make their own time
 }
 
 // Timer is an open timer wheel with its log.
@@ -300,9 +301,9 @@ func (t *Timer) Flush() error {
 		err = t.log.write() // of what the checkpoint says is written
 	}
 	if err == nil {
-		t.check.Read = t.readLocked(time.Now().UnixMilli())
+		t.check.Read = t.readLocked(t.cfg.clock())
 		if t.check.LogFlushed != logEnd || t.check.QueueFlushed != queueOffset {
-			t.check.Version = t.check.Version.Next(time.Now().UnixMilli())
+			t.check.Version = t.check.Version.Next(t.cfg.clock())
 		}
 		t.check.LogFlushed, t.check.QueueFlushed = logEnd, queueOffset
 		t.check.QueueWritten = max(t.check.QueueWritten, t.reached)

@@ -27,6 +27,9 @@ func open(t testing.TB, cfg Config) *Timer {
 	if err := cfg.FS.MkdirAll(cfg.RootDir); err != nil {
 		t.Fatal(err)
 	}
+	if cfg.clock == nil {
+		cfg.clock = func() int64 { return now } // however long the test takes
+	}
 	w, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
