@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
 // result is what a command did.
@@ -60,6 +62,24 @@ func TestCommand_SaysWhatIsWrong(t *testing.T) {
 	} {
 		if r := mqadmin(t, tt.args...); r.err == nil || !strings.Contains(r.err.Error(), tt.want) {
 			t.Errorf("%v: %v, want %q", tt.args, r.err, tt.want)
+		}
+	}
+}
+
+// A script that makes a topic and uses it at once finds it.
+func TestCreateTopic_IsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "broker-a", "broker-b")
+	for i := range int32(20) {
+		for _, addr := range c.brokers {
+			cfg := &protocol.TopicConfig{TopicName: "orders", ReadQueueNums: i + 1, WriteQueueNums: i + 1, Perm: 6, TopicFilterType: "SINGLE_TAG"}
+			if err := c.pool.CreateTopic(t.Context(), addr, cfg, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		route, err := c.names.RouteByTopic(t.Context(), "orders")
+		if err != nil || len(route.QueueDatas) != 2 || route.QueueDatas[0].ReadQueueNums != i+1 || route.QueueDatas[1].ReadQueueNums != i+1 {
+			t.Fatalf("after change %d: %+v, %v", i, route, err)
 		}
 	}
 }

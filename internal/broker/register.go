@@ -25,6 +25,7 @@ const (
 	registerShare     = 10 // changes of topics make it register no more than this fraction of the time
 	registerPauseMax  = 2 * time.Second
 	unregisterTimeout = 3 * time.Second
+	registerTopicMax  = 3 * time.Second // clients wait 5 s for what takes it
 )
 
 // registrarConfig is what a registrar needs to know. The functions are called from its goroutines.
@@ -192,6 +193,51 @@ func (r *registrar) changed() {
 	}
 }
 
+// tell makes every NameServer that the broker is registered with know topics before it returns, so that who has made one finds it at once, as
+// with Apache. The registration with all topics that is due soon is not waited for: making topics one by one would take quadratic time.
+func (r *registrar) tell(topics []protocol.TopicConfig) {
+	var addrs []string
+	r.mu.Lock()
+	ctx := r.ctx
+	for addr, s := range r.servers {
+		if s.standing == registered {
+			addrs = append(addrs, addr)
+		}
+	}
+	r.mu.Unlock()
+	if len(addrs) == 0 || r.cfg.self.BrokerID != protocol.MasterID {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, registerTopicMax)
+	defer cancel()
+	permission := r.cfg.permission()
+	var wg sync.WaitGroup
+	for _, addr := range addrs {
+		wg.Go(func() {
+			for i := range topics {
+				q := queueData(r.cfg.self.BrokerName, &topics[i], permission)
+				if err := r.pool.RegisterTopic(ctx, addr, topics[i].TopicName, q); err != nil {
+					r.cfg.log.Warn("a name server learns of a topic only with the next registration", "addr", addr, "topic", topics[i].TopicName, "err", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// queueData is a topic as routes have it.
+func queueData(broker string, c *protocol.TopicConfig, permission int32) protocol.QueueData {
+	perm := c.Perm
+	if !permitsAll(permission) {
+		perm &= permission
+	}
+	return protocol.QueueData{BrokerName: broker, ReadQueueNums: c.ReadQueueNums, WriteQueueNums: c.WriteQueueNums, Perm: perm, TopicSysFlag: c.TopicSysFlag}
+}
+
+// permitsAll says whether a broker's permission leaves that of its topics as it is.
+func permitsAll(permission int32) bool { return permission&permRead != 0 && permission&permWrite != 0 }
+
 // registerLoop keeps the broker registered with one NameServer.
 func (r *registrar) registerLoop(ctx context.Context, s *nameServer) {
 	defer s.stop()
@@ -346,7 +392,7 @@ func (r *registrar) registration() (*remote.Registration, protocol.DataVersion, 
 
 // limited is the table with what the broker as a whole does not permit taken from every topic.
 func limited(table map[string]*protocol.TopicConfig, permission int32) map[string]*protocol.TopicConfig {
-	if permission&permRead != 0 && permission&permWrite != 0 {
+	if permitsAll(permission) {
 		return table
 	}
 	less := maps.Clone(table)

@@ -11,7 +11,7 @@ import (
 // UPDATE_AND_CREATE_TOPIC 17, UPDATE_AND_CREATE_TOPIC_LIST 18, GET_ALL_TOPIC_CONFIG 21, DELETE_TOPIC_IN_BROKER 215,
 // GET_TOPIC_CONFIG 351.
 //
-// Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes. Deleting one deletes its messages'
+// Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes, and the NameServers know of what was made or changed. Deleting one deletes its messages'
 // queues and the groups' offsets in it, and the pop retry topics that belong to it.
 // Differs from Apache: a list with a topic that is there already does not leave out the others; a number of queues
 // below 0 or above 65536 is refused.
@@ -65,7 +65,11 @@ func (b *Broker) updateTopics(r *remoting.Request, configs []*protocol.TopicConf
 		return nil, nil
 	}
 	b.log.Info("request to create or change topics", "topics", len(changes), "first", changes[0].TopicName, "addr", r.Conn.RemoteAddr())
-	return nil, b.topics.update(changes...)
+	if err := b.topics.update(changes...); err != nil {
+		return nil, err
+	}
+	b.registrar.tell(changes)
+	return nil, nil
 }
 
 func (b *Broker) updateTopic(r *remoting.Request, h *protocol.CreateTopicHeader) (*remoting.Answer, error) {

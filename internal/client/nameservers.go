@@ -214,6 +214,15 @@ func (p *Pool) Register(ctx context.Context, addr string, reg *Registration) (Re
 	return out, nil
 }
 
+// RegisterTopic tells one NameServer how many queues a topic has on broker groups that are registered there, REGISTER_TOPIC_IN_NAMESRV.
+func (p *Pool) RegisterTopic(ctx context.Context, addr, topic string, queues ...protocol.QueueData) error {
+	body, err := fastjson.MarshalStandard(&protocol.TopicRoute{BrokerDatas: []*protocol.BrokerData{}, QueueDatas: queues})
+	if err == nil {
+		_, err = p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqRegisterTopicInNamesrv, Header: &protocol.TopicHeader{Topic: topic}, Body: body})
+	}
+	return err
+}
+
 // RegisterBroker registers a broker with every NameServer at the same time and returns the answers in the order of Addrs.
 func (n *NameServers) RegisterBroker(ctx context.Context, reg *Registration) []Registered {
 	answers := make([]Registered, len(n.addrs))
