@@ -145,7 +145,7 @@ func TestAccess_CommandsChangeAndShow(t *testing.T) {
 		"rocksDBConfigToJson":                                   "please input cluster or brokerAddr",
 		"rocksDBConfigToJson --nameserverAddr 127.0.0.1:1 -c x": "127.0.0.1:1",
 		"rocksDBConfigToJson -p x":                              "RocksDB is not known here",
-		"rocksDBConfigToJson -t all" + b:                        "Invalid configType: all",
+		"rocksDBConfigToJson -t all" + b:                        "invalid configType all",
 	} {
 		if r := mqadmin(t, strings.Fields(args)...); r.err == nil || !strings.Contains(r.err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, r.err, want)

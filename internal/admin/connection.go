@@ -55,7 +55,7 @@ func (a *Admin) producerConnection() *cobra.Command {
 			all.ConnectionSet = append(all.ConnectionSet, some.ConnectionSet...)
 		}
 		if len(all.ConnectionSet) == 0 {
-			return errors.Join(errors.New("Not found the producer group connection"), err)
+			return errors.Join(errors.New("not found the producer group connection"), err)
 		}
 		sortConnections(all)
 		return a.show(protocol.ProducerConnection{ConnectionSet: all.ConnectionSet}, func(w io.Writer) {

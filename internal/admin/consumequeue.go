@@ -26,7 +26,7 @@ func (a *Admin) queryCq() *cobra.Command {
 				return err
 			}
 			if len(all) == 0 {
-				return errors.New("No topic route data!")
+				return errors.New("no topic route data")
 			}
 			broker = all[0].addr
 		}

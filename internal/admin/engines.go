@@ -46,7 +46,7 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 		}
 		for _, kind := range asked {
 			if !slices.ContainsFunc(rocksKinds, func(known string) bool { return strings.EqualFold(known, kind) }) {
-				return fmt.Errorf("Invalid configType: %s please input topics/subscriptionGroups/consumerOffsets", kind)
+				return fmt.Errorf("invalid configType %s: it must be topics/subscriptionGroups/consumerOffsets", kind)
 			}
 		}
 		switch {

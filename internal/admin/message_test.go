@@ -116,14 +116,14 @@ func TestMessages_ErrorsSayWhatIsMissing(t *testing.T) {
 		{"queryMsgByKey -t orders -k none -p X", "just support K for keys or T for tags"},
 		{"queryMsgByUniqueKey -t orders -i none", "but no message"},
 		{"queryMsgByOffset -t orders -b broker-a -i 0 -o 5", "it has the offsets from 0 on, and before 1"},
-		{"queryMsgByOffset -t orders -b broker-x -i 0 -o 0", "The broker[broker-x] not exist: topic orders is on broker-a"},
+		{"queryMsgByOffset -t orders -b broker-x -i 0 -o 0", "the broker[broker-x] not exist: topic orders is on broker-a"},
 		{"printMsg -t orders -c GBK", `cannot decode the charset "GBK"`},
 		{"printMsg -t orders -b yesterday", `cannot read "yesterday" as a time`},
 		{"printMsg -t orders -d maybe", "true or false"},
-		{"consumeMessage -t orders -c 0", "positive messageNumber"},
-		{"consumeMessage -t orders -i 0", "set the brokerName before queueId"},
-		{"consumeMessage -t orders -o 0", "set queueId before offset"},
-		{"consumeMessage -t orders -s 99999999999999", "beginTimestamp before now"},
+		{"consumeMessage -t orders -c 0", "messageNumber must be positive"},
+		{"consumeMessage -t orders -i 0", "queueId needs brokerName"},
+		{"consumeMessage -t orders -o 0", "offset needs queueId"},
+		{"consumeMessage -t orders -s 99999999999999", "beginTimestamp must lie before now"},
 	} {
 		if r := mqadmin(t, append(strings.Fields(tt.args), "-n", c.addr)...); r.err == nil || !strings.Contains(r.err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.args, r.err, tt.want)
@@ -210,7 +210,7 @@ ConsumeFromWhere: CONSUME_FROM_LAST_OFFSET
 	for args, want := range map[string]string{
 		"consumerConnection -g nobody":                    "No topic route info",
 		"consumerConnection -g nobody -b " + c.brokers[0]: "not online",
-		"producerConnection -g nobody -t orders":          "Not found the producer group connection",
+		"producerConnection -g nobody -t orders":          "not found the producer group connection",
 		"consumerProgress -g nobody":                      "No topic route info",
 		"consumerStatus -g shop -i nobody":                "not online",
 	} {

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -236,11 +237,11 @@ func (a *Admin) consumeMessage() *cobra.Command {
 		given := func(flag string) bool { return c.Flags().Changed(flag) }
 		switch {
 		case number <= 0:
-			return fmt.Errorf("Please input a positive messageNumber! It is %d", number)
+			return fmt.Errorf("messageNumber must be positive; it is %d", number)
 		case given("queueId") && broker == "":
-			return fmt.Errorf("Please set the brokerName before queueId!")
+			return errors.New("queueId needs brokerName beside it")
 		case given("offset") && !given("queueId"):
-			return fmt.Errorf("Please set queueId before offset!")
+			return errors.New("offset needs queueId beside it")
 		}
 		if err := checkSpan(begin, end); err != nil {
 			return err
@@ -298,18 +299,18 @@ func checkSpan(begin, end string) error {
 		if from, err = timeArg(begin); err != nil {
 			return err
 		} else if from > now {
-			return fmt.Errorf("Please set the beginTimestamp before now!")
+			return errors.New("beginTimestamp must lie before now")
 		}
 	}
 	if end != "" {
 		if to, err = timeArg(end); err != nil {
 			return err
 		} else if to > now {
-			return fmt.Errorf("Please set the endTimestamp before now!")
+			return errors.New("endTimestamp must lie before now")
 		}
 	}
 	if from > to {
-		return fmt.Errorf("Please make sure that the beginTimestamp is less than or equal to the endTimestamp")
+		return errors.New("beginTimestamp must not lie behind endTimestamp")
 	}
 	return nil
 }

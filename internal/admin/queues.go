@@ -84,7 +84,7 @@ func (a *Admin) brokerNamed(ctx context.Context, topic, name string) (member, er
 		}
 		names = append(names, b.name)
 	}
-	return member{}, fmt.Errorf("The broker[%s] not exist: topic %s is on %s", name, topic, listed(names))
+	return member{}, fmt.Errorf("the broker[%s] not exist: topic %s is on %s", name, topic, listed(names))
 }
 
 // routeTopicOf is the topic whose route leads to a topic: its own, but for light queues and the timer's, which have none, the one that stands for

@@ -30,7 +30,7 @@ func TestSending_PrintsAsApacheDoes(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"sendMessage -t orders -p x -i 1":             "Broker name must be set",
+		"sendMessage -t orders -p x -i 1":             "the broker must be named",
 		"sendMessage -t orders -p x -b broker-a -i 9": "has no queue 9 at broker broker-a",
 		"queryCq -t nobody -q 0 -i 0":                 "No topic route info",
 		"clusterRT -c nowhere":                        "knows no cluster nowhere",
