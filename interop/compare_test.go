@@ -76,20 +76,26 @@ func (s *sight) text(text string) string {
 // localPort is a port of this machine that has no name: some client's.
 var localPort = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
-// dropRetry takes what is about retry topics out of the lists in a tree, at the places that match.
-func dropRetry(path string, t tree, places []string) tree {
+// An omission is what is left out of the lists at the places that match: entries with a text in them.
+type omission struct{ place, text, why string }
+
+// omit takes omissions out of a tree.
+func omit(path string, t tree, omitted []omission) tree {
 	switch t := t.(type) {
 	case map[string]any:
 		for k, v := range t {
-			t[k] = dropRetry(path+"/"+k, v, places)
+			t[k] = omit(path+"/"+k, v, omitted)
 		}
 	case []any:
 		for i, v := range t {
-			t[i] = dropRetry(path+"/"+strconv.Itoa(i), v, places)
+			t[i] = omit(path+"/"+strconv.Itoa(i), v, omitted)
 		}
-		if matchesAny(places, path) {
-			return slices.DeleteFunc(t, func(v any) bool { return strings.Contains(whole(v), "%RETRY%") })
+		for _, o := range omitted {
+			if matches(o.place, path) {
+				t = slices.DeleteFunc(t, func(v any) bool { return strings.Contains(whole(v), o.text) })
+			}
 		}
+		return t
 	}
 	return t
 }
