@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,6 +81,23 @@ func TestCreateTopic_IsFoundAtOnce(t *testing.T) {
 		route, err := c.names.RouteByTopic(t.Context(), "orders")
 		if err != nil || len(route.QueueDatas) != 2 || route.QueueDatas[0].ReadQueueNums != i+1 || route.QueueDatas[1].ReadQueueNums != i+1 {
 			t.Fatalf("after change %d: %+v, %v", i, route, err)
+		}
+	}
+}
+
+// Nor does a change of what a whole broker permits leave clients with the routes of before.
+func TestBrokerPermission_IsKnownAtOnce(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	c.topic(t, "orders", 4)
+	for i := range 10 {
+		perm := []string{"4", "6"}[i%2]
+		if r := mqadmin(t, "updateBrokerConfig", "-n", c.addr, "-b", c.brokers[0], "-k", "brokerPermission", "-v", perm); r.err != nil {
+			t.Fatal(r.err)
+		}
+		route, err := c.names.RouteByTopic(t.Context(), "orders")
+		if err != nil || fmt.Sprint(route.QueueDatas[0].Perm) != perm {
+			t.Fatalf("after brokerPermission=%s: %+v, %v", perm, route, err)
 		}
 	}
 }

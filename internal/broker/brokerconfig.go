@@ -114,6 +114,7 @@ func (b *Broker) useConfig(shown config.Broker) {
 	if next.Permission != old.Permission {
 		b.topics.bumpVersion()
 		b.registrar.changed()
+		b.registrar.awaitKnown() // as Apache's brokers do
 	}
 }
 

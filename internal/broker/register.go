@@ -25,7 +25,7 @@ const (
 	registerShare     = 10 // changes of topics make it register no more than this fraction of the time
 	registerPauseMax  = 2 * time.Second
 	unregisterTimeout = 3 * time.Second
-	registerTopicMax  = 3 * time.Second // clients wait 5 s for what takes it
+	tellMax           = 3 * time.Second // clients wait 5 s for what takes it
 )
 
 // registrarConfig is what a registrar needs to know. The functions are called from its goroutines.
@@ -69,6 +69,8 @@ type registrar struct {
 	untried int
 	tasks   sync.WaitGroup
 	made    madeRegistration
+	changes uint64        // how often changed was called
+	moved   chan struct{} // closed, and made anew, when a nameServer's knows or standing changes
 }
 
 // nameServer is one NameServer and how we stand with it. Its fields are those of its loop, but for what registrar.mu protects.
@@ -80,6 +82,7 @@ type nameServer struct {
 	told bool // it may believe that the broker is there; of its loop, and of run when that has ended
 
 	standing standing // under registrar.mu
+	knows    uint64   // the changes that its last registration had in it; under registrar.mu
 }
 
 // standing is how we stand with a NameServer.
@@ -136,7 +139,7 @@ func (b *Broker) registered(a remote.Registered) {
 
 func makeRegistrar(cfg registrarConfig) *registrar {
 	cfg.period = min(max(cfg.period, registerPeriodMin), registerPeriodMax)
-	return &registrar{cfg: cfg, tried: make(chan struct{}), servers: make(map[string]*nameServer),
+	return &registrar{cfg: cfg, tried: make(chan struct{}), moved: make(chan struct{}), servers: make(map[string]*nameServer),
 		pool: remote.NewPool(nil, remoting.Options{Log: cfg.log, TLS: cfg.tls})}
 }
 
@@ -185,12 +188,54 @@ func (r *registrar) use(addrs []string) {
 func (r *registrar) changed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	for _, s := range r.servers {
 		select {
 		case s.changes <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// awaitKnown waits until the NameServers that the broker is registered with know of every change so far. One that is slow, or lost meanwhile, is not
+// waited for.
+func (r *registrar) awaitKnown() {
+	enough := time.NewTimer(tellMax)
+	defer enough.Stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changes := r.changes
+	for r.ctx != nil && r.missesLocked(changes) {
+		moved, ended := r.moved, r.ctx.Done()
+		r.mu.Unlock()
+		more := true
+		select {
+		case <-moved:
+		case <-ended:
+			more = false
+		case <-enough.C:
+			more = false
+		}
+		r.mu.Lock()
+		if !more {
+			return
+		}
+	}
+}
+
+// missesLocked says whether a NameServer that has taken our last registration knows fewer changes.
+func (r *registrar) missesLocked(changes uint64) bool {
+	for _, s := range r.servers {
+		if s.standing == registered && s.knows < changes {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *registrar) movedLocked() {
+	close(r.moved)
+	r.moved = make(chan struct{})
 }
 
 // tell makes every NameServer that the broker is registered with know topics before it returns, so that who has made one finds it at once, as
@@ -208,7 +253,7 @@ func (r *registrar) tell(topics []protocol.TopicConfig) {
 	if len(addrs) == 0 || r.cfg.self.BrokerID != protocol.MasterID {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, registerTopicMax)
+	ctx, cancel := context.WithTimeout(ctx, tellMax)
 	defer cancel()
 	permission := r.cfg.permission()
 	var wg sync.WaitGroup
@@ -298,6 +343,7 @@ func (r *registrar) rest(ctx context.Context, s *nameServer, conn *remoting.Conn
 		case <-conn.Done(): // it is gone, or has started again and knows nothing
 			r.mu.Lock()
 			s.standing, s.told = lost, false
+			r.movedLocked()
 			r.mu.Unlock()
 			return true
 		case <-period.C:
@@ -337,6 +383,9 @@ func (r *registrar) send(ctx context.Context, s *nameServer, force bool) error {
 	case <-s.changes: // what changed before this moment is in what is sent
 	default:
 	}
+	r.mu.Lock()
+	changes := r.changes
+	r.mu.Unlock()
 	reg, version, err := r.registration()
 	if err != nil {
 		return err
@@ -352,6 +401,9 @@ func (r *registrar) send(ctx context.Context, s *nameServer, force bool) error {
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	s.knows = changes
+	r.mu.Unlock()
 	r.answering.Lock()
 	defer r.answering.Unlock()
 	r.cfg.answered(answer)
@@ -413,6 +465,7 @@ func (r *registrar) note(s *nameServer, err error) {
 		is = failing
 	}
 	s.standing = is
+	r.movedLocked()
 	if was == untried && r.untried > 0 {
 		if r.untried--; r.untried == 0 {
 			close(r.tried)
