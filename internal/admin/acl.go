@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liftoffmq/liftoff/internal/client"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
@@ -206,50 +207,13 @@ func (a *Admin) listAcl() *cobra.Command {
 }
 
 func (a *Admin) copyAcl() *cobra.Command {
-	var from, to, list string
-	var dryRun bool
-	c := a.command("copyAcl", "Copy what subjects may do from one broker to another", func(ctx context.Context) error {
-		var acls []*protocol.ACLInfo
-		var err error
-		if list == "" {
-			acls, err = a.pool.ACLs(ctx, from, "", "")
-		}
-		for _, subject := range names(list) {
-			acl, err := a.pool.ACL(ctx, from, subject)
-			if err != nil {
-				return err
-			}
-			if acl == nil {
-				return fmt.Errorf("%s has no ACL of %s to copy", from, subject)
-			}
-			acls = append(acls, acl)
-		}
-		if err != nil {
-			return err
-		}
-		var changes []change
-		for _, acl := range acls {
-			old, err := a.pool.ACL(ctx, to, acl.Subject)
-			if err != nil {
-				return err
-			}
-			what, put := fmt.Sprintf("copy the ACL of %s %s from %s to %s", acl.Subject, aclText(acl, ""), from, to), a.pool.CreateACL
-			if old != nil {
-				what, put = what+", where it changes "+aclText(old, ""), a.pool.UpdateACL
-			}
-			changes = append(changes, change{what: what, do: func(ctx context.Context) error {
-				if err := put(ctx, to, acl); err != nil {
-					return err
-				}
-				return a.told(to, "copy acl of "+acl.Subject, "copy acl of %s from %s to %s success.\n", acl.Subject, from, to)
-			}})
-		}
-		return a.carry(ctx, dryRun, changes)
-	})
-	c.Flags().StringVarP(&from, "fromBroker", "f", "", "`ADDRESS` of the broker that has them")
-	c.Flags().StringVarP(&to, "toBroker", "t", "", "`ADDRESS` of the broker that shall have them")
-	c.Flags().StringVarP(&list, "subjects", "s", "", "`SUBJECTS`, separated by commas; all unless given")
-	dryRunFlag(c, &dryRun)
-	need(c, "fromBroker", "toBroker")
-	return c
+	k := copier[protocol.ACLInfo]{kind: "acl", noun: "ACL of ", label: "copy acl of ",
+		all: func(p *client.Pool, ctx context.Context, addr string) ([]*protocol.ACLInfo, error) {
+			return p.ACLs(ctx, addr, "", "")
+		},
+		find: (*client.Pool).ACL, create: (*client.Pool).CreateACL, update: (*client.Pool).UpdateACL,
+		name:     func(acl *protocol.ACLInfo) string { return acl.Subject },
+		text:     func(acl *protocol.ACLInfo) string { return "the ACL of " + acl.Subject + " " + aclText(acl, "") },
+		replaced: func(old *protocol.ACLInfo) string { return "changes " + aclText(old, "") }}
+	return k.command(a, "copyAcl", "Copy what subjects may do from one broker to another", "subjects", "SUBJECTS", "s")
 }

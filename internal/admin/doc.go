@@ -20,7 +20,7 @@
 //	tracequery.go                           what clients traced of a message
 //	offsetreset.go                          offsets moved; offsetmove.go says from where to where
 //	sending.go monitor.go consumequeue.go   sends measured, groups watched, consume queues shown
-//	user.go acl.go                          users, and what they may do
+//	user.go acl.go copy.go                  users, and what they may do; both copied from broker to broker
 //	coldread.go engines.go lite.go          limits of cold reads, what brokers keep things in, lite topics
 //
 // queues.go says where topics are, sender.go sends, javatext.go prints as Java does.

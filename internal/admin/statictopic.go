@@ -177,19 +177,23 @@ func (a *Admin) changeStatic(ctx context.Context, f *staticTopicFlags, before, a
 	})
 }
 
+// staticNow is what both commands begin with: the brokers there are, those that are named, and how the topic lies on them.
+func (a *Admin) staticNow(ctx context.Context, f *staticTopicFlags) (info *protocol.ClusterInfo, targets []string, all mappings, err error) {
+	if info, err = a.names.ClusterInfo(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if targets, err = f.targets(info); err != nil {
+		return nil, nil, nil, err
+	}
+	all, err = a.mappingsNow(ctx, f.topic, info)
+	return info, targets, all, err
+}
+
 func (a *Admin) updateStaticTopic() *cobra.Command {
 	var f staticTopicFlags
 	var queues int32
 	c := a.command("updateStaticTopic", "Create a static topic, or give it more queues", func(ctx context.Context) error {
-		info, err := a.names.ClusterInfo(ctx)
-		if err != nil {
-			return err
-		}
-		targets, err := f.targets(info)
-		if err != nil {
-			return err
-		}
-		all, err := a.mappingsNow(ctx, f.topic, info)
+		info, targets, all, err := a.staticNow(ctx, &f)
 		if err != nil {
 			return err
 		}
@@ -256,15 +260,7 @@ func (a *Admin) writings(info *protocol.ClusterInfo, all mappings, brokers []str
 func (a *Admin) remappingStaticTopic() *cobra.Command {
 	var f staticTopicFlags
 	c := a.command("remappingStaticTopic", "Move the queues of a static topic to other brokers", func(ctx context.Context) error {
-		info, err := a.names.ClusterInfo(ctx)
-		if err != nil {
-			return err
-		}
-		targets, err := f.targets(info)
-		if err != nil {
-			return err
-		}
-		all, err := a.mappingsNow(ctx, f.topic, info)
+		info, targets, all, err := a.staticNow(ctx, &f)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liftoffmq/liftoff/internal/client"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
@@ -190,50 +191,13 @@ func names(list string) []string {
 }
 
 func (a *Admin) copyUser() *cobra.Command {
-	var from, to, list string
-	var dryRun bool
-	c := a.command("copyUser", "Copy users from one broker to another", func(ctx context.Context) error {
-		var users []*protocol.UserInfo
-		var err error
-		if list == "" {
-			users, err = a.pool.Users(ctx, from, "")
-		}
-		for _, name := range names(list) {
-			u, err := a.pool.User(ctx, from, name)
-			if err != nil {
-				return err
-			}
-			if u == nil {
-				return fmt.Errorf("%s has no user %s to copy", from, name)
-			}
-			users = append(users, u)
-		}
-		if err != nil {
-			return err
-		}
-		var changes []change
-		for _, u := range users {
-			old, err := a.pool.User(ctx, to, u.Username)
-			if err != nil {
-				return err
-			}
-			what, put := fmt.Sprintf("copy %s from %s to %s", userText(u.Username, u), from, to), a.pool.CreateUser
-			if old != nil {
-				what, put = what+", where it replaces "+userText(u.Username, old), a.pool.UpdateUser
-			}
-			changes = append(changes, change{what: what, do: func(ctx context.Context) error {
-				if err := put(ctx, to, u); err != nil {
-					return err
-				}
-				return a.told(to, "copy user "+u.Username, "copy user of %s from %s to %s success.\n", u.Username, from, to)
-			}})
-		}
-		return a.carry(ctx, dryRun, changes)
-	})
-	c.Flags().StringVarP(&from, "fromBroker", "f", "", "`ADDRESS` of the broker that has them")
-	c.Flags().StringVarP(&to, "toBroker", "t", "", "`ADDRESS` of the broker that shall have them")
-	c.Flags().StringVarP(&list, "usernames", "u", "", "`NAMES`, separated by commas; all unless given")
-	dryRunFlag(c, &dryRun)
-	need(c, "fromBroker", "toBroker")
-	return c
+	k := copier[protocol.UserInfo]{kind: "user", noun: "user ", label: "copy user ",
+		all: func(p *client.Pool, ctx context.Context, addr string) ([]*protocol.UserInfo, error) {
+			return p.Users(ctx, addr, "")
+		},
+		find: (*client.Pool).User, create: (*client.Pool).CreateUser, update: (*client.Pool).UpdateUser,
+		name:     func(u *protocol.UserInfo) string { return u.Username },
+		text:     func(u *protocol.UserInfo) string { return userText(u.Username, u) },
+		replaced: func(old *protocol.UserInfo) string { return "replaces " + userText(old.Username, old) }}
+	return k.command(a, "copyUser", "Copy users from one broker to another", "usernames", "NAMES", "u")
 }
