@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -99,5 +100,23 @@ func TestBrokerPermission_IsKnownAtOnce(t *testing.T) {
 		if err != nil || fmt.Sprint(route.QueueDatas[0].Perm) != perm {
 			t.Fatalf("after brokerPermission=%s: %+v, %v", perm, route, err)
 		}
+	}
+}
+
+// What cannot be brought back can be tried first.
+func TestCommands_ThatDestroyHaveADryRun(t *testing.T) {
+	t.Parallel()
+	destroys := regexp.MustCompile("^(delete|clean|wipe|remove|reset|skip|clone|copy|remapping|elect)")
+	n := 0
+	for _, c := range (&Admin{}).MQAdmin("mqadmin").Commands() {
+		if destroys.MatchString(c.Name()) {
+			n++
+			if c.Flags().Lookup("dry-run") == nil {
+				t.Errorf("%s has no --dry-run", c.Name())
+			}
+		}
+	}
+	if n < 18 {
+		t.Errorf("only %d commands were looked at", n)
 	}
 }
