@@ -173,6 +173,7 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	check("no such file or directory", exitFailed, "mqbroker", "-c", "none.properties")
 	check("see mqbroker --help", exitMisused, "mqbroker", "--nonsense")
 	check("did you mean server?", exitMisused, "liftoff", "sever")
+	check("did you mean deleteTopic?", exitMisused, "liftoff", "admin", "deleteTopc")
 	check("logLevel=loud is wrong: it must be debug", exitMisused, "liftoff", "server", "--log-level", "loud")
 	check("for RocketMQ 5.5.0", exitOK, "liftoff", "version")
 }

@@ -36,11 +36,12 @@ func (a *Admin) commands() []*cobra.Command {
 // MQAdmin is the tree of mqadmin's commands, by the names, aliases and flags of Apache's tool; names in any case, as there.
 func (a *Admin) MQAdmin(use string) *cobra.Command {
 	root := &cobra.Command{
-		Use:   use,
-		Short: "Administer a cluster: every command of RocketMQ's mqadmin",
-		Long:  "Administer a cluster of Liftoff or Apache RocketMQ, with the commands and flags of RocketMQ's mqadmin.",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Use:                        use,
+		Short:                      "Administer a cluster: every command of RocketMQ's mqadmin",
+		Long:                       "Administer a cluster of Liftoff or Apache RocketMQ, with the commands and flags of RocketMQ's mqadmin.",
+		Args:                       cobra.NoArgs,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		SuggestionsMinimumDistance: 2, // letters
 	}
 	a.flags(root)
 	root.AddCommand(a.commands()...)
