@@ -1,11 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"path/filepath"
 	"strconv"
@@ -291,25 +289,6 @@ func (c *checker) unitInOrder(v *queueView, n int64, last, p place) {
 	}
 	if p.logOffset >= c.o.LogStart() {
 		v.live++
-	}
-}
-
-// lightOffsets are the light queues that a message names, and its offsets in them.
-func lightOffsets(m *message.Dispatch) iter.Seq2[[]byte, int64] {
-	return func(yield func([]byte, int64) bool) {
-		names, offsets := m.MultiDispatch, m.MultiOffset
-		for more := true; more; {
-			var name, offset []byte
-			name, names, more = bytes.Cut(names, []byte{','})
-			offset, offsets, _ = bytes.Cut(offsets, []byte{','})
-			at, err := strconv.ParseInt(string(offset), 10, 64)
-			if err != nil || at < 0 || !IsLight(name) || !IsQueueName(string(name)) {
-				continue
-			}
-			if !yield(name, at) {
-				return
-			}
-		}
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"iter"
 	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -105,17 +106,28 @@ func (s *Store) LightQueues() int {
 	return s.log.lights
 }
 
+// lightOffsets are the light queues that a message names, and its offsets in them.
+func lightOffsets(m *message.Dispatch) iter.Seq2[[]byte, int64] {
+	return func(yield func([]byte, int64) bool) {
+		names, offsets := m.MultiDispatch, m.MultiOffset
+		for more := true; more; {
+			var name, offset []byte
+			name, names, more = bytes.Cut(names, []byte{','})
+			offset, offsets, _ = bytes.Cut(offsets, []byte{','})
+			at, err := strconv.ParseInt(string(offset), 10, 64)
+			if err != nil || at < 0 || !IsLight(name) || !IsQueueName(string(name)) {
+				continue
+			}
+			if !yield(name, at) {
+				return
+			}
+		}
+	}
+}
+
 // dispatchLight puts a message's place into its light queues. The caller holds dispatcher.mu.
 func (s *Store) dispatchLight(m *message.Dispatch, tagsCode int64) error {
-	names, offsets := m.MultiDispatch, m.MultiOffset
-	for more := true; more; {
-		var name, offset []byte
-		name, names, more = bytes.Cut(names, []byte{','})
-		offset, offsets, _ = bytes.Cut(offsets, []byte{','})
-		at, err := strconv.ParseInt(string(offset), 10, 64)
-		if err != nil || at < 0 || !IsLight(name) || !IsQueueName(string(name)) {
-			continue
-		}
+	for name, at := range lightOffsets(m) {
 		q := s.queues.findBytes(name, 0)
 		if q == nil {
 			q = s.addQueue(string(name), 0)
