@@ -276,3 +276,20 @@ func TestOffset_RulesOfAFirstStart(t *testing.T) {
 	commit(0, offsetFields("G", "Topic", 0, "commitOffset", "1"))
 	check(0, "1", offsetFields("G", "Topic", 0))
 }
+
+func TestPull_CommitsNoOffsetBelowZero(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Topic", 1)
+	call(t, c, protocol.ReqUpdateAndCreateSubscriptionGroup, nil, []byte(`{"groupName":"G"}`))
+	for _, step := range []struct {
+		offset string
+		want   int64
+	}{{"1", 1}, {"-5", 1}, {"0", 0}} {
+		call(t, c, protocol.ReqPullMessage, pullFields("Topic", 0, 0, "consumerGroup", "G", "sysFlag", "5", "commitOffset", step.offset), nil)
+		if got := b.offsets.query("G", "Topic", 0); got != step.want {
+			t.Errorf("commitOffset=%s: consumer offset %d, want %d", step.offset, got, step.want)
+		}
+	}
+}

@@ -231,7 +231,7 @@ func (p *pull) serve(mayHold bool) {
 	if p.item != nil {
 		code = p.toLogic(code, &res)
 	}
-	if p.sysFlag&pullCommitOffset != 0 && mayHold && !reset && cfg.BrokerRole != config.Slave {
+	if p.sysFlag&pullCommitOffset != 0 && p.commitOffset >= 0 && mayHold && !reset && cfg.BrokerRole != config.Slave {
 		b.offsets.commit(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
 	}
 	if code == protocol.CodePullNotFound && mayHold && p.sysFlag&pullSuspend != 0 {
