@@ -196,7 +196,7 @@ func (p *popRequest) check(cfg *settings) (*topic, *group, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.queueID >= t.ReadQueueNums {
+	if p.queueID >= t.readQueues() {
 		return nil, nil, illegalQueue(protocol.CodeInvalidParameter, t, p.topic, p.queueID, p.conn)
 	}
 	g, err := b.consumingGroup(cfg, p.group)
@@ -377,7 +377,7 @@ func (p *popRequest) walkRetry(cfg *settings, v1 bool, random int) {
 }
 
 func (p *popRequest) walkTopic(cfg *settings, pg *popGroup, t *topic, random int, retry bool) {
-	n := min(t.ReadQueueNums, t.queues())
+	n := t.readQueues()
 	for i := range n {
 		at := i
 		if cfg.PopPriorityAscending {

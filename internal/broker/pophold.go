@@ -73,7 +73,7 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 func (p *popRequest) queues(t *topic) func(func(*store.Queue) bool) {
 	return func(yield func(*store.Queue) bool) {
 		each := func(t *topic) bool {
-			for id := range min(t.ReadQueueNums, t.queues()) {
+			for id := range t.readQueues() {
 				if q := t.queue(id); q != nil && !yield(q) {
 					return false
 				}

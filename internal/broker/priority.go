@@ -28,5 +28,5 @@ func (h *sendHeader) prioritize(priority []byte, t *topic) {
 			return
 		}
 	}
-	h.queueID = max(min(int32(n), t.WriteQueueNums-1), 0)
+	h.queueID = max(min(int32(n), t.writeQueues()-1), 0)
 }

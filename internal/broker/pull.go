@@ -155,7 +155,7 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 			return g, t, nil, err
 		}
 	}
-	if p.queueID < 0 || p.queueID >= t.ReadQueueNums {
+	if p.queueID < 0 || p.queueID >= t.readQueues() {
 		return nil, nil, nil, illegalQueue(protocol.CodeInvalidParameter, t, p.topic, p.queueID, p.conn)
 	}
 	sub, err := p.subscription(g)

@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/liftoffmq/liftoff/internal/store"
+import (
+	"fmt"
+
+	"github.com/liftoffmq/liftoff/internal/store"
+)
 
 // putNow stores messages that the broker makes or moves itself, next to each other, and waits until they are as safe as
 // flushDiskType asks. Their properties decide as those of a sent message do whether they are diverted. Each Put has what came of
@@ -16,6 +20,10 @@ func (b *Broker) putNow(puts ...store.Put) error {
 func (b *Broker) putThen(puts []store.Put, then func(error)) {
 	cfg := b.settings.Load()
 	for i := range puts {
+		if puts[i].Queue == nil {
+			then(fmt.Errorf("%w: it has no such queue", store.ErrTopic))
+			return
+		}
 		f := inspect(puts[i].Properties)
 		f.half = false
 		if err := b.place(cfg, &f, &puts[i]); err != nil {

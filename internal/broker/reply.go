@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/netip"
 	"strconv"
 	"time"
@@ -40,8 +39,8 @@ func (b *Broker) serveReply(cfg *settings, r *remoting.Request) (*remoting.Answe
 	if err != nil {
 		return nil, err
 	}
-	if h.queueID < 0 {
-		h.queueID = rand.Int32N(max(t.WriteQueueNums, 1))
+	if err := h.chooseQueue(t); err != nil {
+		return nil, err
 	}
 	from := sessionPeer(r.Conn)
 	a := &remoting.Answer{Header: protocol.SendResponseHeader{MsgID: "0", QueueID: h.queueID}}

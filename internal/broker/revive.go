@@ -419,7 +419,11 @@ func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64)
 	if cfg.PopSeparateRetry && c.pq.id < retry.WriteQueueNums {
 		id = c.pq.id
 	}
-	put := store.Put{Queue: retry.queue(id)}
+	to := retry.queue(id)
+	if to == nil { // an admin took its queues away: it waits there until it has some again
+		to = r.b.store.Queue(retry.TopicName, id)
+	}
+	put := store.Put{Queue: to}
 	put.Flag, put.SysFlag, put.BornTimestamp, put.BornHost = m.Flag, m.SysFlag, m.BornTimestamp, cfg.storeHost
 	put.ReconsumeTimes = m.ReconsumeTimes
 	if !c.suspend {
@@ -496,7 +500,7 @@ func (b *Broker) popRetryTopicFor(cfg *settings, pg *popGroup, normal *topic) (*
 		name = popRetryTopic(pg.group, pg.topic, separator)
 	}
 	if cfg.PopSeparateRetry {
-		queues = max(normal.WriteQueueNums, 1)
+		queues = max(normal.writeQueues(), 1)
 	}
 	t := b.topics.find(name)
 	if t != nil && (!cfg.PopSeparateRetry || t.WriteQueueNums >= queues) {

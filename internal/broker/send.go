@@ -127,14 +127,15 @@ func (b *Broker) sendMessage(ss *session, r *remoting.Request) {
 		b.refuseSend(r, err)
 		return
 	}
-	if h.queueID < 0 {
-		h.queueID = rand.Int32N(max(t.WriteQueueNums, 1))
-	}
 	if t.retry {
 		if t, err = b.sendToRetry(cfg, r, &h, t); err != nil {
 			b.refuseSend(r, err)
 			return
 		}
+	}
+	if err := h.chooseQueue(t); err != nil {
+		b.refuseSend(r, err)
+		return
 	}
 	if r.Code == protocol.ReqSendBatchMessage || h.batch {
 		err = b.addBatch(cfg, ss, r, &h, t)
@@ -178,6 +179,23 @@ func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*
 			h.queueID, t.TopicName, t.WriteQueueNums, t.ReadQueueNums, r.Conn.RemoteAddr())
 	}
 	return t, nil
+}
+
+// chooseQueue finds a queue for a send that names none, and says why there is none to send to.
+func (h *sendHeader) chooseQueue(t *topic) error {
+	if h.queueID < 0 {
+		n := t.writeQueues()
+		if n == 0 { // Apache fails to divide by it
+			return protocol.Errorf(protocol.CodeSystemError, "topic[%s] has no queues to send to, writeQueueNums=%d (the request names none, queueId=%d); give it some with updateTopic",
+				t.TopicName, t.WriteQueueNums, h.queueID)
+		}
+		h.queueID = rand.Int32N(n)
+	}
+	if h.queueID >= t.queues() { // a dead-letter topic without queues, or one with more than there can be
+		return protocol.Errorf(protocol.CodeInvalidParameter, "request queueId[%d] is illegal, topic[%s] has writeQueueNums=%d readQueueNums=%d, of which at most %d are used; change that with updateTopic",
+			h.queueID, t.TopicName, t.WriteQueueNums, t.ReadQueueNums, queuesMax)
+	}
+	return nil
 }
 
 // sent is what a send's answer needs once its messages are stored.

@@ -70,6 +70,12 @@ func newTopic(c protocol.TopicConfig, open func(string, int32) *store.Queue) *to
 // queues is how many queues the topic has, whether for reading or for writing.
 func (t *topic) queues() int32 { return min(max(t.ReadQueueNums, t.WriteQueueNums, 0), queuesMax) }
 
+// writeQueues is how many queues there are for messages that name none.
+func (t *topic) writeQueues() int32 { return min(max(t.WriteQueueNums, 0), queuesMax) }
+
+// readQueues is how many queues may be read.
+func (t *topic) readQueues() int32 { return min(max(t.ReadQueueNums, 0), queuesMax) }
+
 // queue returns one of the topic's queues, nil when it has none of that number.
 func (t *topic) queue(id int32) *store.Queue {
 	if slots := t.slots.Load(); slots != nil && uint(id) < uint(len(*slots)) {

@@ -125,6 +125,10 @@ func (s *Store) Check(p *Put) error {
 // prepare checks what can be checked outside the append lock.
 func (s *Store) prepare(p *Put) {
 	m := &p.Message
+	if p.Queue == nil {
+		p.Err = fmt.Errorf("%w: there is no queue for it", ErrTopic)
+		return
+	}
 	m.Topic, m.QueueID = p.Queue.topic, p.Queue.id
 	m.StoreHost = s.cfg.StoreHost
 	p.Err = p.Queue.refused

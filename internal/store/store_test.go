@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -177,5 +178,23 @@ func TestPut_GoesOnBehindAFileThatEndsInTheSmallestBlank(t *testing.T) {
 		s = openTest(t, cfg)
 		wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
 		check(t, s.Close())
+	}
+}
+
+func TestPut_WithoutAQueueIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, testConfig(t))
+	q := s.Queue("T", 0)
+	b, err := tryPut(s, Written, Put{Message: message.Message{Body: []byte("lost")}}, Put{Queue: q, Message: message.Message{Body: []byte("kept")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	puts := b.Puts
+	if !errors.Is(puts[0].Err, ErrTopic) || puts[1].Err != nil {
+		t.Errorf("answered %v and %v", puts[0].Err, puts[1].Err)
+	}
+	awaitVisible(t, q, 1)
+	if err := s.Check(&Put{}); !errors.Is(err, ErrTopic) {
+		t.Error(err)
 	}
 }
