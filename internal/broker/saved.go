@@ -111,8 +111,8 @@ func (s *saved) add(line []byte) (int64, error) {
 		return 0, s.err
 	}
 	if s.changes == nil {
-		if s.err = s.create(); s.err != nil {
-			return 0, s.err
+		if err := s.create(); err != nil { // nothing is written, so the next change may try again
+			return 0, err
 		}
 	}
 	if _, err := s.changes.Write(append(line, '\n')); err != nil {
@@ -134,8 +134,11 @@ func (s *saved) create() error {
 	if err != nil {
 		return fmt.Errorf("cannot keep changes: %w", err)
 	}
+	if err := syncDir(filepath.Dir(s.path)); err != nil {
+		return fmt.Errorf("cannot keep changes: %w", errors.Join(err, f.Close()))
+	}
 	s.changes = f
-	return syncDir(filepath.Dir(s.path))
+	return nil
 }
 
 func syncDir(dir string) error {

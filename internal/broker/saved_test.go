@@ -199,3 +199,24 @@ func TestSaved_RefusesChangesThatItCannotKeep(t *testing.T) {
 		t.Errorf("after a kill there is %v", again.words)
 	}
 }
+
+func TestSaved_TakesChangesAgainOnceItsFileCanBeMade(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "set.json")
+	s, f := openSet(t, path)
+	if err := os.Mkdir(f.changesPath(), 0o755); err != nil { // in the way
+		t.Fatal(err)
+	}
+	if err := s.add(f, "refused"); err == nil || !strings.Contains(err.Error(), f.changesPath()) {
+		t.Errorf("a change that cannot be kept: %v", err)
+	}
+	if err := os.Remove(f.changesPath()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.add(f, "kept"); err != nil {
+		t.Fatal("afterwards:", err)
+	}
+	if again, _ := openSet(t, copyDir(t, path)); !again.words["kept"] || again.words["refused"] {
+		t.Errorf("read %v", again.words)
+	}
+}
