@@ -127,6 +127,8 @@ func FuzzReceipt(f *testing.F) {
 // FuzzReviveLog reads any body as a check point and as acknowledgements.
 func FuzzReviveLog(f *testing.F) {
 	f.Add([]byte(`{"bm":0,"bn":"broker-a","c":"G","d":[0,1,5],"it":10000,"n":3,"pt":1795219919612,"q":0,"ro":0,"so":0,"sp":false,"t":"T"}`), int64(5))
+	f.Add([]byte(`{"so":0,"pt":1,"it":1,"n":1,"q":0,"t":"T","c":"G","d":[]}`), int64(0))
+	f.Add([]byte(`{"so":9223372036854775807,"pt":9223372036854775807,"it":1,"n":127,"q":-1,"t":"T","c":"G","d":[2147483647]}`), int64(-1))
 	f.Add([]byte(`{"ao":-1,"aol":[3,4],"bn":"broker-a","c":"G","pt":1795219919612,"q":0,"so":0,"t":"T"}`), int64(3))
 	f.Fuzz(func(t *testing.T, body []byte, offset int64) {
 		if b, ok := parseCK(body); ok {

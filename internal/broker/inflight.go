@@ -78,7 +78,7 @@ type checkPoint struct {
 	pq                        *popQueue
 	start, popTime, invisible int64
 	next                      int64   // where the pop after it begins
-	offsets                   []int32 // distance of each message from start; nil when they follow each other
+	offsets                   []int32 // distance of each message from start; none when they follow each other
 	n                         uint8
 	acked, saved              uint32 // bits of the acknowledged messages; those of them that the log knows
 	reviveQueue               int32
@@ -110,7 +110,7 @@ func (c *checkPoint) moveTo(at int)                   { c.heapAt = at }
 
 // offset is where its i-th message lies.
 func (c *checkPoint) offset(i int) int64 {
-	if c.offsets == nil {
+	if len(c.offsets) == 0 {
 		return c.start + int64(i)
 	}
 	return c.start + int64(c.offsets[i])
@@ -122,9 +122,9 @@ func (c *checkPoint) index(offset int64) int {
 	switch {
 	case d < 0 || d > math.MaxInt32:
 		return -1
-	case c.offsets == nil && d < int64(c.n):
+	case len(c.offsets) == 0 && d < int64(c.n):
 		return int(d)
-	case c.offsets == nil:
+	case len(c.offsets) == 0:
 		return -1
 	}
 	return slices.Index(c.offsets, int32(d))

@@ -3,7 +3,9 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/bits"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -147,7 +149,7 @@ func (r *reviver) read(rq *reviveQueue) (more bool) {
 			break // Get has checked
 		}
 		body = body[m.Size:]
-		r.take(rq, &m)
+		rq.open = append(rq.open, logEntry{m.QueueOffset, r.take(rq, &m)})
 	}
 	rq.next, rq.readAt = res.NextOffset, time.Now()
 	return true
@@ -159,9 +161,10 @@ func (rq *reviveQueue) isStuck() bool {
 	return c != nil && !c.passed.Load() && c.key != nil && rq.newest-c.reviveTime() <= ackLateMS
 }
 
-// take looks at one record of the log.
-func (r *reviver) take(rq *reviveQueue, m *message.Message) {
-	e := logEntry{offset: m.QueueOffset}
+// take looks at one record of the log, and returns the check point that it is. What is none and no acknowledgement either, as clients may
+// send here, is passed over.
+func (r *reviver) take(rq *reviveQueue, m *message.Message) (c *checkPoint) {
+	defer r.survive("a record of the revive log", "log_offset", m.LogOffset)
 	for _, name := range [...]string{message.PropTimerDeliverMS, message.PropTimerOutMS} {
 		if v, ok := message.Property(m.Properties, name); ok {
 			if at, err := strconv.ParseInt(string(v), 10, 64); err == nil {
@@ -171,19 +174,34 @@ func (r *reviver) take(rq *reviveQueue, m *message.Message) {
 		}
 	}
 	tag, _ := message.Property(m.Properties, message.PropTags)
+	because := "it is neither a check point nor an acknowledgement"
 	switch string(tag) {
 	case tagCK:
-		if body, ok := parseCK(m.Body); ok {
-			e.c = r.takeCK(rq, &body)
+		body, ok := parseCK(m.Body)
+		if ok && body.PopTime+body.Invisible > time.Now().UnixMilli()+r.b.settings.Load().invisibleMax()+ckAheadMS {
+			because, ok = "its messages are due later than the timer keeps any", false // all behind it would wait for them
+		}
+		if ok {
+			c = r.takeCK(rq, &body)
 			r.b.tallies.add(&metrics.PopReviveOut, 1, body.Topic, body.Group, rq.label, reviveCK)
+			return c
 		}
 	case tagAck, tagBatchAck:
 		if body, ok := parseAck(tag, m.Body); ok {
 			r.takeAck(rq, &body)
 			r.b.tallies.add(&metrics.PopReviveOut, 1, body.Topic, body.Group, rq.label, reviveAck)
+			return nil
 		}
 	}
-	rq.open = append(rq.open, e)
+	r.b.log.Warn("a record of the revive log is passed over", "topic", rq.q.Topic(), "queue_id", rq.q.ID(), "offset", m.QueueOffset, "addr", m.BornHost, "because", because)
+	return nil
+}
+
+// survive, deferred, ends a panic: one record must not stop all others, now and at each start.
+func (r *reviver) survive(what string, keys ...any) {
+	if e := recover(); e != nil {
+		r.b.log.Error("panic: "+what+" is passed over", append(keys, "err", fmt.Sprint(e), "stack", string(debug.Stack()))...)
+	}
 }
 
 // takeCK finds the check point of a record, or makes one when memory does not know it.
@@ -194,8 +212,8 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 		body.Broker = name
 	}
 	t := b.topics.find(body.Topic)
-	if t == nil || t.queue(body.Queue) == nil {
-		return nil // its topic was deleted, or has fewer queues
+	if t == nil || t.queue(body.Queue) == nil || b.groups.find(body.Group) == nil {
+		return nil // deleted, or the topic has fewer queues
 	}
 	pq := b.pops.of([]byte(body.Group), []byte(body.Topic)).queue(b.pops, t.queue(body.Queue))
 	if body.Broker == name {
@@ -366,6 +384,8 @@ func (r *reviver) reviveAll(due []*checkPoint) {
 // copies makes what is put for a check point; ok is false when nothing is to be done for it now.
 func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok bool) {
 	b, pq := r.b, c.pq
+	defer r.survive("a check point", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "offset", c.start)
+	ok = true // of one that is passed over
 	pq.mu.Lock()
 	left := c.all() &^ c.acked
 	waits := c.done || c.gone || c.storing || c.stored && !c.arrived // for its record; then it comes due again

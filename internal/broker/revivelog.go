@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,11 +66,13 @@ type ackBody struct {
 
 // parseCK reads a check point of the log; what cannot be one is refused.
 func parseCK(body []byte) (c ckBody, ok bool) {
-	if fastjson.Unmarshal(body, &c) != nil || c.Topic == "" || c.Group == "" || c.Num < 0 || c.Start < 0 {
+	if fastjson.Unmarshal(body, &c) != nil || c.Topic == "" || c.Group == "" || c.Num < 0 || c.Start < 0 || c.Start > math.MaxInt64-math.MaxInt32 {
 		return c, false
 	}
-	if len(c.Diffs) > 0 {
-		c.Diffs = c.Diffs[:min(len(c.Diffs), popMax)]
+	if len(c.Diffs) == 0 {
+		c.Diffs = nil // [] as well: they follow each other
+	} else {
+		c.Diffs = slices.Clone(c.Diffs[:min(len(c.Diffs), popMax)])
 		c.Num = int8(len(c.Diffs))
 	}
 	for _, d := range c.Diffs {

@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+)
+
+// Clients can send to the revive log. What they send there must not keep the reviver from what is behind it.
+func TestRevive_PassesOverForgedRecords(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Forged", 3, "e", "0")
+	ack(t, c, "Forged", popAgain(t, c, "Forged", 3, "queueId", "0")...)
+	log := reviveTopic(b.settings.Load().Cluster)
+	now := time.Now().UnixMilli()
+	in := func(year int64) string { return strconv.FormatInt(now+year*365*24*3600*1000, 10) }
+	forged := []struct{ tag, body string }{
+		{tagCK, `{"so":0,"pt":1,"it":1,"n":1,"q":0,"t":"Forged","c":"Poppers","d":[]}`}, // which is a good one
+		{tagCK, `{"so":0,"pt":1,"it":1,"n":2,"q":-1,"t":"Forged","c":"Poppers","d":[0]}`},
+		{tagCK, `{"so":0,"pt":1,"it":1,"n":2,"q":2147483647,"t":"Forged","c":"Poppers","d":[0]}`},
+		{tagCK, `{"so":0,"pt":1,"it":2,"n":-1,"q":0,"t":"Forged","c":"Poppers"}`},
+		{tagCK, `{"so":-1,"pt":1,"it":3,"n":1,"q":0,"t":"Forged","c":"Poppers"}`},
+		{tagCK, `{"so":9223372036854775807,"pt":1,"it":3,"n":32,"q":0,"t":"Forged","c":"Poppers"}`},
+		{tagCK, `{"so":100,"pt":-9223372036854775808,"it":-9223372036854775808,"n":127,"q":0,"t":"Forged","c":"Poppers","bm":-1}`},
+		{tagCK, `{"so":100,"pt":1,"it":5,"n":127,"q":0,"t":"Forged","c":"Poppers","d":[-1]}`},
+		{tagCK, `{"so":100,"pt":1,"it":5,"n":3,"q":0,"t":"Forged","c":"Poppers","d":[7,7,2147483647]}`},
+		{tagCK, `{"so":0,"pt":` + in(50) + `,"it":1,"n":1,"q":0,"t":"Forged","c":"Poppers"}`}, // due in 50 years
+		{tagCK, `{"so":0,"pt":1,"it":1,"n":1,"q":0,"t":"Nowhere","c":"Poppers"}`},
+		{tagCK, `{"so":0,"pt":1,"it":1,"n":1,"q":0,"t":"Forged","c":"Nobody"}`},
+		{tagCK, "null"}, {tagCK, "[]"}, {tagAck, "{}"}, {"other", "{}"},
+		{tagAck, `{"ao":-9223372036854775808,"so":9223372036854775807,"pt":1,"q":0,"t":"Forged","c":"Poppers"}`},
+		{tagBatchAck, `{"ao":-1,"aol":[-1,9223372036854775807],"so":100,"pt":1,"q":0,"t":"Forged","c":"Poppers"}`},
+	}
+	for _, f := range forged {
+		r := call(t, c, protocol.ReqSendMessageV2, sendFields(log, "i", message.PropTags+"\x01"+f.tag+"\x02"), []byte(f.body))
+		if r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	q := b.store.Queue(log, 0)
+	await(t, "the revive log to be passed", func() bool {
+		end := q.MaxOffset()
+		return end >= int64(len(forged)) && b.offsets.query(reviveGroup, log, 0) == end-1
+	})
+	again := popAgain(t, c, "Forged", 1)
+	if string(again[0].Body) != "0" || len(again) != 1 {
+		t.Errorf("came again: %v", bodies(again))
+	}
+	if b.pops.find([]byte("Nobody"), []byte("Forged")) != nil {
+		t.Error("a group that is not there was made")
+	}
+}
