@@ -363,6 +363,11 @@ func (p *popRequest) walk(cfg *settings, t *topic, g *group) {
 	}
 }
 
+// popsRetry says whether pops look at retry topics of the old name (V1) or of the new one.
+func (s *settings) popsRetry(v1 bool) bool {
+	return s.PopRetryV2 != v1 || s.PopRetryV2 && s.PopRetryV1Too
+}
+
 func (p *popRequest) walkRetry(cfg *settings, v1 bool, random int) {
 	pg := p.pg.retry[1]
 	if v1 {

@@ -53,7 +53,7 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 		pg.watching = map[*store.Queue]bool{}
 	}
 	seen := int64(0)
-	for q := range p.queues(t) {
+	for q := range p.queues(cfg, t) {
 		h.watchLocked(pg, q)
 		seen += q.MaxOffset()
 	}
@@ -69,8 +69,8 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 	return nowHeld
 }
 
-// queues are those that the request looks at.
-func (p *popRequest) queues(t *topic) func(func(*store.Queue) bool) {
+// queues are those that walk looks at when it finds nothing.
+func (p *popRequest) queues(cfg *settings, t *topic) func(func(*store.Queue) bool) {
 	return func(yield func(*store.Queue) bool) {
 		each := func(t *topic) bool {
 			for id := range t.readQueues() {
@@ -87,8 +87,8 @@ func (p *popRequest) queues(t *topic) func(func(*store.Queue) bool) {
 		} else if !each(t) {
 			return
 		}
-		for _, pg := range p.pg.retry {
-			if pg == nil || p.order {
+		for i, pg := range p.pg.retry {
+			if pg == nil || p.order || !cfg.popsRetry(i == 0) {
 				continue
 			}
 			if t := p.b.topics.find(pg.topic); t != nil && !each(t) {
