@@ -152,6 +152,11 @@ func (q *batchQueue) endLocked() int64 { return q.written + int64(len(q.pending)
 func (q *batchQueue) append(u batchUnit) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if u.good() && u.base == 0 && q.next.Load() > 0 && u.logOffset >= q.reached.Load() { // its topic was deleted, as in consumeQueue
+		if err := q.destroyLocked(); err != nil {
+			return err
+		}
+	}
 	if !u.good() || u.end() <= q.reached.Load() || u.base < q.next.Load() || u.base > offsetMax {
 		return nil
 	}
@@ -317,6 +322,10 @@ func (q *batchQueue) deleteBefore(logOffset int64) (deleted int, err error) {
 func (q *batchQueue) destroy() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.destroyLocked()
+}
+
+func (q *batchQueue) destroyLocked() error {
 	if err := q.files.RemoveFrom(0); err != nil {
 		return err
 	}
@@ -421,6 +430,8 @@ func (s *Store) MakeBatch(topic string) error {
 	if known || !isFolderName(topic) {
 		return nil
 	}
+	t.folders.Lock()
+	defer t.folders.Unlock()
 	if err := s.cfg.FS.MkdirAll(filepath.Join(s.batchQueueDir(), topic)); err != nil {
 		return fmt.Errorf("cannot make the folder of batch consume queues: %w", err)
 	}

@@ -250,9 +250,9 @@ func (s *Store) fail(err error) {
 	answer(flushing, told)
 }
 
-// failed says whether the log is not written any more.
-func (s *Store) failed() bool {
+// failure says why the log is not written any more; nil while it is.
+func (s *Store) failure() error {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
-	return s.log.err != nil
+	return s.log.err
 }

@@ -352,11 +352,18 @@ func search(lo, hi int64, found func(at int64) (bool, error)) (int64, error) {
 }
 
 // append adds the unit of the message with that queue offset. A message that is there already is ignored, so the log may
-// be dispatched again. One goroutine at a time appends.
+// be dispatched again. Offset 0 behind others says that the topic was deleted and made anew between them: recovery met messages
+// of the deleted one. One goroutine at a time appends.
 func (q *consumeQueue) append(queueOffset int64, u unit) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	next := q.next.Load()
+	if queueOffset == 0 && next > 0 && u.logOffset >= q.reached.Load() {
+		if err := q.destroyLocked(); err != nil {
+			return err
+		}
+		next = 0
+	}
 	empty := next == q.lowest.Load() && q.reached.Load() == 0
 	if u.end() <= q.reached.Load() || queueOffset < next && !empty {
 		return nil
@@ -667,6 +674,10 @@ func (q *consumeQueue) deleteBefore(logOffset int64) (deleted int, err error) {
 func (q *consumeQueue) destroy() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.destroyLocked()
+}
+
+func (q *consumeQueue) destroyLocked() error {
 	files, err := q.filesLocked()
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ func (s *Store) flushLog() {
 	s.writeForFlush()
 	newest, to := l.writeTime.Load(), l.written.Load()
 	if to > l.flushed.Load() {
-		if s.failed() {
+		if s.failure() != nil {
 			return // everyone has been told
 		}
 		began := s.now()
@@ -133,6 +133,46 @@ func (s *Store) Flush() error {
 		return s.Writable()
 	}
 	return nil
+}
+
+// catchUp waits until everything that is appended now is durable and dispatched.
+func (s *Store) catchUp() error {
+	to, err := s.awaitWritten()
+	if err == nil {
+		err = s.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	if s.dispatch(to); s.dispatcher.dispatched.Load() < to {
+		return s.failure()
+	}
+	return nil
+}
+
+// awaitWritten waits until everything that is appended now is written, and returns the log offset behind it.
+func (s *Store) awaitWritten() (to int64, err error) {
+	l := &s.log
+	written := make(chan error, 1)
+	l.mu.Lock()
+	to = l.appended
+	switch {
+	case l.written.Load() == to:
+		written <- nil
+	case l.err != nil:
+		written <- l.err
+	case l.stuck != nil:
+		written <- l.stuck
+	default:
+		l.waiting.push(&Batch{end: to, Done: func(_ *Batch, err error) { written <- err }})
+		if !l.writing {
+			l.writing = true
+			s.write(writeRounds)
+			return to, <-written
+		}
+	}
+	l.mu.Unlock()
+	return to, <-written
 }
 
 // writeForFlush writes what is appended, unless another goroutine is at it, which then wakes us when it has: batches that
@@ -179,12 +219,13 @@ func (s *Store) behindLoop() {
 		case <-timer.C:
 		}
 		s.behindArmed.Store(false) // before, so that what is dispatched from now on wakes us again
-		s.flushBehind()
+		_ = s.flushBehind()        // which has told it
 	}
 }
 
-// flushBehind makes durable what is dispatched now, queues and index, and then says so in the checkpoint.
-func (s *Store) flushBehind() {
+// flushBehind makes durable what is dispatched now, queues and index, and then says so in the checkpoint. An error is dealt with;
+// it is for those who count on the checkpoint.
+func (s *Store) flushBehind() error {
 	s.behindMu.Lock()
 	defer s.behindMu.Unlock()
 	d := &s.dispatcher
@@ -208,17 +249,20 @@ func (s *Store) flushBehind() {
 	if s.index != nil {
 		err = errors.Join(err, s.index.flush(true))
 	}
-	if err == nil && s.log.flushed.Load() >= to {
+	if err == nil && s.log.flushed.Load() < to {
+		return s.failure()
+	}
+	if err == nil {
 		if err = s.writeCheckpoint(newest, newestTime); err == nil {
 			s.checkpointTime.Store(newestTime)
 		}
 	}
 	if err == nil {
-		return
+		return nil
 	}
 	if !errors.Is(err, syscall.ENOSPC) {
 		s.fail(fmt.Errorf("cannot write behind the commit log: %w", err))
-		return
+		return err
 	}
 	s.logger.Warn("cannot write consume queues, index or checkpoint, trying again", "err", err)
 	d.mu.Lock()
@@ -230,4 +274,5 @@ func (s *Store) flushBehind() {
 	}
 	d.mu.Unlock()
 	s.wakeBehind(0)
+	return err
 }

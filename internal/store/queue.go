@@ -70,6 +70,8 @@ type queueTable struct {
 	topics map[string]map[int32]*Queue
 	batch  map[string]bool // topics whose queues are under batchconsumequeue
 
+	folders sync.Mutex // taken before mu; held while the folder of a batch topic is made or removed
+
 	liteWatchers atomic.Int32
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,7 @@ func (s *Store) DeleteTopic(topics ...string) error {
 		}
 	}
 	if deleted {
-		s.flushBehind() // recovery begins behind the deleted messages from now on
+		return s.passDeleted()
 	}
 	return nil
 }
@@ -62,21 +63,23 @@ type Quiet struct {
 	End   int64
 }
 
-// DeleteQuiet is DeleteTopic for topics with one queue each, those left out that have got messages since. It returns the deleted ones.
+// DeleteQuiet is DeleteTopic for topics with one queue each, those left out that have got messages since. It returns the deleted
+// ones, with an error too.
 func (s *Store) DeleteQuiet(list []Quiet) (deleted []*Queue, err error) {
 	for _, quiet := range list {
-		gone, err := s.deleteQuiet(quiet)
-		if err != nil {
-			return deleted, fmt.Errorf("cannot delete topic %q: %w", quiet.Queue.topic, err)
+		gone, failed := s.deleteQuiet(quiet)
+		if failed != nil {
+			err = fmt.Errorf("cannot delete topic %q: %w", quiet.Queue.topic, failed)
+			break
 		}
 		if gone {
 			deleted = append(deleted, quiet.Queue)
 		}
 	}
 	if len(deleted) > 0 {
-		s.flushBehind()
+		err = errors.Join(err, s.passDeleted())
 	}
-	return deleted, nil
+	return deleted, err
 }
 
 func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
@@ -90,16 +93,38 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 		s.forgetLocked(q)
 		return true
 	}
-	d := &s.dispatcher
-	d.mu.Lock()
-	if gone = empty(); gone {
-		err = q.destroy()
+	defer s.stopDispatch()()
+	if !empty() {
+		return false, nil
 	}
-	d.mu.Unlock()
-	if err == nil && gone {
-		err = s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), q.topic))
+	if err := q.destroy(); err != nil {
+		return true, err
 	}
-	return gone, err
+	return true, s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), q.topic))
+}
+
+// stopDispatch stops what changes the files of queues, until resume is called: files that go must not be those of a message
+// that has come since, and nobody must be about to sync them.
+func (s *Store) stopDispatch() (resume func()) {
+	s.behindMu.Lock()
+	s.dispatcher.mu.Lock()
+	return func() {
+		s.dispatcher.mu.Unlock()
+		s.behindMu.Unlock()
+	}
+}
+
+// passDeleted moves the checkpoint behind the messages of queues that were emptied: recovery would dispatch them again, for
+// it does not know that.
+func (s *Store) passDeleted() error {
+	err := s.catchUp()
+	if err == nil {
+		err = s.flushBehind()
+	}
+	if err != nil {
+		return fmt.Errorf("the queues are deleted, but a crash may bring messages back: %w", err)
+	}
+	return nil
 }
 
 // forgetLocked makes a queue begin anew. The caller holds the append lock, and dispatcher.mu until its files are gone.
@@ -114,6 +139,7 @@ func (s *Store) forgetLocked(q *Queue) {
 }
 
 func (s *Store) deleteQueues(topic string, queues []*Queue) error {
+	defer s.stopDispatch()() // nothing is dispatched between the new offsets and the empty files
 	if err := s.emptyQueues(queues); err != nil || !isFolderName(topic) {
 		return err
 	}
@@ -123,10 +149,9 @@ func (s *Store) deleteQueues(topic string, queues []*Queue) error {
 	return s.deleteBatchFolder(topic)
 }
 
+// emptyQueues makes queues begin anew. The caller has stopped the dispatch.
 func (s *Store) emptyQueues(queues []*Queue) error {
-	d, l := &s.dispatcher, &s.log
-	d.mu.Lock() // nothing is dispatched between the new offsets and the empty files
-	defer d.mu.Unlock()
+	l := &s.log
 	l.mu.Lock()
 	for _, q := range queues {
 		s.forgetLocked(q)
@@ -144,6 +169,8 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 // opened anew.
 func (s *Store) deleteBatchFolder(topic string) error {
 	t := &s.queues
+	t.folders.Lock()
+	defer t.folders.Unlock()
 	t.mu.Lock()
 	batch := t.batch[topic]
 	delete(t.batch, topic)

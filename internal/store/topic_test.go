@@ -1,0 +1,223 @@
+package store
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// hookedFS calls hooks before it removes a folder and before it syncs a file.
+type hookedFS struct {
+	logfile.FS
+	removeAll, sync func(path string)
+}
+
+func (h *hookedFS) RemoveAll(name string) error {
+	if h.removeAll != nil {
+		h.removeAll(name)
+	}
+	return h.FS.RemoveAll(name)
+}
+
+func (h *hookedFS) Open(name string) (logfile.File, error)   { return h.file(name)(h.FS.Open(name)) }
+func (h *hookedFS) Create(name string) (logfile.File, error) { return h.file(name)(h.FS.Create(name)) }
+
+func (h *hookedFS) file(name string) func(logfile.File, error) (logfile.File, error) {
+	return func(f logfile.File, err error) (logfile.File, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &hookedFile{f, h, name}, nil
+	}
+}
+
+type hookedFile struct {
+	logfile.File
+	fs   *hookedFS
+	name string
+}
+
+func (f *hookedFile) Sync() error {
+	if f.fs.sync != nil {
+		f.fs.sync(f.name)
+	}
+	return f.File.Sync()
+}
+
+// meanwhile runs do beside the caller, which goes on when it is done or seems to have to wait for the caller.
+func meanwhile(wait *sync.WaitGroup, do func()) {
+	done := make(chan struct{})
+	wait.Go(func() {
+		defer close(done)
+		do()
+	})
+	select {
+	case <-done:
+	case <-time.After(200 * time.Millisecond):
+	}
+}
+
+func TestDeleteTopic_DoesNotDisturbTheFlushOfQueues(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"consumequeue", "batchconsumequeue", "consumequeue_ext"} {
+		for _, quiet := range []bool{false, true} {
+			t.Run(kind, func(t *testing.T) {
+				t.Parallel()
+				cfg := testConfig(t)
+				hooked := &hookedFS{FS: logfile.Disk{}}
+				cfg.FS = hooked
+				cfg.ConsumeQueueExt = kind == "consumequeue_ext"
+				s := openTest(t, cfg)
+				if kind == "batchconsumequeue" {
+					check(t, s.MakeBatch("TopicA"))
+				}
+				q := s.Queue("TopicA", 0)
+				putWait(t, s, Flushed, testPut(q, "old"))
+				awaitVisible(t, q, 1)
+				var once sync.Once
+				var deleted sync.WaitGroup
+				hooked.sync = func(name string) {
+					if !strings.Contains(name, kind+string(filepath.Separator)+"TopicA") {
+						return
+					}
+					once.Do(func() {
+						meanwhile(&deleted, func() {
+							var err error
+							if quiet {
+								_, err = s.DeleteQuiet([]Quiet{{q, 1}})
+							} else {
+								err = s.DeleteTopic("TopicA")
+							}
+							if err != nil {
+								t.Error(err)
+							}
+						})
+					})
+				}
+				check(t, s.flushBehind())
+				deleted.Wait()
+				check(t, s.Writable())
+				if q.MaxOffset() != 0 {
+					t.Errorf("queue has %d messages", q.MaxOffset())
+				}
+				check(t, s.Close())
+			})
+		}
+	}
+}
+
+func TestDeleteTopic_LeavesFilesOfWhatHasComeSince(t *testing.T) {
+	t.Parallel()
+	for _, quiet := range []bool{false, true} {
+		m := logfile.NewMemory()
+		hooked := &hookedFS{FS: m}
+		cfg := memoryConfig(t, hooked)
+		s := openTest(t, cfg)
+		q := s.Queue("TopicA", 0)
+		putWait(t, s, Written, testPut(q, "old"))
+		awaitVisible(t, q, 1)
+		var once sync.Once
+		var put sync.WaitGroup
+		hooked.removeAll = func(name string) {
+			if !strings.HasSuffix(name, "TopicA") { // the queue itself is gone then
+				return
+			}
+			once.Do(func() {
+				meanwhile(&put, func() {
+					putWait(t, s, Written, testPut(q, "new"))
+					check(t, s.flushBehind())
+				})
+			})
+		}
+		if quiet {
+			_, err := s.DeleteQuiet([]Quiet{{q, 1}})
+			check(t, err)
+		} else {
+			check(t, s.DeleteTopic("TopicA"))
+		}
+		put.Wait()
+		cfg.FS = m.Kill()
+		killed := openTest(t, cfg)
+		wantBodies(t, bodies(t, killed, killed.Queue("TopicA", 0), 0), []string{"new"})
+		check(t, killed.Close())
+		check(t, s.Close())
+	}
+}
+
+func TestDeleteTopic_WaitsForWhatIsNotDispatched(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	faults := &logfile.Faults{FS: m}
+	cfg := memoryConfig(t, faults)
+	cfg.SyncFlush = true
+	s := openTest(t, cfg)
+	q := s.Queue("TopicA", 0)
+	putWait(t, s, Flushed, testPut(q, "first"))
+	check(t, s.flushBehind())
+	hold := make(chan struct{})
+	faults.Inject(logfile.Fault{Op: logfile.OpSync, Path: "commitlog", Hold: hold})
+	putWait(t, s, Written, testPut(q, "second")) // is dispatched when it is flushed
+	deleted := make(chan error)
+	go func() { deleted <- s.DeleteTopic("TopicA") }()
+	select {
+	case err := <-deleted:
+		t.Errorf("deleted with a message that is not dispatched: %v", err)
+	case <-time.After(200 * time.Millisecond):
+		close(hold)
+		check(t, <-deleted)
+	}
+	cfg.FS = m.Kill()
+	killed := openTest(t, cfg)
+	wantBodies(t, bodies(t, killed, killed.Queue("TopicA", 0), 0), nil)
+	check(t, killed.Close())
+	check(t, s.Close())
+}
+
+// TestDeleteTopic_NewMessagesAreKept has the checkpoint stay before the deleted messages, so that they are dispatched again.
+func TestDeleteTopic_NewMessagesAreKept(t *testing.T) {
+	t.Parallel()
+	for name, queue := range map[string]func(s *Store) *Queue{
+		"plain": func(s *Store) *Queue { return s.Queue("TopicA", 0) },
+		"batch": func(s *Store) *Queue { return batchQueueOf(s, "TopicA", 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := logfile.NewMemory()
+			faults := &logfile.Faults{FS: m}
+			cfg := memoryConfig(t, faults)
+			s := openTest(t, cfg)
+			q := queue(s)
+			putWait(t, s, Written, testPut(q, "durable"), testPut(q, "durable too"))
+			check(t, s.flushBehind())
+			putWait(t, s, Written, testPut(q, "old"), testPut(q, "old too"))
+			faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "checkpoint", Err: syscall.ENOSPC})
+			if err := s.DeleteTopic("TopicA"); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("without a checkpoint: got %v", err)
+			}
+			if name == "batch" {
+				check(t, s.MakeBatch("TopicA"))
+			}
+			putWait(t, s, Written, testPut(q, "new"), testPut(q, "new too"), testPut(q, "newest"))
+			want := []string{"new", "new too", "newest"}
+			for range 3 {
+				cfg.FS = m.Kill()
+				killed := openTest(t, cfg)
+				wantBodies(t, bodies(t, killed, killed.Queue("TopicA", 0), 0), want)
+				m = cfg.FS.(*logfile.Memory)
+				putWait(t, killed, Written, testPut(killed.Queue("TopicA", 0), "later"))
+				want = append(want, "later")
+				wantBodies(t, bodies(t, killed, killed.Queue("TopicA", 0), 0), want)
+				t.Cleanup(func() { killed.Close() })
+			}
+			faults.Heal()
+			check(t, s.DeleteTopic("TopicA")) // again
+			check(t, s.Close())
+		})
+	}
+}
