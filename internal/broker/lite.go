@@ -195,7 +195,10 @@ func (c *liteClient) nextLocked() (queue string, ok bool) {
 }
 
 func (c *liteClient) hasEventsLocked() bool {
-	return len(c.events) > 0 || c.wild != nil && len(c.wild.events) > 0
+	if c.wild != nil { // as nextLocked
+		return len(c.wild.events) > 0
+	}
+	return len(c.events) > 0
 }
 
 // wake serves one waiting pop of each group of the clients.

@@ -529,3 +529,19 @@ func TestConsistentHash_IsThatOfProducers(t *testing.T) {
 		}
 	}
 }
+
+func TestLite_PopOfNoMessagesWaitsInVain(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, lightConfig(t))
+	l := newLiteLab(t, b)
+	l.subscribe("c1", "Lites", "a")
+	l.send("a", "a1")
+	for i, n := range []string{"0", "-1"} {
+		if _, err := dialTest(t, b, remoting.Options{}).Start(&remoting.Call{Code: protocol.ReqPopLiteMessage, Ext: l.popFields("c1", "maxMsgNum", n, "pollTime", "20000")}); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "a pop of "+n+" messages to wait", func() bool { return b.holds.waiting() == i+1 })
+	}
+	_, got := l.pop("c1")
+	l.want("afterwards", got, "a:a1:0:0")
+}

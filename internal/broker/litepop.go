@@ -277,7 +277,7 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 	c := l.clients[p.ClientID]
 	events := c != nil && c.group == p.ConsumerGroup && c.topic == p.Topic && c.hasEventsLocked()
 	l.mu.Unlock()
-	if events {
+	if events && p.MaxMsgNum > 0 { // one that wants no messages would look for ever
 		return lookAgain
 	}
 	p.kept, p.asked.Held, p.body = true, true, nil
