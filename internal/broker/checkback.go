@@ -220,7 +220,7 @@ type roundResult struct {
 type copied struct {
 	openHalf
 	half message.Message // as it was read
-	to   halfState       // what becomes of the old one
+	to   halfState       // what becomes of the old one; halfOpen when it cannot be stored again
 	put  int             // its copy; -1 when there is none
 	asks []byte          // the properties that its producer is shown
 }
@@ -241,7 +241,9 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 				c.b.log.Warn("half message cannot be read any more", "queue_offset", m.offset)
 			}
 			all = append(all, m)
-			ended = append(ended, m.offset)
+			if m.to != halfOpen {
+				ended = append(ended, m.offset)
+			}
 		}
 		puts = c.appendOps(puts, cfg, ended)
 		if err := c.b.putAsIs(puts); err != nil {
@@ -250,7 +252,7 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 		}
 		c.moved(all, puts, time.Now().Add(cfg.TransactionCheckInterval).UnixMilli())
 		for i := range all {
-			r.count(&all[i], all[i].to == halfMoved && c.ask(cfg, &all[i], puts, r))
+			r.count(&all[i], all[i].asks != nil && c.ask(cfg, &all[i], puts, r))
 		}
 		taken = taken[len(all):]
 	}
@@ -259,7 +261,7 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 
 func (r *roundResult) count(m *copied, asked bool) {
 	switch m.to {
-	case halfMoved:
+	case halfMoved, halfOpen:
 		r.checked++
 		if asked {
 			r.asked++
@@ -292,15 +294,23 @@ func (c *checker) prepare(cfg *settings, m *copied, puts []store.Put) []store.Pu
 		discard = time.Now().UnixMilli()-m.half.BornTimestamp > cfg.FileReserved.Milliseconds()
 	}
 	props = message.AppendProperty(props, message.PropTransactionCheckTimes, strconv.Itoa(checks))
-	m.put = len(puts)
+	to := c.q
+	m.to, m.asks = halfMoved, props
 	if discard {
-		m.to = halfGivenUp
+		m.to, m.asks = halfGivenUp, nil
+		to = c.givenUpQueue()
 		c.b.log.Warn("half message is given up", "topic", string(f.topic), "group", string(f.group), "key", string(f.uniqKey), "checks", f.checks,
 			"born", time.UnixMilli(m.half.BornTimestamp), "into", topicCheckMax)
-		return append(puts, copyOf(&m.half, c.givenUpQueue(), withRoot(props, f.root)))
 	}
-	m.to, m.asks = halfMoved, props
-	return append(puts, copyOf(&m.half, c.q, withRoot(props, f.root)))
+	put := copyOf(&m.half, to, withRoot(props, f.root))
+	if err := c.b.store.Check(&put); err != nil { // it must not keep the others from being stored
+		m.to, m.asks = halfOpen, m.half.Properties
+		c.b.log.Error("half message stays where it is, and its checks are not counted: it cannot be stored again", "topic", string(f.topic),
+			"group", string(f.group), "key", string(f.uniqKey), "queue_offset", m.offset, "err", err)
+		return puts
+	}
+	m.put = len(puts)
+	return append(puts, put)
 }
 
 // givenUpQueue is where half messages go after the last check.
@@ -336,6 +346,10 @@ func (c *checker) moved(all []copied, puts []store.Put, due int64) {
 	c.mu.Lock()
 	for i := range all {
 		m := &all[i]
+		if m.to == halfOpen {
+			c.keepLocked(m.offset, due)
+			continue
+		}
 		c.states.set(m.offset, m.to)
 		if m.to != halfMoved {
 			continue
@@ -360,6 +374,16 @@ func (c *checker) moved(all []copied, puts []store.Put, due int64) {
 	}
 }
 
+// keepLocked gives back a half message that is to be looked at again at a time.
+func (h *halves) keepLocked(offset, due int64) {
+	h.states.set(offset, h.states.get(offset)&^halfStates)
+	for i := range h.open {
+		if o := &h.open[i]; o.offset == offset {
+			o.due = max(o.due, due)
+		}
+	}
+}
+
 // hold stores half messages again that have too many behind them, unchanged and without a check. No op message tells of the old ones:
 // Apache's broker would take the copies of those that are immune still for decided. The position moves past them.
 func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
@@ -377,9 +401,12 @@ func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
 		for _, o := range taken {
 			m := copied{openHalf: o, to: halfGone, put: -1}
 			if c.readHalf(o.offset, &m.half) {
-				m.to, m.put = halfMoved, len(puts)
 				props := message.AppendPropertiesWithout(nil, m.half.Properties, message.PropPreparedQueueOffset, message.PropCRC32)
-				puts = append(puts, copyOf(&m.half, c.q, withRoot(props, o.root)))
+				put := copyOf(&m.half, c.q, withRoot(props, o.root))
+				if m.to = halfOpen; c.b.store.Check(&put) == nil {
+					m.to, m.put = halfMoved, len(puts)
+					puts = append(puts, put)
+				}
 			}
 			all = append(all, m)
 		}
@@ -406,7 +433,11 @@ func (c *checker) ask(cfg *settings, m *copied, puts []store.Put, r *roundResult
 	if len(conns) == 0 {
 		return false
 	}
-	call := checkCall(cfg, m, &puts[m.put])
+	shown := &m.half
+	if m.put >= 0 {
+		shown = &puts[m.put].Message
+	}
+	call := checkCall(cfg, m, shown)
 	for range conns {
 		c.turn++
 		if conns[c.turn%len(conns)].Notify(call) == nil {
@@ -416,8 +447,8 @@ func (c *checker) ask(cfg *settings, m *copied, puts []store.Put, r *roundResult
 	return false
 }
 
-// checkCall is the question. The message is shown as it will be when it is committed, but for its place, which is the copy's.
-func checkCall(cfg *settings, m *copied, p *store.Put) *remoting.Call {
+// checkCall is the question. The message is shown as it will be when it is committed, but for its place, which is p's.
+func checkCall(cfg *settings, m *copied, p *message.Message) *remoting.Call {
 	shownAs := m.half
 	shownAs.Properties, shownAs.QueueOffset, shownAs.LogOffset = m.asks, p.QueueOffset, p.LogOffset
 	f := inspectHalf(&shownAs)

@@ -558,7 +558,7 @@ func (pq *popQueue) skipLocked(to int64) {
 }
 
 // asNormal gives the records of a retry topic from at on the name of the topic that was popped, and their receipt, which clients
-// could not make of the answer's header.
+// could not make of the answer's header. One that has no room for that stays under the name of its retry topic, for which they can.
 func asNormal(body []byte, at int, r *receipt, topic string) []byte {
 	records := append([]byte(nil), body[at:]...)
 	body = body[:at]
@@ -567,11 +567,16 @@ func asNormal(body []byte, at int, r *receipt, topic string) []byte {
 		if err := message.Decode(records, &m); err != nil {
 			return body // the store has checked
 		}
+		record := records[:m.Size]
 		records = records[m.Size:]
 		if _, has := message.Property(m.Properties, message.PropPopCK); !has {
 			m.Properties = message.AppendProperty(m.Properties[:len(m.Properties):len(m.Properties)], message.PropPopCK, appendReceipt(nil, r, m.Topic, m.QueueID, m.QueueOffset))
 		}
 		m.Topic = topic
+		if m.Check(false) != nil {
+			body = append(body, record...)
+			continue
+		}
 		body = m.AppendRecord(body, false)
 	}
 	return body

@@ -450,13 +450,31 @@ func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64)
 		put.ReconsumeTimes++
 	}
 	if inner && m.SysFlag&message.FlagCompressed == 0 {
-		if puts := c.apart(put, m.Body); puts != nil {
+		if puts := r.apart(c, put, m.Body); puts != nil {
 			return puts
 		}
 	}
 	put.SysFlag &^= message.FlagInnerBatch
-	put.Body, put.Properties = m.Body, c.retried(m.Properties, m.ReconsumeTimes == 0)
-	return []store.Put{put}
+	put.Body, put.Properties = m.Body, m.Properties
+	return r.add(nil, c, put, m.ReconsumeTimes == 0)
+}
+
+// add adds a copy that still has its message's properties to those that are put together, if it can be stored: one that cannot
+// must not keep back the others. first says that the message is popped for the first time.
+func (r *reviver) add(puts []store.Put, c *checkPoint, put store.Put, first bool) []store.Put {
+	original := put.Properties
+	put.Properties = c.retried(original, first)
+	err := r.b.store.Check(&put)
+	if err != nil { // it may be for those that it gets; those it had before did fit
+		put.Properties = original
+		err = r.b.store.Check(&put)
+	}
+	if err != nil {
+		r.b.log.Error("popped message cannot be stored in its retry topic and is dropped", "topic", c.pq.group.topic, "group", c.pq.group.group,
+			"queue_id", c.pq.id, "offset", c.start, "err", err)
+		return puts
+	}
+	return append(puts, put)
 }
 
 // retried are the properties of a copy; first says that the message is popped for the first time.
@@ -468,7 +486,11 @@ func (c *checkPoint) retried(props []byte, first bool) []byte {
 }
 
 // apart makes a put of each message that a body holds, nil when it holds none.
-func (c *checkPoint) apart(like store.Put, body []byte) (puts []store.Put) {
+func (r *reviver) apart(c *checkPoint, like store.Put, body []byte) (puts []store.Put) {
+	if len(body) == 0 {
+		return nil
+	}
+	puts = []store.Put{}
 	like.SysFlag &^= message.FlagInnerBatch | message.FlagNeedUnwrap
 	for len(body) > 0 {
 		entry, rest, err := message.NextInBatch(body)
@@ -476,8 +498,8 @@ func (c *checkPoint) apart(like store.Put, body []byte) (puts []store.Put) {
 			return nil
 		}
 		put := like
-		put.Flag, put.Body, put.Properties = entry.Flag, entry.Body, c.retried(entry.Properties, true)
-		puts, body = append(puts, put), rest
+		put.Flag, put.Body, put.Properties = entry.Flag, entry.Body, entry.Properties
+		puts, body = r.add(puts, c, put, true), rest
 	}
 	return puts
 }

@@ -1,12 +1,15 @@
 package broker
 
 import (
+	"bytes"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
 )
 
 // Clients can send to the revive log. What they send there must not keep the reviver from what is behind it.
@@ -52,5 +55,40 @@ func TestRevive_PassesOverForgedRecords(t *testing.T) {
 	}
 	if b.pops.find([]byte("Nobody"), []byte("Forged")) != nil {
 		t.Error("a group that is not there was made")
+	}
+}
+
+// limitMessages makes larger messages be refused from now on.
+func limitMessages(t testing.TB, c *remoting.Conn, bytes int) {
+	t.Helper()
+	if r := call(t, c, protocol.ReqUpdateBrokerConfig, nil, []byte("maxMessageSize="+strconv.Itoa(bytes))); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+}
+
+func TestRevive_OneThatCannotBeStoredDoesNotKeepTheOthers(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Large", 1, "e", "0")
+	for _, m := range []struct{ pad, body int }{{32_720, 1}, {0, 5000}} { // with two properties more it is too long; too large soon
+		props := "UNIQ_KEY\x01K\x02pad\x01" + strings.Repeat("p", m.pad) + "\x02"
+		if r := call(t, c, protocol.ReqSendMessageV2, sendFields("Large", "i", props), bytes.Repeat([]byte("x"), m.body)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	limitMessages(t, c, 4000)
+	popAgain(t, c, "Large", 3, "invisibleTime", "1000", "queueId", "0")
+	b.pops.save() // with an acknowledgement for each
+	again := popAgain(t, c, "Large", 2)
+	if got := strings.Join(bodies(again), ","); got != "0,x" {
+		t.Errorf("came again: %s", got)
+	}
+	if _, has := message.Property(again[0].Properties, message.PropFirstPopTime); !has {
+		t.Error("the first lacks its time")
+	}
+	ack(t, c, "Large", again...)
+	await(t, "the check points to go", func() bool { return b.pops.pending.size() == 0 })
+	if n := b.store.Queue(popRetryTopic("Poppers", "Large", popRetryV1), 0).MaxOffset(); n != 2 {
+		t.Errorf("%d copies", n)
 	}
 }

@@ -429,6 +429,32 @@ func TestCheckBack_AsksUntilItIsDecided(t *testing.T) {
 	eventually(t, "both positions at the ends", func() bool { return positionsAtEnd(b) })
 }
 
+func TestCheckBack_OneThatCannotBeStoredAgainDoesNotKeepTheOthers(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, txConfig(t))
+	p := newTxProducer(t, b, "p1")
+	large := sendHalf(t, p.conn, "Topic", strings.Repeat("k", 1000))
+	limitMessages(t, p.conn, 500)
+	small := sendHalf(t, p.conn, "Topic", "small")
+	asked := 0
+	for checks := 0; checks < 3 || asked < 3; {
+		switch c := p.next(t); c.key {
+		case small.key:
+			n, _ := message.Property(c.m.Properties, message.PropTransactionCheckTimes)
+			checks = atoi(t, string(n))
+		default:
+			large = c.sentHalf
+			asked++
+		}
+	}
+	mustEnd(t, p.conn, small, txCommit)
+	mustEnd(t, p.conn, large, txRollback)
+	if got := keysOf(visible(t, b, p.conn, "Topic")); got != "small" {
+		t.Error("visible:", got)
+	}
+	eventually(t, "both positions at the ends", func() bool { return positionsAtEnd(b) })
+}
+
 // positionsAtEnd says whether nothing is left to do.
 func positionsAtEnd(b *Broker) bool {
 	return max(0, b.offsets.query("CID_RMQ_SYS_TRANS", topicHalf, 0)) == b.halves.q.MaxOffset() &&
