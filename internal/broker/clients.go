@@ -25,7 +25,7 @@ type clients struct {
 
 	mu          sync.RWMutex // protects the fields below and what is in them
 	producers   map[string]map[*remoting.Conn]*client
-	producerIDs map[string]*remoting.Conn // by client id, the connection that came first
+	producerIDs map[string]*remoting.Conn // by client id, the connection that came last of those in producers
 	consumers   map[string]*consumerGroup
 	conns       map[*remoting.Conn]*memberships
 	timer       *time.Timer // set while there are clients
@@ -301,19 +301,20 @@ func (c *clients) registerProducer(group string, who client) {
 		return
 	}
 	who.seen = time.Now()
-	if c.producerIDs[who.id] == nil {
-		c.producerIDs[who.id] = who.conn
-	}
 	members := c.producers[group]
 	if members == nil {
 		members = map[*remoting.Conn]*client{}
 		c.producers[group] = members
 	}
-	if old := members[who.conn]; old != nil {
+	if old := members[who.conn]; old != nil { // it keeps the id that it came with
 		old.seen = who.seen
+		if c.producerIDs[old.id] == nil { // another with this id came later, and has gone
+			c.producerIDs[old.id] = old.conn
+		}
 		return
 	}
 	members[who.conn] = &who
+	c.producerIDs[who.id] = who.conn
 	m := c.membershipsOf(who.conn)
 	m.producers = append(m.producers, group)
 	c.log.Info("producer connected", "group", group, "client", who.id, "addr", who.conn.RemoteAddr())
@@ -350,7 +351,7 @@ func (c *clients) removeProducer(group string, conn *remoting.Conn, why string) 
 	}
 	if m := c.conns[conn]; m != nil {
 		m.producers = without(m.producers, group)
-		if len(m.producers) == 0 && c.producerIDs[who.id] == conn {
+		if c.producerIDs[who.id] == conn && !slices.ContainsFunc(m.producers, func(g string) bool { return c.producers[g][conn].id == who.id }) {
 			delete(c.producerIDs, who.id)
 		}
 		c.dropEmpty(conn, m)

@@ -347,3 +347,73 @@ func TestSubscription_ReadsTags(t *testing.T) {
 	check(" TagA || || TagB ", "TAG", false, []int64{2598919, 2598920}, []int64{0, 2598921})
 	check("||", "TAG", true, nil, nil)
 }
+
+func TestClients_AReplyGoesToTheProducerThatCameLast(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	beat := func(c *consumer, id string, groups ...string) {
+		t.Helper()
+		data := protocol.HeartbeatData{ClientID: id}
+		for _, g := range groups {
+			data.ProducerDataSet = append(data.ProducerDataSet, &protocol.ProducerData{GroupName: g})
+		}
+		c.beatData(t, data)
+	}
+	// is says which of the test's connections an id leads to; 0 is none.
+	var all []*consumer
+	is := func(id string) int {
+		conn := b.clients.producer([]byte(id))
+		for i, c := range all {
+			if conn != nil && conn.RemoteAddr().String() == c.conn.LocalAddr().String() {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	want := func(when, id string, n int) {
+		t.Helper()
+		if got := is(id); got != n {
+			t.Errorf("%s: %s is connection %d, want %d", when, id, got, n)
+		}
+	}
+	for range 2 {
+		all = append(all, newConsumer(t, b, ""))
+	}
+	first, second := all[0], all[1]
+	beat(first, "a", "G", "H")
+	want("at first", "a", 1)
+	beat(second, "a", "G")
+	want("connected again", "a", 2)
+	beat(first, "a", "G")
+	want("the first beats once more", "a", 2)
+	first.leave()
+	await(t, "the first to be forgotten", func() bool { _, is := b.clients.producerConnections("H"); return !is })
+	want("the first is gone", "a", 2)
+
+	beat(second, "another", "G")
+	beat(second, "third", "I")
+	want("an id in another group", "third", 2)
+	second.leave()
+	await(t, "all to be forgotten", func() bool { return len(b.clients.allProducers()) == 0 })
+	b.clients.mu.Lock()
+	defer b.clients.mu.Unlock()
+	if len(b.clients.producerIDs) != 0 {
+		t.Errorf("left behind: %v", b.clients.producerIDs)
+	}
+}
+
+func TestClients_AnEarlierProducerIsFoundOnceTheLaterHasGone(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	var conns [2]*consumer
+	for i := range conns {
+		conns[i] = newConsumer(t, b, "same")
+		conns[i].beatData(t, protocol.HeartbeatData{ClientID: "same", ProducerDataSet: []*protocol.ProducerData{{GroupName: "G"}}})
+	}
+	conns[1].leave()
+	await(t, "the later to be forgotten", func() bool { list, _ := b.clients.producerConnections("G"); return len(list) == 1 })
+	conns[0].beatData(t, protocol.HeartbeatData{ClientID: "same", ProducerDataSet: []*protocol.ProducerData{{GroupName: "G"}}})
+	if b.clients.producer([]byte("same")) == nil {
+		t.Error("nobody is found")
+	}
+}
