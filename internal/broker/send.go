@@ -419,6 +419,8 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return protocol.Errorf(protocol.CodeMessageIllegal, "message topic length too long %d", len(h.topic))
 	case t.retry:
 		return protocol.Errorf(protocol.CodeMessageIllegal, "batch request does not support retry group %s", h.topic)
+	case len(r.Body) > cfg.MaxMessageSize:
+		return illegal(cfg, fmt.Errorf("message body size exceeded: the batch has %d bytes, maxMessageSize is %d", len(r.Body), cfg.MaxMessageSize))
 	}
 	facts := inspect(h.properties)
 	n := 0
@@ -428,8 +430,8 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		if m, rest, err = message.NextInBatch(rest); err != nil {
 			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal, message %d of the batch: %v", n, err)
 		}
-		if len(m.Body) > cfg.MaxMessageSize || len(m.Properties) > message.MaxProperties {
-			return illegal(cfg, fmt.Errorf("message %d of the batch has a body of %d bytes and properties of %d", n, len(m.Body), len(m.Properties)))
+		if len(m.Properties) > message.MaxProperties {
+			return illegal(cfg, fmt.Errorf("message %d of the batch has properties of %d bytes", n, len(m.Properties)))
 		}
 		f := inspect(m.Properties)
 		if f.light != nil && f.rewrite {

@@ -261,9 +261,14 @@ func TestSend_RefusalsNameTheCause(t *testing.T) {
 	check("no default topic", send, sendFields("Unknown", "c", "NoSuchDefault"), nil, protocol.CodeTopicNotExist, "Unknown")
 	check("delay level", send, sendFields("T", "i", "DELAY\x01soon\x02"), nil, protocol.CodeSystemError, "soon")
 	check("damaged batch", protocol.ReqSendBatchMessage, sendFields("T", "m", "true"), []byte("nonsense"), protocol.CodeMessageIllegal)
+	entry := message.AppendToBatch(nil, message.BatchEntry{Body: make([]byte, 100)})
+	batch := bytes.Repeat(entry, 1000/len(entry)+1)
+	check("batch too large", protocol.ReqSendBatchMessage, sendFields("T", "m", "true"), batch, protocol.CodeMessageIllegal, "message body size exceeded", strconv.Itoa(len(batch)), "1000")
 	if n := b.store.Queue("T", 0).MaxOffset(); n != 0 {
 		t.Errorf("%d messages were stored", n)
 	}
+	check("batch of the size that is allowed", protocol.ReqSendBatchMessage, sendFields("T", "m", "true"),
+		message.AppendToBatch(nil, message.BatchEntry{Body: make([]byte, 1000-len(entry)+100)}), 0)
 	check("afterwards", send, sendFields("T"), []byte("fine"), 0)
 }
 
