@@ -70,7 +70,7 @@ func TestRevive_OneThatCannotBeStoredDoesNotKeepTheOthers(t *testing.T) {
 	t.Parallel()
 	b, c := openPop(t)
 	sendN(t, c, "Large", 1, "e", "0")
-	for _, m := range []struct{ pad, body int }{{32_720, 1}, {0, 5000}} { // with two properties more it is too long; too large soon
+	for _, m := range []struct{ pad, body int }{{32_680, 1}, {0, 5000}} { // with two properties more it is too long; too large soon
 		props := "UNIQ_KEY\x01K\x02pad\x01" + strings.Repeat("p", m.pad) + "\x02"
 		if r := call(t, c, protocol.ReqSendMessageV2, sendFields("Large", "i", props), bytes.Repeat([]byte("x"), m.body)); r.Code != 0 {
 			t.Fatal(r.Code, string(r.Remark))
