@@ -109,7 +109,7 @@ func (h *halves) scannedTo() int64 {
 func (c *checker) look(ctx context.Context) (next time.Time) {
 	c.followOrders()
 	before := c.scannedTo()
-	c.scan()
+	unread := c.scan() // the store has told it
 	cfg, now := c.b.settings.Load(), time.Now()
 	c.hold(ctx, cfg, holdBackMax)
 	floor := c.last.Add(cfg.TransactionCheckInterval)
@@ -118,7 +118,7 @@ func (c *checker) look(ctx context.Context) (next time.Time) {
 	}
 	c.advance()
 	due, any := c.firstDue()
-	if c.scannedTo() != before { // more are coming, and need not wake it each
+	if c.scannedTo() != before || unread != nil { // more are coming, and need not wake it each
 		if soon := now.Add(cfg.TransactionTimeout).UnixMilli(); !any || soon < due {
 			due, any = soon, true
 		}
@@ -234,7 +234,12 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 		var ended []int64
 		for bytes := 0; len(all) < len(taken) && bytes < copyBytesMax; {
 			m := copied{openHalf: taken[len(all)], to: halfGone, put: -1}
-			if c.readHalf(m.offset, &m.half) {
+			isThere, err := c.readHalf(m.offset, &m.half)
+			if err != nil {
+				c.restore(taken)
+				return err
+			}
+			if isThere {
 				puts = c.prepare(cfg, &m, puts)
 				bytes += len(m.half.Body)
 			} else {
@@ -273,10 +278,13 @@ func (r *roundResult) count(m *copied, asked bool) {
 	}
 }
 
-// readHalf reads the half message at a queue offset, with bytes of its own.
-func (h *halves) readHalf(offset int64, m *message.Message) bool {
-	rec, _ := h.b.store.Get(h.q, offset, 1, maxPullBytes, nil, nil)
-	return len(rec) > 0 && message.Decode(rec, m) == nil && m.QueueOffset == offset
+// readHalf reads the half message at a queue offset, with bytes of its own, and says whether it is there still.
+func (h *halves) readHalf(offset int64, m *message.Message) (isThere bool, err error) {
+	rec, res := h.b.store.Get(h.q, offset, 1, maxPullBytes, nil, nil)
+	if len(rec) == 0 && res.Err != nil {
+		return false, res.Err
+	}
+	return len(rec) > 0 && message.Decode(rec, m) == nil && m.QueueOffset == offset, nil
 }
 
 // prepare decides what becomes of a half message that is due, and adds what is to be stored for that.
@@ -400,7 +408,12 @@ func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
 		var all []copied
 		for _, o := range taken {
 			m := copied{openHalf: o, to: halfGone, put: -1}
-			if c.readHalf(o.offset, &m.half) {
+			isThere, err := c.readHalf(o.offset, &m.half)
+			if err != nil {
+				c.restore(taken)
+				return // the store has told it
+			}
+			if isThere {
 				props := message.AppendPropertiesWithout(nil, m.half.Properties, message.PropPreparedQueueOffset, message.PropCRC32)
 				put := copyOf(&m.half, c.q, withRoot(props, o.root))
 				if m.to = halfOpen; c.b.store.Check(&put) == nil {

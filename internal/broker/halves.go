@@ -103,7 +103,7 @@ func (h *halves) load() {
 		}
 		return true
 	})
-	h.scan()
+	_ = h.scan() // goes on with the first look
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := len(h.open); n > 0 {
@@ -169,14 +169,15 @@ func opOffsets(m *message.Message) func(yield func(int64) bool) {
 // opTag is the tag of an op message. Part of the format.
 const opTag = "d"
 
-// scan looks at the half messages that have come since it was last called, and lists those that are undecided.
-func (h *halves) scan() {
+// scan looks at the half messages that have come since it was last called, and lists those that are undecided. It stops before one
+// that cannot be read now.
+func (h *halves) scan() error {
 	var m message.Message
 	var buf []byte
 	for {
 		from, n := h.nextRun()
 		if n == 0 {
-			return
+			return nil
 		}
 		records, res := h.b.store.Get(h.q, from, n, 1<<20, nil, buf[:0])
 		buf = records
@@ -192,10 +193,16 @@ func (h *halves) scan() {
 			next = m.QueueOffset + 1
 		}
 		behind := max(res.NextOffset, next, from+1)
+		if res.Err != nil {
+			behind = max(res.NextOffset, next)
+		}
 		h.gone(next, behind)
 		h.mu.Lock()
 		h.scanned = max(h.scanned, behind)
 		h.mu.Unlock()
+		if res.Err != nil {
+			return res.Err
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func TestHalves_AreRememberedAcrossARestart(t *testing.T) {
 func commitOnly(t testing.TB, b *Broker, h sentHalf) {
 	t.Helper()
 	var m message.Message
-	if !b.halves.readHalf(h.queueOffset, &m) {
+	if isThere, _ := b.halves.readHalf(h.queueOffset, &m); !isThere {
 		t.Fatal("no half message", h)
 	}
 	p := store.Put{Message: m, Queue: b.store.Queue("Topic", 1)}

@@ -220,6 +220,9 @@ func (p *litePop) read(q *store.Queue, begin int64) store.GetResult {
 	body, res := b.store.Get(q, begin, int(p.MaxMsgNum)-p.count, maxPullBytes, nil, p.body)
 	switch res.Status {
 	case store.OffsetTooSmall, store.OffsetOverflowBadly, store.OffsetFoundNull, store.NoMatchedMessage, store.MessageWasRemoving, store.NoMatchedLogicQueue:
+		if res.Err != nil { // it must be read from there
+			break
+		}
 		b.log.Warn("offset of a pop is corrected", "topic", q.Topic(), "group", p.ConsumerGroup, "from", begin, "to", res.NextOffset, "because", res.Status, "addr", p.conn.RemoteAddr())
 		b.offsets.commitText(p.ConsumerGroup, q.Topic(), 0, res.NextOffset)
 		begin = res.NextOffset

@@ -234,6 +234,12 @@ func (p *pull) serve(mayHold bool) {
 	if p.sysFlag&pullCommitOffset != 0 && p.commitOffset >= 0 && mayHold && !reset && cfg.BrokerRole != config.Slave {
 		b.offsets.commit(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
 	}
+	if res.Err != nil && res.Count == 0 {
+		scratch.Put(buf)
+		p.refuse(protocol.Errorf(protocol.CodeSystemError, "messages of topic %s, queue %d cannot be read from offset %d on, the client may try again: %s",
+			t.TopicName, p.queueID, res.NextOffset, res.Err))
+		return
+	}
 	if code == protocol.CodePullNotFound && mayHold && p.sysFlag&pullSuspend != 0 {
 		scratch.Put(buf)
 		wait := time.Duration(p.suspendMS) * time.Millisecond

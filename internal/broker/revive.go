@@ -40,6 +40,7 @@ type reviveQueue struct {
 	newest int64                  // ms: the latest time at which a record read was due
 	readAt time.Time              // when something was read last
 	label  string                 // its number
+	unread bool                   // what is at next cannot be read now
 }
 
 type logEntry struct {
@@ -109,6 +110,9 @@ func (r *reviver) round() (more bool, next time.Time) {
 	}
 	for _, rq := range r.queues {
 		more = r.read(rq) || more
+		if rq.unread {
+			soonest(time.Now().Add(reviveRetry))
+		}
 	}
 	due, after := r.b.pops.pending.takeDue(time.Now().UnixMilli(), reviveBatch)
 	r.reviveAll(due)
@@ -136,6 +140,7 @@ func (r *reviver) read(rq *reviveQueue) (more bool) {
 	defer scratch.Put(buf)
 	body, res := r.b.store.Get(rq.q, rq.next, reviveRead, maxPullBytes, nil, (*buf)[:0])
 	*buf = body[:0]
+	rq.unread = res.Err != nil
 	if res.NextOffset == rq.next {
 		return false
 	}
@@ -412,7 +417,14 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	}
 	for i := range int(c.n) {
 		if left&(1<<i) != 0 {
-			puts = append(puts, r.copy(cfg, c, retry, c.offset(i))...)
+			copies, err := r.copy(cfg, c, retry, c.offset(i))
+			if err != nil {
+				b.log.Error("cannot read a popped message to deliver it again; it is tried once more", "topic", pg.topic, "group", pg.group, "queue_id", pq.id,
+					"offset", c.offset(i), "in", reviveRetry, "err", err)
+				b.pops.pending.arm(c, time.Now().Add(reviveRetry).UnixMilli())
+				return nil, false
+			}
+			puts = append(puts, copies...)
 		}
 	}
 	if c.stored && left != 0 {
@@ -425,15 +437,18 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 
 // copy makes the copy of one message for the retry topic, none when it is not there any more. A record that holds several becomes as many,
 // for retry topics have plain queues.
-func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64) []store.Put {
+func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64) ([]store.Put, error) {
 	rec, res := r.b.store.Get(c.pq.q, offset, 1, maxPullBytes, nil, nil)
+	if res.Err != nil && res.Count == 0 {
+		return nil, res.Err
+	}
 	var m message.Message
 	isThere := res.Status == store.Found && message.Decode(rec, &m) == nil
 	inner := isThere && m.SysFlag&message.FlagInnerBatch != 0
 	if !isThere || res.NextOffset != offset+1 && !(inner && m.QueueOffset == offset) {
 		r.b.log.Warn("popped message is not delivered again: it is not there any more", "topic", c.pq.group.topic, "group", c.pq.group.group,
 			"queue_id", c.pq.id, "offset", offset, "because", res.Status)
-		return nil
+		return nil, nil
 	}
 	id := int32(0)
 	if cfg.PopSeparateRetry && c.pq.id < retry.WriteQueueNums {
@@ -451,12 +466,12 @@ func (r *reviver) copy(cfg *settings, c *checkPoint, retry *topic, offset int64)
 	}
 	if inner && m.SysFlag&message.FlagCompressed == 0 {
 		if puts := r.apart(c, put, m.Body); puts != nil {
-			return puts
+			return puts, nil
 		}
 	}
 	put.SysFlag &^= message.FlagInnerBatch
 	put.Body, put.Properties = m.Body, m.Properties
-	return r.add(nil, c, put, m.ReconsumeTimes == 0)
+	return r.add(nil, c, put, m.ReconsumeTimes == 0), nil
 }
 
 // add adds a copy that still has its message's properties to those that are put together, if it can be stored: one that cannot

@@ -364,7 +364,11 @@ func (s *schedule) collect(l *delayLevel, now time.Time) time.Duration {
 	due, bytes := 0, 0
 	for ; due < n && bytes < scheduleBytes; due++ {
 		e := s.entries[due]
-		at := s.dueOf(l, e)
+		at, err := s.dueOf(l, e)
+		if err != nil {
+			wait = s.unreadable(l, err)
+			break
+		}
 		if wait = s.wait(l, e.QueueOffset, at, now); wait > 0 {
 			if due == 0 {
 				l.due = at
@@ -377,24 +381,34 @@ func (s *schedule) collect(l *delayLevel, now time.Time) time.Duration {
 		next = s.entries[due].QueueOffset
 	}
 	l.behind = next
-	s.buf = s.b.store.Records(l.queue, s.entries[:due], s.buf, func(e store.Entry, record []byte) { s.take(l, e, record) })
+	var done int
+	s.buf, done, err = s.b.store.Records(l.queue, s.entries[:due], s.buf, func(e store.Entry, record []byte) { s.take(l, e, record) })
+	if err != nil {
+		l.behind = s.entries[done].QueueOffset
+		return s.unreadable(l, err)
+	}
 	return wait
 }
 
+// unreadable says that a message cannot be read now, and returns when to try again.
+func (s *schedule) unreadable(l *delayLevel, err error) time.Duration {
+	s.log.Error("delayed message cannot be read now; it is tried again until it can", "level", l.level, "err", err)
+	return schedulePauseMax
+}
+
 // dueOf is when a message is due, ms.
-func (s *schedule) dueOf(l *delayLevel, e store.Entry) int64 {
+func (s *schedule) dueOf(l *delayLevel, e store.Entry) (due int64, err error) {
 	if e.TagsCode >= 0 {
-		return e.TagsCode
+		return e.TagsCode, nil
 	}
 	// A broker with enableConsumeQueueExt keeps the time elsewhere.
-	due := int64(0)
-	s.b.store.Records(l.queue, []store.Entry{e}, nil, func(_ store.Entry, record []byte) {
+	_, _, err = s.b.store.Records(l.queue, []store.Entry{e}, nil, func(_ store.Entry, record []byte) {
 		var d message.Dispatch
 		if record != nil && message.ReadDispatch(record, &d) == nil {
 			due = d.StoreTimestamp + l.delay.Milliseconds()
 		}
 	})
-	return due
+	return due, err
 }
 
 // wait is how long the message at a queue offset must wait until it is due.
@@ -419,7 +433,9 @@ func (s *schedule) noticeAhead(l *delayLevel, offset, due int64, now time.Time) 
 	end := l.queue.MaxOffset()
 	var last [1]store.Entry
 	if n, _, err := s.b.store.Entries(l.queue, end-1, last[:]); err == nil && n == 1 {
-		due = max(due, s.dueOf(l, last[0]))
+		if newest, err := s.dueOf(l, last[0]); err == nil {
+			due = max(due, newest)
+		}
 	}
 	l.ahead = ahead{until: max(end, offset+1), newest: due, at: now.Add(l.delay)}
 	s.log.Warn("delayed messages were stored in the future: the clock was set back, or their level was longer; the newest waits its level's time from now",

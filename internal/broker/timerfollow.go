@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -100,7 +101,7 @@ func (t *timers) takeIn(ctx context.Context) bool {
 		return false
 	}
 	var buf []byte
-	next := t.offset
+	next, unread := t.offset, false
 	for n := 0; n < takeInMax && next < max; {
 		var r store.GetResult
 		at := len(buf)
@@ -110,9 +111,13 @@ func (t *timers) takeIn(ctx context.Context) bool {
 		}
 		next = r.NextOffset
 		n += r.Count
+		if r.Err != nil {
+			unread = true // the store has told it
+			break
+		}
 	}
 	if next == t.offset {
-		return false
+		return unread && !pause(ctx, timerRetry)
 	}
 	if err := t.sort(ctx, buf); err != nil {
 		if ctx.Err() == nil {
@@ -220,7 +225,10 @@ func (t *timers) deliverDue(ctx context.Context) bool {
 // deliver brings the messages of a slot to their topics, but for those that others of it take away. Two batches are on their way at a
 // time: while one is stored, the next is read.
 func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) error {
-	deleted := t.deleted(items)
+	deleted, err := t.deleted(ctx, items)
+	if err != nil {
+		return err
+	}
 	now := time.Now().UnixMilli()
 	places := make([]store.Place, len(items))
 	for i, it := range items {
@@ -231,7 +239,10 @@ func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) er
 		if items[i].Delete && !items[i].Roll {
 			continue
 		}
-		m, f, ok := t.read(&next.buf, places[i:])
+		m, f, ok, err := t.read(ctx, &next.buf, places[i:])
+		if err != nil {
+			return err
+		}
 		if !ok || !items[i].Roll && f.due/t.precision != slot/t.precision {
 			continue
 		}
@@ -260,16 +271,19 @@ func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) er
 	return next.wait(ctx)
 }
 
-// deleted are the unique keys of messages that others of the slot take away.
-func (t *timers) deleted(items []timer.Item) map[string]bool {
-	var keys map[string]bool
+// deleted are the unique keys of messages that others of the slot take away. The only error is that ctx ended.
+func (t *timers) deleted(ctx context.Context, items []timer.Item) (keys map[string]bool, err error) {
 	var buf []byte
 	for _, it := range items {
 		if !it.Delete || it.Roll {
 			continue
 		}
 		buf = buf[:0]
-		if _, f, ok := t.read(&buf, []store.Place{{LogOffset: it.LogOffset, Size: it.Size}}); ok && f.deletes != nil {
+		_, f, ok, err := t.read(ctx, &buf, []store.Place{{LogOffset: it.LogOffset, Size: it.Size}})
+		if err != nil {
+			return nil, err
+		}
+		if ok && f.deletes != nil {
 			if keys == nil {
 				keys = make(map[string]bool)
 			}
@@ -277,7 +291,7 @@ func (t *timers) deleted(items []timer.Item) map[string]bool {
 			t.wheel.Count(f.topic, 1) // it was taken from the count before there was anything to take away
 		}
 	}
-	return keys
+	return keys, nil
 }
 
 // deleteKey names a message as those do that take it away.
@@ -294,20 +308,27 @@ func timerDeleteKey(cfg *settings, topic, uniqKey string) string {
 }
 
 // read reads the message at the first of some places into buf. What is no timer is of another time: the log was cut there and
-// written again.
-func (t *timers) read(buf *[]byte, places []store.Place) (m message.Message, f timerFacts, ok bool) {
+// written again. One that cannot be read now is tried again until it can, or ctx ends, which is the only error.
+func (t *timers) read(ctx context.Context, buf *[]byte, places []store.Place) (m message.Message, f timerFacts, ok bool, _ error) {
 	at := len(*buf)
 	b, err := t.b.store.RecordAt(places, *buf)
+	for err != nil && !errors.Is(err, store.ErrNoMessage) {
+		t.log.Error("a timer that is due cannot be read now, this is tried again", "log_offset", places[0].LogOffset, "err", err)
+		if pause(ctx, timerRetry) {
+			return m, f, false, ctx.Err()
+		}
+		b, err = t.b.store.RecordAt(places, *buf)
+	}
 	if err == nil {
 		err = message.Decode(b[at:], &m)
 	}
 	*buf = b
 	if err != nil {
 		t.log.Error("a timer cannot be delivered, for its message is gone", "log_offset", places[0].LogOffset, "err", err)
-		return m, f, false
+		return m, f, false, nil
 	}
 	f = readTimer(m.Properties)
-	return m, f, f.ok && m.Topic == topicTimer
+	return m, f, f.ok && m.Topic == topicTimer, nil
 }
 
 // timerFacts are what a message in the queue of timers says of itself.

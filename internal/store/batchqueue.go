@@ -359,6 +359,9 @@ func (g *getter) getBatch() {
 		n, err := g.q.batch.read(g.r.NextOffset, units[:])
 		if err != nil {
 			g.s.logger.Error("cannot read batch consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", g.r.NextOffset, "err", err)
+			if n == 0 {
+				g.r.Err = err
+			}
 		}
 		if n == 0 {
 			break
@@ -368,11 +371,15 @@ func (g *getter) getBatch() {
 				g.r.Bytes = len(g.dst) - g.begin
 				return
 			}
+			at := g.r.NextOffset
 			g.r.NextOffset = u.behind()
 			if u.logOffset < g.skipTo || g.filter.Tags != nil && !g.filter.Tags(u.tagsCode) {
 				continue
 			}
-			g.takeBatch(u)
+			if g.takeBatch(u); g.r.Err != nil {
+				g.r.NextOffset, g.r.Bytes = max(at, u.base), len(g.dst)-g.begin
+				return
+			}
 		}
 	}
 	g.r.Bytes = len(g.dst) - g.begin
@@ -391,6 +398,10 @@ func (g *getter) takeBatch(u batchUnit) {
 	g.units[0] = unit{logOffset: u.logOffset, size: u.size, tagsCode: u.tagsCode}
 	if err := g.record(g.units[:1]); err != nil {
 		g.unreadable(u.logOffset, err)
+		if !g.s.isGone(u.logOffset, err) {
+			g.r.Err = err
+			return
+		}
 		if g.r.Count == 0 {
 			g.r.Status = MessageWasRemoving
 		}

@@ -2,9 +2,12 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // GetStatus is how a Get went. The names are Apache's GetMessageStatus.
@@ -37,6 +40,8 @@ type GetResult struct {
 	MaxOffset  int64
 	Count      int // of records
 	Bytes      int
+	// Err is why what comes at NextOffset cannot be read now, though it is there: it is no reason to pass over it.
+	Err error
 	// SuggestSlave says that the messages lie so far behind the log's end that a slave had better serve them.
 	SuggestSlave bool
 }
@@ -116,6 +121,7 @@ type getter struct {
 	skipTo   int64 // units that point before it are passed over, their file is gone
 	units    [32]unit
 	wanted   [32]unit
+	wantedAt [32]int64 // their queue offsets
 	wantedN  int
 	bytes    int // of the records got and wanted
 	messages int
@@ -140,7 +146,7 @@ func (g *getter) free() {
 
 func (g *getter) run() {
 	g.r.Status = NoMatchedMessage
-	for files := 0; g.r.Count == 0 && g.r.NextOffset < g.r.MaxOffset && files < max(1, g.limits.TravelCQFileNumWhenGetMessage); files++ {
+	for files := 0; g.r.Count == 0 && g.r.Err == nil && g.r.NextOffset < g.r.MaxOffset && files < max(1, g.limits.TravelCQFileNumWhenGetMessage); files++ {
 		g.scanFile()
 		g.take()
 	}
@@ -153,12 +159,16 @@ func (g *getter) scanFile() {
 	perFile := g.s.cfg.ConsumeQueueFileSize / unitSize
 	end := min(g.r.MaxOffset, (g.r.NextOffset/perFile+1)*perFile)
 	units := &g.units
-	for first := true; g.r.NextOffset < end && !g.hasEnough(); first = false {
+	for first := true; g.r.NextOffset < end && !g.hasEnough() && g.r.Err == nil; first = false {
 		at := g.r.NextOffset
 		n, err := g.q.units.read(at, units[:min(int64(len(units)), end-at)])
 		if err != nil || n == 0 {
 			if err != nil {
 				g.s.logger.Error("cannot read consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", at, "err", err)
+			}
+			if err != nil && !isLost(err) {
+				g.r.Err = err
+				return
 			}
 			if first && g.r.Count == 0 {
 				g.r.Status, g.r.NextOffset = OffsetFoundNull, (at/perFile+1)*perFile
@@ -183,6 +193,9 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 	if (at-g.offset)*unitSize >= g.maxScan || g.isFull(int(u.size), inMemory) && (!g.sift() || g.isFull(int(u.size), inMemory)) {
 		return false
 	}
+	if g.r.Err != nil { // of a record that sift has read
+		return false
+	}
 	g.pulled = u.logOffset
 	g.r.NextOffset = at + 1
 	if u.logOffset < g.skipTo {
@@ -195,14 +208,14 @@ func (g *getter) scanUnit(at int64, u unit) bool {
 	} else if g.filter.Tags != nil && !g.filter.Tags(u.tagsCode) {
 		return true
 	}
-	g.wanted[g.wantedN] = u
+	g.wanted[g.wantedN], g.wantedAt[g.wantedN] = u, at
 	g.wantedN++
 	g.bytes += int(u.size)
 	g.messages++
 	if g.wantedN == len(g.wanted) {
 		g.take()
 	}
-	return true
+	return g.r.Err == nil
 }
 
 // wantsExtended asks the filter about a message whose unit points to the queue's extension. Where that is gone every message is wanted,
@@ -267,7 +280,7 @@ func (g *getter) isFull(size int, inMemory bool) bool {
 		g.bytes+size > g.maxBytes || g.bytes+size > bytes || g.bytes >= g.maxBytes
 }
 
-// take reads the wanted records.
+// take reads the wanted records, up to one that cannot be read now.
 func (g *getter) take() {
 	wanted := g.wanted[:g.wantedN]
 	g.wantedN = 0
@@ -276,6 +289,10 @@ func (g *getter) take() {
 		switch err := g.record(wanted[i:]); {
 		case err != nil:
 			g.unreadable(u.logOffset, err)
+			if !g.s.isGone(u.logOffset, err) {
+				g.r.NextOffset, g.r.Err = g.wantedAt[i], err
+				return
+			}
 			g.missing(u)
 		case g.filter.Record != nil && !g.filter.Record(g.dst[at:]):
 			g.dst = g.dst[:at]
@@ -355,6 +372,17 @@ func (g *getter) unreadable(logOffset int64, err error) {
 	if logOffset >= g.s.log.files.Start() { // else it was deleted, which is no news
 		g.s.logger.Error("cannot read message", "topic", g.q.topic, "queue_id", g.q.id, "log_offset", logOffset, "err", err)
 	}
+}
+
+// isGone says whether an error of reading a record means that it is not there any more, or never was. Any other may be over soon: the
+// process has too many open files, the disk had a hiccup.
+func (s *Store) isGone(logOffset int64, err error) bool {
+	return isLost(err) || logOffset < s.log.files.Start()
+}
+
+// isLost says whether an error means that the files do not have what was asked for.
+func isLost(err error) bool {
+	return errors.Is(err, message.ErrDamaged) || errors.Is(err, logfile.ErrOutside) || errors.Is(err, io.EOF)
 }
 
 // isRecordOf says whether b begins with the record that a unit points to.

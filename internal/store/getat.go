@@ -77,7 +77,7 @@ func (s *Store) RecordAt(places []Place, dst []byte) ([]byte, error) {
 		g.units[i] = unit{logOffset: p.LogOffset, size: p.Size}
 	}
 	err := g.record(g.units[:n])
-	if errors.Is(err, message.ErrDamaged) {
+	if err != nil && s.isGone(p.LogOffset, err) {
 		return dst, fmt.Errorf("log offset %d: %w", p.LogOffset, ErrNoMessage)
 	}
 	if err != nil {

@@ -308,8 +308,11 @@ func (s *Store) dropFiles(from int64) error {
 	files := s.log.files
 	for start := files.End() - files.FileSize(); start >= max(from, files.Start()) && files.Len() > 0; start -= files.FileSize() {
 		remove := s.cfg.FS.Remove
-		if scan := (scanner{store: s, clean: true, off: start}); scan.next() {
+		scan := scanner{store: s, clean: true, off: start}
+		if scan.next() {
 			remove = s.putAside
+		} else if scan.failed != nil {
+			return fmt.Errorf("cannot tell what the commit log has behind its end, at %d: %w", start, scan.failed)
 		}
 		if err := files.DropFrom(start, remove); err != nil {
 			return err

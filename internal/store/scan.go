@@ -1,5 +1,7 @@
 package store
 
+import "fmt"
+
 // Entry is one entry of a queue: where a message lies, and what the dispatcher noted of it, which is the time of delivery in the
 // queues of delayed messages. Those who follow a queue look at entries first, for most of the time the next one is not due.
 type Entry struct {
@@ -34,8 +36,9 @@ func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64,
 }
 
 // Records calls got for each entry of a queue in turn with the message that it points to, as a record, which is nil when it was
-// deleted with its file or is damaged. The record is appended to buf, whose bytes stay; Records returns buf.
-func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry, record []byte)) []byte {
+// deleted with its file or is damaged. The record is appended to buf, whose bytes stay; Records returns buf, and how many entries it
+// has come to: all, or those before one whose record cannot be read now.
+func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry, record []byte)) (_ []byte, done int, err error) {
 	g := s.getter(q, buf)
 	defer g.free()
 	for len(entries) > 0 {
@@ -45,14 +48,17 @@ func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry,
 		}
 		for i, e := range entries[:n] {
 			at := len(g.dst)
-			if err := g.record(g.units[i:n]); err != nil {
+			if err := g.record(g.units[i:n]); err == nil {
+				got(e, g.dst[at:len(g.dst):len(g.dst)])
+			} else if s.isGone(e.LogOffset, err) {
 				g.unreadable(e.LogOffset, err)
 				got(e, nil)
 			} else {
-				got(e, g.dst[at:len(g.dst):len(g.dst)])
+				return g.dst, done, fmt.Errorf("cannot read message at log offset %d: %w", e.LogOffset, err)
 			}
+			done++
 		}
 		entries = entries[n:]
 	}
-	return g.dst
+	return g.dst, done, nil
 }

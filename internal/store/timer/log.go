@@ -2,7 +2,9 @@ package timer
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -158,11 +160,18 @@ const (
 	stretchMax = 64 << 10
 )
 
+var errNoRecord = errors.New("the timer log is damaged")
+
+// isLost says whether an error means that the log does not have what was asked for. Any other may be over soon.
+func isLost(err error) bool {
+	return errors.Is(err, errNoRecord) || errors.Is(err, logfile.ErrOutside) || errors.Is(err, io.EOF)
+}
+
 // at reads the record at a position.
 func (lr *logReader) at(pos int64) (record, error) {
 	l := lr.log
 	if pos < l.start || pos+recordSize > l.end {
-		return record{}, fmt.Errorf("timer log has no record at %d: it goes from %d to %d", pos, l.start, l.end)
+		return record{}, fmt.Errorf("%w: it has no record at %d, for it goes from %d to %d", errNoRecord, pos, l.start, l.end)
 	}
 	var b []byte
 	if pos >= l.written {
@@ -177,7 +186,7 @@ func (lr *logReader) at(pos int64) (record, error) {
 	}
 	r, ok := readRecord(b)
 	if !ok || r.prev >= pos {
-		return r, fmt.Errorf("record at %d of the timer log is damaged", pos)
+		return r, fmt.Errorf("%w: the record at %d", errNoRecord, pos)
 	}
 	return r, nil
 }

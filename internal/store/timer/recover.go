@@ -1,6 +1,7 @@
 package timer
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -149,7 +150,7 @@ func (t *Timer) recover() error {
 		return t.rebuild()
 	}
 	oldest := min(from, wheel.oldest)
-	if _, err := l.scan(min(from, end), t.replay(end)); err != nil {
+	if err := t.replay(min(from, end), end); err != nil {
 		return err
 	}
 	if err := t.mend(end); err != nil {
@@ -222,9 +223,9 @@ func (t *Timer) cut(end int64) error {
 	return l.files.Zero(end)
 }
 
-// replay puts records into their slots that the wheel may not know, up to a position.
-func (t *Timer) replay(end int64) func(int64, *record) bool {
-	return func(pos int64, r *record) bool {
+// replay puts records into their slots that the wheel may not know, from a position on up to another.
+func (t *Timer) replay(from, end int64) (err error) {
+	_, failed := t.log.scan(from, func(pos int64, r *record) bool {
 		if pos >= end {
 			return false
 		}
@@ -232,8 +233,12 @@ func (t *Timer) replay(end int64) func(int64, *record) bool {
 		if !t.wheel.spans(t.read, at) {
 			return true
 		}
-		s, here, err := t.wheel.get(at)
-		if err != nil || here && s.last >= pos {
+		var s slot
+		var here bool
+		if s, here, err = t.wheel.get(at); err != nil {
+			return false
+		}
+		if here && s.last >= pos {
 			return true
 		}
 		if s.first == nowhere {
@@ -242,8 +247,10 @@ func (t *Timer) replay(end int64) func(int64, *record) bool {
 		s.last = pos
 		s.number += r.counts()
 		t.waiting += int64(r.counts())
-		return t.wheel.put(at, s) == nil
-	}
+		err = t.wheel.put(at, s)
+		return err == nil
+	})
+	return errors.Join(err, failed)
 }
 
 // mend makes slots anew that end behind the log, which was cut or damaged.
@@ -269,8 +276,7 @@ func (t *Timer) mend(end int64) error {
 		return nil
 	}
 	t.cfg.Logger.Warn("timer log ends before the timer wheel does: slots are made anew", "log_offset", from, "end", end)
-	_, err := t.log.scan(t.recordAt(from), t.replay(end))
-	return err
+	return t.replay(t.recordAt(from), end)
 }
 
 // nextBehind is the next occupied slot behind a time, within one turn of the wheel from read on.

@@ -182,6 +182,9 @@ func (t *Timer) Take(now int64) (slotTime int64, items []Item, err error) {
 	reader := logReader{log: &t.log}
 	for pos := s.last; here && pos != nowhere; {
 		r, err := reader.at(pos)
+		if err != nil && !isLost(err) {
+			return 0, nil, err
+		}
 		if err != nil {
 			// What the records before it say is lost, as is what a damaged commit log says.
 			t.cfg.Logger.Error("cannot read the timer log: messages that waited are not delivered", "slot", time.UnixMilli(at), "delivered", len(items), "err", err)
@@ -362,7 +365,11 @@ func (t *Timer) RemoveBefore(logOffset int64) error {
 		}
 		last := start + ((size-blankSize)/recordSize-1)*recordSize
 		reader := logReader{log: &t.log}
-		if r, err := reader.at(last); err == nil && r.logOffset >= logOffset {
+		r, err := reader.at(last)
+		if err != nil && !isLost(err) {
+			return err
+		}
+		if err == nil && r.logOffset >= logOffset {
 			return nil
 		}
 		if err := t.log.files.RemoveFirst(); err != nil {

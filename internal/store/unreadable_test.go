@@ -1,0 +1,153 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// reopened is a store with messages of which nothing is in memory, in two files of the log, and the first in its second file.
+func reopened(t *testing.T, queue func(*Store) *Queue) (*Store, *logfile.Faults, []string, int64) {
+	t.Helper()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	q := queue(s)
+	var want []string
+	second := int64(-1)
+	for i := range 40 {
+		body := fmt.Sprint(i, strings.Repeat("b", 3000))
+		want = append(want, body)
+		if p := putWait(t, s, Written, testPut(q, body))[0]; second < 0 && p.LogOffset >= cfg.CommitLogFileSize {
+			second = int64(i)
+		}
+	}
+	check(t, s.Close())
+	faults := &logfile.Faults{FS: m}
+	cfg.FS = faults
+	s = openTest(t, cfg)
+	t.Cleanup(func() { s.Close() })
+	return s, faults, want, second
+}
+
+func plainQueue(s *Store) *Queue { return s.Queue("TopicA", 0) }
+
+func batchedQueue(s *Store) *Queue {
+	_ = s.MakeBatch("TopicA")
+	return s.Queue("TopicA", 0)
+}
+
+func TestGet_PassesOverNothingThatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	secondFile := "commitlog/" + logfile.FileName(64<<10)
+	for name, c := range map[string]struct {
+		queue  func(*Store) *Queue
+		fault  logfile.Fault
+		first  bool // nothing can be read at all
+		filter bool
+	}{
+		"read":           {plainQueue, logfile.Fault{Op: logfile.OpRead, Path: secondFile, Err: syscall.EIO}, false, false},
+		"open":           {plainQueue, logfile.Fault{Op: logfile.OpOpen, Path: secondFile, Err: syscall.EMFILE}, false, false},
+		"read, filtered": {plainQueue, logfile.Fault{Op: logfile.OpRead, Path: secondFile, Err: syscall.EIO}, false, true},
+		"queue":          {plainQueue, logfile.Fault{Op: logfile.OpRead, Path: "consumequeue/", Err: syscall.EIO}, true, false},
+		"queue, open":    {plainQueue, logfile.Fault{Op: logfile.OpOpen, Path: "consumequeue/", Err: syscall.ENOMEM}, true, false},
+		"batch":          {batchedQueue, logfile.Fault{Op: logfile.OpRead, Path: secondFile, Err: syscall.EIO}, false, false},
+		"batch queue":    {batchedQueue, logfile.Fault{Op: logfile.OpRead, Path: "batchconsumequeue/", Err: syscall.EIO}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, faults, want, second := reopened(t, c.queue)
+			faults.Inject(c.fault)
+			filter := &Filter{}
+			if c.filter {
+				filter.Record = func([]byte) bool { return true }
+			}
+			at, count := int64(0), 0
+			for {
+				_, r := s.Get(c.queue(s), at, 32, 1<<20, filter, nil)
+				count += r.Count
+				at = r.NextOffset
+				if r.Count == 0 {
+					if !errors.Is(r.Err, c.fault.Err) {
+						t.Errorf("error %v, status %s", r.Err, r.Status)
+					}
+					break
+				}
+			}
+			if c.first {
+				second = 0
+			}
+			if at != second || count != int(second) {
+				t.Errorf("got %d messages and goes on at %d, want both %d", count, at, second)
+			}
+			faults.Heal()
+			wantBodies(t, bodies(t, s, c.queue(s), at), want[at:])
+		})
+	}
+}
+
+func TestRecords_EndBeforeWhatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	s, faults, want, second := reopened(t, plainQueue)
+	entries := make([]Entry, len(want))
+	n, _, err := s.Entries(plainQueue(s), 0, entries)
+	if check(t, err); n != len(want) {
+		t.Fatalf("%d entries", n)
+	}
+	faults.Inject(logfile.Fault{Op: logfile.OpRead, Path: "commitlog/" + logfile.FileName(64<<10), Err: syscall.EIO})
+	got := 0
+	_, done, err := s.Records(plainQueue(s), entries, nil, func(_ Entry, record []byte) {
+		if record != nil {
+			got++
+		}
+	})
+	if int64(done) != second || int64(got) != second || !errors.Is(err, syscall.EIO) {
+		t.Errorf("got %d of %d records, want %d; %v", got, done, second, err)
+	}
+	place := []Place{{LogOffset: entries[second].LogOffset, Size: entries[second].Size}}
+	if _, err := s.RecordAt(place, nil); !errors.Is(err, syscall.EIO) || errors.Is(err, ErrNoMessage) {
+		t.Errorf("got %v", err)
+	}
+	place[0].LogOffset++
+	faults.Heal()
+	if _, err := s.RecordAt(place, nil); !errors.Is(err, ErrNoMessage) {
+		t.Errorf("where none is: got %v", err)
+	}
+}
+
+// TestOpen_RemovesNoFileThatItCannotRead has damage in the first file of the log and the second one unreadable.
+func TestOpen_RemovesNoFileThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	q := s.Queue("TopicA", 0)
+	for i := range 40 {
+		putWait(t, s, Written, testPut(q, fmt.Sprint(i, strings.Repeat("b", 3000))))
+	}
+	damaged := m.Kill()
+	check(t, s.Close())
+	_ = damaged.Remove("/store/checkpoint")
+	f, err := damaged.Open("/store/commitlog/" + logfile.FileName(0))
+	check(t, err)
+	_, err = f.WriteAt(make([]byte, message.MinRecordSize), 0)
+	check(t, err)
+	second := "commitlog/" + logfile.FileName(64<<10)
+	faults := &logfile.Faults{FS: damaged}
+	faults.Inject(logfile.Fault{Op: logfile.OpRead, Path: second, Err: syscall.EIO})
+	cfg.FS = faults
+	if s, err := Open(t.Context(), cfg, Hooks{}); !errors.Is(err, syscall.EIO) {
+		t.Errorf("got %v", err)
+		if err == nil {
+			check(t, s.Close())
+		}
+	}
+	if _, err := damaged.Open("/store/" + second); err != nil {
+		t.Errorf("the file is gone: %v", err)
+	}
+}
