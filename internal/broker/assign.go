@@ -90,10 +90,13 @@ func circleShare(all []protocol.MessageQueue, at, n int) (share []protocol.Messa
 	return share
 }
 
-// routes remembers for a while which queues a topic has on all brokers.
+// routes remembers for a while which queues a topic has on all brokers, and which NameServer has told it.
 type routes struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // protects the fields below
 	byTopic map[string]route
+	asking  map[string]chan struct{} // by topic that the NameServers are being asked for; closed when they have answered
+	list    string                   // namesrvAddr that servers was made of
+	servers *remote.NameServers
 }
 
 type route struct {
@@ -122,39 +125,76 @@ func (b *Broker) writableQueues(topic string) []protocol.MessageQueue {
 	return b.routeOf(topic).writable
 }
 
-// routeOf is what the NameServers know of a topic, or knew last.
+// routeOf is what the NameServers know of a topic, or knew last. One request at a time asks for a topic; others go by what was known
+// before, or wait when nothing was.
 func (b *Broker) routeOf(topic string) route {
-	b.routes.mu.Lock()
-	known := b.routes.byTopic[topic]
-	b.routes.mu.Unlock()
-	if now := time.Now(); now.After(known.until) {
-		if asked, ok := b.askRoute(topic); ok {
-			known = asked
-			known.until = now.Add(b.settings.Load().RouteInterval)
-		} else {
-			known.until = now.Add(routeRetry)
-		}
-		b.routes.keep(topic, known)
+	r := &b.routes
+	r.mu.Lock()
+	known, has := r.byTopic[topic]
+	if time.Now().Before(known.until) {
+		r.mu.Unlock()
+		return known
 	}
+	if asking := r.asking[topic]; asking != nil {
+		r.mu.Unlock()
+		if !has {
+			<-asking
+			r.mu.Lock()
+			known = r.byTopic[topic]
+			r.mu.Unlock()
+		}
+		return known
+	}
+	done := make(chan struct{})
+	if r.asking == nil {
+		r.asking = map[string]chan struct{}{}
+	}
+	r.asking[topic] = done
+	r.mu.Unlock()
+	defer func() { r.asked(topic, known, done) }()
+	asked, ok := b.askRoute(topic)
+	pause := routeRetry
+	if ok {
+		known, pause = asked, b.settings.Load().RouteInterval
+	}
+	known.until = time.Now().Add(pause)
 	return known
 }
 
-func (r *routes) keep(topic string, known route) {
+// asked keeps what came of a question and tells those who wait for it.
+func (r *routes) asked(topic string, known route, done chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byTopic == nil || len(r.byTopic) >= routesMax {
 		r.byTopic = map[string]route{}
 	}
 	r.byTopic[topic] = known
+	delete(r.asking, topic)
+	close(done)
+}
+
+// nameServers are those that the broker asks. They stay the same while namesrvAddr does, for they know which of
+// them answered last.
+func (b *Broker) nameServers() (*remote.NameServers, error) {
+	list, r := b.settings.Load().NamesrvAddr, &b.routes
+	if list == "" {
+		return nil, errors.New("cannot ask a NameServer: namesrvAddr is not set")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.servers == nil || r.list != list {
+		servers, err := remote.NewNameServers(b.registrar.pool, list)
+		if err != nil {
+			return nil, err
+		}
+		r.servers, r.list = servers, list
+	}
+	return r.servers, nil
 }
 
 // askRoute asks the NameServers; ok is false when none answers.
 func (b *Broker) askRoute(topic string) (r route, ok bool) {
-	list := b.settings.Load().NamesrvAddr
-	if list == "" {
-		return r, false
-	}
-	servers, err := remote.NewNameServers(b.registrar.pool, list)
+	servers, err := b.nameServers()
 	if err != nil {
 		return r, false
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	remote "github.com/liftoffmq/liftoff/internal/client"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -63,7 +62,7 @@ func elsewhere(item *protocol.LogicQueueMappingItem) protocol.StaticTopicFields 
 func (b *Broker) ask(bname, topic string, call *remoting.Call) (*remoting.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
 	defer cancel()
-	servers, err := remote.NewNameServers(b.registrar.pool, b.settings.Load().NamesrvAddr)
+	servers, err := b.nameServers()
 	if err != nil {
 		return nil, err
 	}

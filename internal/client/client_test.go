@@ -307,3 +307,35 @@ func TestDecodeMessages_RefusesWhatIsTorn(t *testing.T) {
 		t.Errorf("nothing became %v, %v", got, err)
 	}
 }
+
+func TestNameServers_AskTheNextWhenOneHangs(t *testing.T) {
+	t.Parallel()
+	_, addr := listen(t, map[int]remoting.Func{protocol.ReqGetRouteInfoByTopic: func(*remoting.Request) (*remoting.Answer, error) {
+		return &remoting.Answer{Body: []byte(`{"brokerDatas":[],"queueDatas":[]}`)}, nil
+	}})
+	n, err := NewNameServers(newPool(t), silent(t)+";"+addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() (time.Duration, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		begin := time.Now()
+		_, err := n.RouteByTopic(ctx, "T")
+		return time.Since(begin), err
+	}
+	if took, err := ask(); err != nil || took < time.Second {
+		t.Errorf("the second was to answer after 2 s: %v after %s", err, took)
+	}
+	if took, err := ask(); err != nil || took > 1900*time.Millisecond {
+		t.Errorf("the one that answered was not asked first: %v after %s", err, took)
+	}
+	_, addr = listen(t, nil)
+	if n, err = NewNameServers(newPool(t), silent(t)+";"+silent(t)+";"+addr); err != nil {
+		t.Fatal(err)
+	}
+	var pe *protocol.Error
+	if _, err := ask(); !errors.As(err, &pe) {
+		t.Errorf("two hang: %v", err)
+	}
+}

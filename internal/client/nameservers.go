@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -42,14 +43,14 @@ func NewNameServers(pool *Pool, list string) (*NameServers, error) {
 // Addrs are the addresses in the order given.
 func (n *NameServers) Addrs() []string { return n.addrs }
 
-// ask asks one NameServer after the other until one says SUCCESS. When none does, a refusal is more worth telling than a
-// failure to reach one.
+// ask asks one NameServer after the other until one says SUCCESS; each may take its share of the time that is left, so that one
+// that hangs does not keep the others from being asked. When none does, a refusal is more worth telling than a failure to reach one.
 func (n *NameServers) ask(ctx context.Context, about string, call *remoting.Call) (*remoting.Response, error) {
 	var refused, failed error
 	first := int(n.first.Load())
 	for i := range n.addrs {
 		at := (first + i) % len(n.addrs)
-		r, err := n.pool.ask(ctx, n.addrs[at], about, call)
+		r, err := n.askOne(ctx, len(n.addrs)-i, n.addrs[at], about, call)
 		if err == nil {
 			n.first.Store(uint32(at))
 			return r, nil
@@ -68,6 +69,17 @@ func (n *NameServers) ask(ctx context.Context, about string, call *remoting.Call
 		return nil, refused
 	}
 	return nil, failed
+}
+
+// askOne asks the first of so many NameServers that are left to ask.
+func (n *NameServers) askOne(ctx context.Context, left int, addr, about string, call *remoting.Call) (*remoting.Response, error) {
+	if end, limited := ctx.Deadline(); limited && left > 1 {
+		share := time.Until(end) / time.Duration(left)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, share, fmt.Errorf("no answer within %s", share.Round(time.Millisecond)))
+		defer cancel()
+	}
+	return n.pool.ask(ctx, addr, about, call)
 }
 
 // askJSON is ask for answers with a JSON body.
