@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +107,26 @@ func TestLogLevel_IsShownAsItIs(t *testing.T) {
 	}
 	if r, err := c.Call(t.Context(), &remoting.Call{Code: protocol.ReqUpdateBrokerConfig, Body: []byte("logLevel=loud")}); err != nil || !strings.Contains(string(r.Remark), "must be debug, info, warn, error") {
 		t.Error(r, err)
+	}
+}
+
+func TestConfig_FileKeepsItsPermissions(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.File = filepath.Join(t.TempDir(), "broker.conf")
+	if err := os.WriteFile(cfg.File, []byte("# mine\ntls.server.keyPassword=secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := dialTest(t, openTest(t, cfg), remoting.Options{})
+	if r := call(t, c, protocol.ReqUpdateBrokerConfig, nil, []byte("maxMessageSize=5")); r.Code != 0 {
+		t.Fatalf("%d %s", r.Code, r.Remark)
+	}
+	for _, path := range []string{cfg.File, cfg.File + ".bak"} {
+		if st, err := os.Stat(path); err != nil || st.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", path, st, err)
+		}
+	}
+	if text, err := os.ReadFile(cfg.File); !strings.Contains(string(text), "# mine\ntls.server.keyPassword=secret\n") || !strings.Contains(string(text), "maxMessageSize=5") {
+		t.Errorf("%s, %v", text, err)
 	}
 }

@@ -23,7 +23,8 @@ const (
 )
 
 // Write replaces the content of path and keeps the one before as .bak. When it returns nil the new content is on disk.
-// One goroutine at a time may write one path.
+// The new file has the permissions of the old one, which may hold a password. A symbolic link stays: what it leads to is replaced, with
+// the .bak beside that. One goroutine at a time may write one path.
 //
 // The steps, and what a crash behind each leaves to read:
 //
@@ -36,7 +37,7 @@ const (
 // Path is never away and never half written, so .bak matters only against damage from elsewhere. It is replaced last:
 // if path was damaged, .bak holds the only good content until the new one is safe.
 func Write(path string, data []byte) error {
-	if err := write(disk{}, path, data); err != nil {
+	if err := write(disk{}, resolved(path), data); err != nil {
 		return fmt.Errorf("cannot write %q: %w", path, err)
 	}
 	return nil
@@ -44,7 +45,7 @@ func Write(path string, data []byte) error {
 
 // steps are what Write does to the disk. Tests stop between any two of them.
 type steps interface {
-	writeSynced(path string, data []byte) error
+	writeSynced(path string, data []byte, mode fs.FileMode) error // 0: that of any new file
 	link(from, to string) error
 	rename(from, to string) error
 	syncDir(dir string) error
@@ -52,11 +53,19 @@ type steps interface {
 
 func write(do steps, path string, data []byte) error {
 	dir, tmp, bakTmp := filepath.Dir(path), path+tmpSuffix, path+bakSuffix+tmpSuffix
-	if err := do.writeSynced(tmp, data); err != nil {
+	old, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	mode := fs.FileMode(0)
+	if err == nil {
+		mode = old.Mode().Perm()
+	}
+	if err := do.writeSynced(tmp, data, mode); err != nil {
 		return err
 	}
 	bak := false
-	if st, err := os.Stat(path); err == nil && st.Size() > 0 {
+	if err == nil && old.Size() > 0 {
 		if err := do.link(path, bakTmp); err != nil {
 			return err
 		}
@@ -74,9 +83,24 @@ func write(do steps, path string, data []byte) error {
 	return nil
 }
 
+// resolved is where a path leads if it is a symbolic link, also one to nothing.
+func resolved(path string) string {
+	for range 40 { // more is a circle to the kernel too
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Dir(path) + string(filepath.Separator) + to
+		}
+		path = to
+	}
+	return path
+}
+
 type disk struct{}
 
-func (disk) writeSynced(path string, data []byte) error {
+func (disk) writeSynced(path string, data []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -84,7 +108,12 @@ func (disk) writeSynced(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	if st, statErr := f.Stat(); mode != 0 && statErr == nil && st.Mode().Perm() != mode {
+		err = f.Chmod(mode) // before there is anything to read in it
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -100,11 +129,15 @@ func (disk) link(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil
 	}
+	st, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
 	old, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, old, 0o644)
+	return os.WriteFile(to, old, st.Mode().Perm())
 }
 
 func (disk) rename(from, to string) error { return os.Rename(from, to) }
@@ -137,7 +170,7 @@ func Read(path string, valid func([]byte) error) (Content, error) {
 	if why == nil {
 		return Content{Data: data, Path: path}, nil
 	}
-	bak := path + bakSuffix
+	bak := resolved(path) + bakSuffix
 	data, whyBak, err := try(bak, valid)
 	if err != nil {
 		return Content{}, err

@@ -129,8 +129,8 @@ func (k *killed) step(name string, whole, half func() error) error {
 	return whole()
 }
 
-func (k *killed) writeSynced(path string, data []byte) error {
-	return k.step("write", func() error { return disk{}.writeSynced(path, data) },
+func (k *killed) writeSynced(path string, data []byte, mode fs.FileMode) error {
+	return k.step("write", func() error { return disk{}.writeSynced(path, data, mode) },
 		func() error { return os.WriteFile(path, data[:len(data)/2], 0o644) })
 }
 func (k *killed) link(from, to string) error {
@@ -212,11 +212,11 @@ type failing struct {
 
 var errDisk = errors.New("disk")
 
-func (f failing) writeSynced(path string, data []byte) error {
+func (f failing) writeSynced(path string, data []byte, mode fs.FileMode) error {
 	if f.at == "write" {
 		return errDisk
 	}
-	return f.disk.writeSynced(path, data)
+	return f.disk.writeSynced(path, data, mode)
 }
 
 func (f failing) rename(from, to string) error {
@@ -244,5 +244,49 @@ func TestWrite_TellsAFailedStep(t *testing.T) {
 		if c := read(t, path); !strings.HasPrefix(string(c.Data), "state ") {
 			t.Errorf("%s: %+v", at, c)
 		}
+	}
+}
+
+func TestWrite_KeepsPermissionsAndLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target, link, other := filepath.Join(dir, "etc", "broker.conf"), filepath.Join(dir, "conf", "broker.conf"), filepath.Join(dir, "conf", "link")
+	for _, d := range []string{"etc", "conf"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, target, "state 1")
+	put(t, target+".tmp", "left over")
+	if err := errors.Join(os.Chmod(target, 0o600), os.Symlink("../etc/broker.conf", other), os.Symlink(other, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range []string{"state 2", "state 3"} {
+		if err := Write(link, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if c := read(t, link); string(c.Data) != content {
+			t.Errorf("read %+v, want %s", c, content)
+		}
+		if st, err := os.Lstat(link); err != nil || st.Mode()&fs.ModeSymlink == 0 {
+			t.Errorf("the link is %v, %v", st.Mode(), err)
+		}
+		for _, path := range []string{target, target + ".bak"} {
+			if st, err := os.Lstat(path); err != nil || st.Mode() != 0o600 {
+				t.Errorf("%s: %v, %v", path, st, err)
+			}
+		}
+	}
+	if err := os.Remove(target); err != nil {
+		t.Fatal(err)
+	}
+	if c := read(t, link); string(c.Data) != "state 2" {
+		t.Errorf("with a link to nothing: %+v", c)
+	}
+	if err := Write(link, []byte("state 4")); err != nil {
+		t.Fatal(err)
+	}
+	if c := read(t, target); string(c.Data) != "state 4" {
+		t.Errorf("written through a link to nothing: %+v", c)
 	}
 }
