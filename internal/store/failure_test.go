@@ -221,3 +221,33 @@ func TestPut_RefusesWhatIsTooLarge(t *testing.T) {
 		t.Errorf("after close: got %v", err)
 	}
 }
+
+func TestClose_IsNotCleanWhenQueuesOrIndexAreNotWritten(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"consumequeue", "index", "checkpoint"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			s, faults := faultyStore(t, nil)
+			q := s.Queue("TopicA", 0)
+			putWait(t, s, Written, testPut(q, "one"), testPut(q, "two"))
+			awaitVisible(t, q, 2)
+			faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: path, Err: syscall.ENOSPC})
+			if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("close: got %v", err)
+			}
+			if clean, err := s.wasClean(); clean || err != nil {
+				t.Errorf("clean: %v, %v", clean, err)
+			}
+			faults.Heal()
+			s = openTest(t, s.cfg)
+			wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), []string{"one", "two"})
+			if r, err := s.Query(KeyQuery{Topic: "TopicA", Key: "U-two", Max: 10, End: 1 << 60}); err != nil || r.Count != 1 {
+				t.Errorf("found %d by key, %v", r.Count, err)
+			}
+			check(t, s.Close())
+			if clean, err := s.wasClean(); !clean || err != nil {
+				t.Errorf("clean: %v, %v", clean, err)
+			}
+		})
+	}
+}

@@ -124,7 +124,7 @@ func (s *Store) Close() error {
 	s.loops.Wait()
 	s.flushTimer.Stop()
 
-	s.flushBehind()
+	behind := s.flushBehind()
 	l.mu.Lock()
 	err := l.err
 	left := l.flushing.all()
@@ -132,10 +132,13 @@ func (s *Store) Close() error {
 	answer(left, ErrClosed)
 
 	if err == nil {
-		err = s.leaveClean()
+		err = behind
 	}
 	if s.index != nil {
 		err = errors.Join(err, s.index.close())
+	}
+	if err == nil { // else the next start has something to do
+		err = s.leaveClean()
 	}
 	return errors.Join(err, s.release())
 }
