@@ -50,6 +50,7 @@ func openTimers(b *Broker, cfg config.Broker) (*timers, error) {
 		RollWindow:    cfg.TimerRollWindow,
 		FlushInterval: cfg.TimerFlushInterval,
 		CommitLogEnd:  b.store.Stats().Appended,
+		Sync:          b.store.Flush,
 		Snapshots:     cfg.TimerSnapshots,
 		Topics:        b.topics.names,
 	})

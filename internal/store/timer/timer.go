@@ -25,6 +25,8 @@ type Config struct {
 	Snapshots bool
 	// CommitLogEnd is where the commit log ends. What the timer log says of messages behind it was lost with them.
 	CommitLogEnd int64
+	// Sync makes durable what was stored before, so that no checkpoint outlasts the messages that it says were delivered.
+	Sync func() error
 	// Topics names topics that messages may wait for, for counting them.
 	Topics func() []string
 
@@ -276,14 +278,14 @@ func (t *Timer) untouch() {
 	t.changed = false
 }
 
-// Flush makes durable what was added and delivered, and moves the checkpoint.
+// Flush makes durable what was added and delivered, and then moves the checkpoint, to where both were when it began.
 func (t *Timer) Flush() error {
 	t.flushMu.Lock()
 	defer t.flushMu.Unlock()
 	t.mu.Lock()
 	t.untouch()
 	err := t.log.write()
-	logEnd, queueOffset := t.log.end, t.reached
+	read, logEnd, queueOffset, written := t.readLocked(t.cfg.clock()), t.log.end, t.reached, max(t.check.QueueWritten, t.reached)
 	var copies []pageCopy
 	if err == nil && len(t.wheel.pages) > 0 {
 		if err = t.wheel.create(); err == nil {
@@ -291,6 +293,9 @@ func (t *Timer) Flush() error {
 		}
 	}
 	t.mu.Unlock()
+	if err == nil && t.cfg.Sync != nil {
+		err = t.cfg.Sync()
+	}
 	if err == nil {
 		err = t.log.files.Sync() // before the wheel, which must not be ahead of it
 	}
@@ -301,25 +306,35 @@ func (t *Timer) Flush() error {
 	t.wheel.written(copies, err)
 	if err == nil {
 		t.wheel.rest(pagesRest)
-		err = t.log.write() // of what the checkpoint says is written
-	}
-	if err == nil {
-		t.check.Read = t.readLocked(t.cfg.clock())
 		if t.check.LogFlushed != logEnd || t.check.QueueFlushed != queueOffset {
 			t.check.Version = t.check.Version.Next(t.cfg.clock())
 		}
 		t.check.LogFlushed, t.check.QueueFlushed = logEnd, queueOffset
-		t.check.QueueWritten = max(t.check.QueueWritten, t.reached)
-		err = t.file.write(&t.check)
+		durable := t.check
+		durable.Read, durable.QueueWritten = read, written
+		err = t.moveLocked(&durable)
 	}
 	t.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	return t.metrics.save(false)
+}
+
+// moveLocked makes a checkpoint durable, and nothing that was delivered since: for that the kernel gets the one of this moment only
+// afterwards. mu is held.
+func (t *Timer) moveLocked(durable *Checkpoint) error {
+	if err := t.file.write(durable); err != nil {
+		return err
+	}
 	if err := t.file.file.Sync(); err != nil {
 		return fmt.Errorf("cannot sync timer checkpoint: %w", err)
 	}
-	return t.metrics.save(false)
+	t.check.Read, t.check.QueueWritten = max(t.check.Read, durable.Read), max(t.check.QueueWritten, durable.QueueWritten)
+	if t.check == *durable {
+		return nil
+	}
+	return t.file.write(&t.check)
 }
 
 // Close makes everything durable. The queue is taken in up to an offset.
