@@ -286,7 +286,7 @@ func (t *Timer) nextBehind(at int64) (int64, bool) {
 }
 
 // rebuild fills an empty wheel from the log: the wheel is missing, or has another precision. The records are appended once more, for
-// the chains in the log are those of the old slots.
+// the chains in the log are those of the old slots; each once, though the log has it twice when that was done before.
 func (t *Timer) rebuild() error {
 	l := &t.log
 	if t.wheel.file != nil {
@@ -302,10 +302,12 @@ func (t *Timer) rebuild() error {
 	now := t.floor(t.cfg.clock())
 	oldest := max(t.read, now-(t.wheel.slots/2-slotsSpared)*t.precision)
 	var again []record
+	seen := map[int64]bool{} // messages, by log offset
 	end := l.end
 	t.read = t.floor(oldest)
 	_, err := l.scan(l.start, func(pos int64, r *record) bool {
-		if pos < end && t.wheel.spans(t.read, t.floor(r.due())) {
+		if pos < end && t.wheel.spans(t.read, t.floor(r.due())) && !seen[r.logOffset] {
+			seen[r.logOffset] = true
 			again = append(again, *r)
 		}
 		return pos < end

@@ -325,6 +325,26 @@ func TestOpen_MakesTheWheelAnew(t *testing.T) {
 	}
 }
 
+func TestOpen_ARebuiltWheelHasEachMessageOnce(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.Precision = 100 * time.Millisecond
+	w := open(t, cfg)
+	add(t, w, entry(1, now+60_100), entry(2, now+60_200), entry(3, now+60_100))
+	for _, precision := range []time.Duration{1000, 100, 1000, 500} {
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Precision = precision * time.Millisecond
+		if w = open(t, cfg); w.Waiting() != 3 {
+			t.Errorf("precision %v: %d messages wait, want 3", cfg.Precision, w.Waiting())
+		}
+	}
+	if _, got := drain(t, w, now+200_000, 3); !slices.Equal(got, []int64{1, 3, 2}) && !slices.Equal(got, []int64{1, 2, 3}) {
+		t.Errorf("got %v", got)
+	}
+}
+
 // What the commit log lost is not delivered, and its place can be used again.
 func TestOpen_DropsWhatTheCommitLogLost(t *testing.T) {
 	t.Parallel()
