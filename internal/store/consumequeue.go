@@ -527,7 +527,11 @@ func (q *consumeQueue) flush(sync bool) error {
 		q.pending = nil
 	}
 	q.busy = false
-	files, dirty := q.files, q.dirty
+	dirty := q.dirty
+	files := q.files
+	if err == nil && sync && dirty {
+		files, err = q.filesLocked()
+	}
 	if sync {
 		q.dirty = false
 	}

@@ -251,3 +251,46 @@ func TestClose_IsNotCleanWhenQueuesOrIndexAreNotWritten(t *testing.T) {
 		})
 	}
 }
+
+func TestFlushBehind_BelievesNoSyncAfterOneThatFailed(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]logfile.Fault{
+		"queue":        {Op: logfile.OpSync, Path: "consumequeue/"},
+		"queue folder": {Op: logfile.OpSyncDir, Path: "consumequeue/"},
+		"batch queue":  {Op: logfile.OpSync, Path: "batchconsumequeue/"},
+		"index":        {Op: logfile.OpSync, Path: "index/"},
+		"index folder": {Op: logfile.OpSyncDir, Path: "index"},
+	} {
+		for _, why := range []error{syscall.ENOSPC, syscall.EIO} {
+			t.Run(name+" "+why.Error(), func(t *testing.T) {
+				t.Parallel()
+				s, faults := faultyStore(t, nil)
+				if name == "batch queue" {
+					check(t, s.MakeBatch("TopicA"))
+				}
+				q := s.Queue("TopicA", 0)
+				fault.Err, fault.Times = why, 1
+				faults.Inject(fault)
+				putWait(t, s, Written, testPut(q, "one"))
+				awaitVisible(t, q, 1)
+				for range 2 {
+					if err := s.flushBehind(); !errors.Is(err, why) {
+						t.Errorf("flush: got %v", err)
+					}
+				}
+				if _, err := tryPut(s, Written, testPut(q, "two")); !errors.Is(err, why) {
+					t.Errorf("put: got %v", err)
+				}
+				if c, err := readCheckpoint(s.cfg.FS, s.checkpointPath()); err != nil || c.logicsTime != 0 {
+					t.Errorf("the checkpoint moved: %+v, %v", c, err)
+				}
+				if err := s.Close(); !errors.Is(err, why) {
+					t.Errorf("close: got %v", err)
+				}
+				s = openTest(t, s.cfg)
+				wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), []string{"one"})
+				check(t, s.Close())
+			})
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 const (
@@ -228,6 +230,9 @@ func (s *Store) behindLoop() {
 func (s *Store) flushBehind() error {
 	s.behindMu.Lock()
 	defer s.behindMu.Unlock()
+	if s.behindErr != nil {
+		return s.behindErr
+	}
 	d := &s.dispatcher
 	d.mu.Lock()
 	dirty := d.dirty
@@ -260,7 +265,9 @@ func (s *Store) flushBehind() error {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, syscall.ENOSPC) {
+	// What a sync could not write is forgotten by the kernel: another one would go well, without it.
+	if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, logfile.ErrSync) {
+		s.behindErr = err
 		s.fail(fmt.Errorf("cannot write behind the commit log: %w", err))
 		return err
 	}

@@ -27,7 +27,8 @@ type index struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	flushing sync.Mutex // one flush, truncate or close at a time; taken before mu
+	flushing sync.Mutex // one flush, truncate or close at a time; taken before mu; protects the field below
+	failed   error      // of a sync: what the headers would say of the entries cannot be trusted any more
 
 	mu       sync.Mutex   // protects the fields below; held for memory work and small writes only
 	files    []*indexFile // oldest first
@@ -475,6 +476,9 @@ func (x *index) fullUntil() int64 {
 func (x *index) flush(sync bool) error {
 	x.flushing.Lock()
 	defer x.flushing.Unlock()
+	if x.failed != nil {
+		return x.failed
+	}
 	x.mu.Lock()
 	var files []*indexFile
 	for _, f := range x.files {
@@ -493,7 +497,8 @@ func (x *index) flush(sync bool) error {
 			x.mu.Lock()
 			x.newNames = true
 			x.mu.Unlock()
-			return fmt.Errorf("cannot sync folder %q: %w", x.dir, err)
+			x.failed = fmt.Errorf("%w folder %q: %w", logfile.ErrSync, x.dir, err)
+			return x.failed
 		}
 	}
 	for _, f := range files { // in order, for the same reason
@@ -507,9 +512,9 @@ func (x *index) flush(sync bool) error {
 func (x *index) flushFile(f *indexFile, sync bool) error {
 	step := func() error {
 		if err := f.file.Sync(); err != nil {
-			return fmt.Errorf("cannot sync index %q: %w", f.path, err)
+			x.failed = fmt.Errorf("%w index %q: %w", logfile.ErrSync, f.path, err)
 		}
-		return nil
+		return x.failed
 	}
 	x.mu.Lock()
 	err := f.writePending()

@@ -42,7 +42,8 @@ type Store struct {
 	flushWanted atomic.Bool // a batch waits for flushed
 	flushArmed  atomic.Bool // flushLoop knows that something is dirty
 	flushTimer  *time.Timer // calls expireFlushes
-	behindMu    sync.Mutex  // one flushBehind at a time
+	behindMu    sync.Mutex  // one flushBehind at a time; protects the field below
+	behindErr   error       // why queues and index are not written any more
 	behindArmed atomic.Bool // behindLoop knows that something is dirty
 
 	checkpointTime atomic.Int64 // store time of the newest message that queues and index keep durably

@@ -95,7 +95,7 @@ func (h *Handles) close(s *segment) error {
 func (h *Handles) syncLocked(s *segment) {
 	if s.dirty.Swap(false) {
 		if err := s.file.Sync(); err != nil {
-			s.failed = fmt.Errorf("cannot sync %q: %w", s.path, err)
+			s.failed = fmt.Errorf("%w %q: %w", ErrSync, s.path, err)
 			s.dirty.Store(true)
 		}
 	}
@@ -135,7 +135,15 @@ func (h *Handles) unlink(s *segment) {
 	s.prev, s.next = nil, nil
 }
 
-// failed is the error of a sync of s that was done here.
+// fail notes that a sync of s failed.
+func (h *Handles) fail(s *segment, err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.failed = fmt.Errorf("%w %q: %w", ErrSync, s.path, err)
+	return s.failed
+}
+
+// failed is the error of a sync of s.
 func (h *Handles) failed(s *segment) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

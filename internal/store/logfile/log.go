@@ -16,6 +16,8 @@ var (
 	ErrOutside = errors.New("no file of the log holds this position")
 	// ErrFileSize says that a file's length is not the one configured.
 	ErrFileSize = errors.New("length differs from the configured file size")
+	// ErrSync says that what was written may be lost, whatever a later sync says: the kernel tells of that once, and forgets it.
+	ErrSync = errors.New("cannot sync")
 )
 
 // Log is an address space of files of one size. One goroutine writes at a time; reads, syncs and removals may run beside.
@@ -42,7 +44,7 @@ type segment struct {
 	file       File
 	users      int
 	removed    bool
-	failed     error    // of a sync that Handles did; nothing written to it before can be trusted
+	failed     error    // of a sync; nothing written to it before can be trusted
 	prev, next *segment // in the list of open files, newest use first
 }
 
@@ -300,7 +302,8 @@ func (l *Log) onFile(off int64, do func(*segment, File) error) error {
 	return do(s, f)
 }
 
-// Sync makes durable what was written before the call, and the names of new files. What it could not is the next Sync's.
+// Sync makes durable what was written before the call, and the names of new files. What it could not is the next Sync's, but for a file
+// whose sync failed: each later one fails too.
 func (l *Log) Sync() error {
 	l.mu.Lock()
 	var dirty []*segment
@@ -332,7 +335,7 @@ func (l *Log) syncAll(dirty []*segment, newNames []string) error {
 	}
 	for _, dir := range newNames {
 		if err := l.fs.SyncDir(dir); err != nil {
-			return fmt.Errorf("cannot sync folder %q: %w", dir, err)
+			return fmt.Errorf("%w folder %q: %w", ErrSync, dir, err)
 		}
 	}
 	return nil
@@ -348,19 +351,21 @@ func (l *Log) noteNameLocked(dir string) {
 func (l *Log) syncSegment(s *segment) error {
 	f, err := l.handles.acquire(s)
 	if err != nil {
+		if l.find(s.start) != s { // removed meanwhile
+			return nil
+		}
 		return err
 	}
 	defer l.handles.release(s)
 	s.dirty.Store(false)
-	err = l.handles.failed(s)
-	if err == nil {
-		err = f.Sync()
+	if err = l.handles.failed(s); err == nil {
+		if err = f.Sync(); err == nil {
+			return nil
+		}
+		err = l.handles.fail(s, err)
 	}
-	if err != nil {
-		s.dirty.Store(true)
-		return fmt.Errorf("cannot sync %q: %w", s.path, err)
-	}
-	return nil
+	s.dirty.Store(true)
+	return err
 }
 
 // RemoveFirst removes the first file.

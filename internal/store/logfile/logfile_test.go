@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const testFileSize = 8192
@@ -216,6 +217,7 @@ func TestFaults_FailAsInjected(t *testing.T) {
 	}
 }
 
+// A file whose sync failed is not synced again: the kernel has forgotten what it could not write.
 func TestLog_SyncsAgainWhatItCouldNot(t *testing.T) {
 	t.Parallel()
 	for _, op := range []Op{OpSync, OpSyncDir} {
@@ -227,7 +229,12 @@ func TestLog_SyncsAgainWhatItCouldNot(t *testing.T) {
 		if err := l.Sync(); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("%s: got %v", op, err)
 		}
-		if err := l.Sync(); err != nil {
+		if err := l.Sync(); op == OpSync {
+			if !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, ErrSync) {
+				t.Errorf("%s again: got %v", op, err)
+			}
+			continue
+		} else if err != nil {
 			t.Fatalf("%s again: %v", op, err)
 		}
 		after := newTestLog(t, memory.Crash(nil), "/log")
@@ -347,4 +354,30 @@ func TestUsage_RatioRoundsUp(t *testing.T) {
 	check(Usage{Used: 1, Available: 99}, 0.01)
 	check(Usage{Used: 901, Available: 99}, 0.91)
 	check(Usage{Used: 900, Available: 100}, 0.90)
+}
+
+func TestLog_NeedsNoSyncOfAFileThatIsRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	faults := &Faults{FS: NewMemory()}
+	l := newTestLog(t, faults, "/log")
+	fill(t, l, 2)
+	hold := make(chan struct{})
+	faults.Inject(Fault{Op: OpSync, Path: FileName(0), Times: 1, Hold: hold})
+	synced := make(chan error)
+	go func() { synced <- l.Sync() }()
+	inUse := func() bool {
+		l.handles.mu.Lock()
+		defer l.handles.mu.Unlock()
+		return l.find(0).users > 0
+	}
+	for !inUse() {
+		time.Sleep(time.Millisecond)
+	}
+	if err := l.RemoveFrom(1); err != nil {
+		t.Fatal(err)
+	}
+	close(hold)
+	if err := <-synced; err != nil {
+		t.Error(err)
+	}
 }

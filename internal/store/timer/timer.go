@@ -52,6 +52,7 @@ type Timer struct {
 	metrics metrics
 	changed bool // since the last flush
 	closed  bool
+	stopped bool // told that nothing is flushed any more
 
 	flushMu    sync.Mutex // one flush at a time
 	flushTimer *time.Timer
@@ -262,12 +263,27 @@ func (t *Timer) touch() {
 	t.flushTimer = time.AfterFunc(t.cfg.FlushInterval, func() {
 		defer t.flushing.Done()
 		if err := t.Flush(); err != nil {
-			t.cfg.Logger.Error("cannot flush timers", "err", err)
+			t.tell(err)
 			t.mu.Lock()
 			t.touch()
 			t.mu.Unlock()
 		}
 	})
+}
+
+// tell says that a flush failed: once, when none can go well any more.
+func (t *Timer) tell(err error) {
+	final := errors.Is(err, logfile.ErrSync)
+	t.mu.Lock()
+	told := t.stopped
+	t.stopped = told || final
+	t.mu.Unlock()
+	switch {
+	case !final:
+		t.cfg.Logger.Error("cannot flush timers", "err", err)
+	case !told:
+		t.cfg.Logger.Error("timers are not flushed any more: what they have done since is done again after the next start", "err", err)
+	}
 }
 
 // untouch takes that timer away. mu is held.

@@ -427,6 +427,29 @@ func TestTimer_GoesOnWhenTheDiskDoes(t *testing.T) {
 	}
 }
 
+func TestTimer_BelievesNoSyncOfItsLogAfterOneThatFailed(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	faults := &logfile.Faults{FS: cfg.FS}
+	cfg.FS = faults
+	w := open(t, cfg)
+	w.Begin(0, 10)
+	add(t, w, entry(1, now+60_000))
+	w.Reached(1)
+	faults.Inject(logfile.Fault{Op: logfile.OpSync, Path: "timerlog", Times: 1, Err: syscall.EIO})
+	for range 3 {
+		if err := w.Flush(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if c := w.Checkpoint(now); c.QueueFlushed != 0 || c.LogFlushed != 0 {
+		t.Errorf("the checkpoint moved: %+v", c)
+	}
+	if err := w.Close(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("close: got %v", err)
+	}
+}
+
 // A broker without timers makes no files.
 func TestTimer_LeavesNothingWhenThereWasNothing(t *testing.T) {
 	t.Parallel()
