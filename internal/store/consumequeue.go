@@ -148,8 +148,8 @@ func (q *consumeQueue) load(durable int64) error {
 	q.next.Store(end)
 	q.reached.Store(reached)
 	first := files.Start() / unitSize
-	// Fillers before the first message are of no use to a reader.
-	skip, err := q.searchFiles(files, first, min(end, first+q.perFile()), func(u unit) bool { return !u.filler() })
+	// Fillers before the first message are of no use to a reader. Those in a gap have the log offset of what follows.
+	skip, err := q.searchFiles(files, first, min(end, first+q.perFile()), func(u unit) bool { return !u.filler() || u.logOffset > 0 })
 	if err != nil {
 		return fmt.Errorf("cannot read %q: %w", q.dir, err)
 	}
@@ -224,7 +224,7 @@ func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached 
 	if durable > 0 {
 		// Most queues are small: the first page of the last file tells it for them.
 		last := behind - q.perFile()
-		isOpen := func(u unit) bool { return !u.good() || !u.filler() && u.logOffset >= durable }
+		isOpen := func(u unit) bool { return !u.good() || u.logOffset >= durable }
 		var page [pendingMax / unitSize]unit
 		n, err := readFiles(files, last, page[:min(int64(len(page)), q.perFile())])
 		if err != nil {
@@ -662,7 +662,7 @@ func (q *consumeQueue) deleteBefore(logOffset int64) (deleted int, err error) {
 	lowest = max(lowest, files.Start()/unitSize)
 	if lowest < next {
 		// Those that are only pending are the newest; when they are all that is left, the search ends at the first.
-		lowest, err = q.searchFiles(files, lowest, max(lowest, q.written), func(u unit) bool { return u.logOffset >= logOffset && !u.filler() })
+		lowest, err = q.searchFiles(files, lowest, max(lowest, q.written), func(u unit) bool { return u.logOffset >= logOffset })
 		if err != nil {
 			return deleted, fmt.Errorf("cannot read %q: %w", q.dir, err)
 		}
