@@ -71,7 +71,9 @@ func (b *Broker) expireLites(cfg *settings) {
 		var quiet []store.Quiet
 		for _, q := range b.store.LiteQueues(name) {
 			end := q.MaxOffset()
-			if last, ok := b.store.StoreTime(q, end-1); !ok || last < before { // not ok: the log has expired
+			last, ok := b.store.StoreTime(q, end-1)
+			isLeft := q.MinOffset() < end // by the log; if it cannot be read that is no reason to delete it
+			if ok && last < before || !ok && !isLeft {
 				quiet = append(quiet, store.Quiet{Queue: q, End: end})
 			}
 		}

@@ -58,3 +58,35 @@ func TestBroker_WaitsForWhatCannotBeReadNow(t *testing.T) {
 	awaitMessages(t, c, "Timed", 0, 1)
 	awaitMessages(t, c, "Delayed", 0, 1)
 }
+
+func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
+	t.Parallel()
+	cfg := lightConfig(t)
+	cfg.CommitLogFileSize = 64 << 10
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLiteLab(t, b)
+	l.send("a", "a0")
+	for range 30 {
+		call(t, l.c, protocol.ReqSendMessageV2, sendFields("Plain", "i", ""), []byte(strings.Repeat("b", 5000)))
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openTest(t, cfg)
+	first := filepath.Join(cfg.RootDir, "commitlog", "00000000000000000000")
+	if err := os.Rename(first, first+".away"); err != nil {
+		t.Fatal(err)
+	}
+	now := *b.settings.Load()
+	now.LiteLeast = 0
+	b.expireLites(&now)
+	if n := len(b.store.LiteQueues("Parent")); n != 1 {
+		t.Errorf("%d lite topics are left, want 1", n)
+	}
+	if err := os.Rename(first+".away", first); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -63,7 +63,9 @@ func (o *Offline) Outlook(ctx context.Context) (Outlook, error) {
 		s.index = &index{}
 	}
 	if s.log.files.Len() > 0 {
-		out.From, _ = s.recoverFrom(o.clean)
+		if out.From, _, err = s.recoverFrom(o.clean); err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }

@@ -129,7 +129,10 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 			}
 		}
 	}
-	from, dispatched := s.recoverFrom(clean)
+	from, dispatched, err := s.recoverFrom(clean)
+	if err != nil {
+		return err
+	}
 	again := from
 	if dispatched {
 		again++ // all but the message there
@@ -201,7 +204,7 @@ const recoverFiles = 10
 
 // recoverFrom chooses where in the log to begin: before the first message that may not be durable in queues and index. It
 // says whether the message there is known to be.
-func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool) {
+func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error) {
 	l := &s.log
 	start, end := l.files.Start(), l.files.End()
 	at := s.checkpoint.logicsOffset
@@ -209,7 +212,9 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool) {
 		// Everything before is durable, in the log too, so the message there proves that log and checkpoint belong together.
 		scan := scanner{store: s, clean: true, off: at}
 		if at > 0 && at >= start && at < end && scan.next() {
-			return at, true
+			return at, true, nil
+		} else if scan.failed != nil {
+			return 0, false, fmt.Errorf("cannot read commit log at the checkpoint, %d: %w", at, scan.failed)
 		}
 	}
 	reached := int64(0) // by a queue
@@ -227,17 +232,21 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool) {
 			continue
 		}
 		scan := scanner{store: s, clean: true, off: first}
-		if !scan.next() || scan.record.StoreTimestamp == 0 {
+		isThere := scan.next()
+		if scan.failed != nil {
+			return 0, false, fmt.Errorf("cannot read commit log at %d: %w", first, scan.failed)
+		}
+		if !isThere || scan.record.StoreTimestamp == 0 {
 			continue
 		}
 		switch {
 		case clean && first <= reached,
 			!clean && at > 0 && first <= at,
 			!clean && at <= 0 && scan.record.StoreTimestamp <= s.checkpoint.logicsTime:
-			return first, false
+			return first, false, nil
 		}
 	}
-	return start, false
+	return start, false, nil
 }
 
 // truncate makes log, queues and index end at a log offset. What lay behind it in the same file becomes zeros, so that

@@ -151,3 +151,27 @@ func TestOpen_RemovesNoFileThatItCannotRead(t *testing.T) {
 		t.Errorf("the file is gone: %v", err)
 	}
 }
+
+// TestOpen_BeginsNowhereElseWhenTheCheckpointCannotBeRead: from an earlier place on a deleted topic would come back.
+func TestOpen_BeginsNowhereElseWhenTheCheckpointCannotBeRead(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	putWait(t, s, Written, testPut(s.Queue("Gone", 0), "a"), testPut(s.Queue("Kept", 0), "b"))
+	check(t, s.DeleteTopic("Gone"))
+	faults := &logfile.Faults{FS: m.Kill()}
+	check(t, s.Close())
+	cfg.FS = faults
+	faults.Inject(logfile.Fault{Op: logfile.OpRead, Path: "commitlog/", Times: 1, Err: syscall.EIO})
+	if s, err := Open(t.Context(), cfg, Hooks{}); !errors.Is(err, syscall.EIO) {
+		t.Errorf("got %v", err)
+		if err == nil {
+			check(t, s.Close())
+		}
+	}
+	s = openTest(t, cfg)
+	wantBodies(t, bodies(t, s, s.Queue("Gone", 0), 0), nil)
+	wantBodies(t, bodies(t, s, s.Queue("Kept", 0), 0), []string{"b"})
+	check(t, s.Close())
+}
