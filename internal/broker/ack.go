@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/bits"
 	"time"
@@ -409,13 +410,18 @@ func (b *Broker) change(r *remoting.Request) (answer *protocol.ChangeInvisibleRe
 // changeInLog puts the acknowledgement of the old delivery behind the check point of the new one, and answers.
 func (b *Broker) changeInLog(r *remoting.Request, answer *protocol.ChangeInvisibleResponseHeader, old *store.Put) {
 	reply := &remoting.Answer{Header: answer}
-	b.pops.save()
-	if err := b.putNow(*old); err != nil {
+	err := errNotKept
+	if !b.pops.save() {
+		err = b.putNow(*old)
+	}
+	if err != nil {
 		reply = &remoting.Answer{Code: protocol.CodeSystemError, Remark: "the invisible time could not be changed: " + err.Error()}
 	}
 	r.Conn.Reply(r, reply)
 	r.Conn.Flush()
 }
+
+var errNotKept = errors.New("its new check point cannot be stored; the broker's log says why")
 
 // changePoint gives a message a check point of its own, and acknowledges it in the one it had. inLog says that the log must be told of
 // that, for memory does not know the old one.
@@ -449,10 +455,14 @@ func (b *Broker) changePoint(m *popped, h *ackHeader, now int64) (popTime int64,
 	return c.popTime, old == nil, nil
 }
 
-// rootOf is the check point that the consumer offset waits for as long as a message of c is only in memory; nil when it is past.
+// rootOf is the check point that the consumer offset or the log's reader waits at as long as a message of c is only in memory; nil when
+// none does.
 func (c *checkPoint) rootOf(pq *popQueue) *checkPoint {
 	if c.root != nil {
 		return c.root
+	}
+	if c.stored {
+		return c
 	}
 	for _, other := range pq.line {
 		if other == c {

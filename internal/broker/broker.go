@@ -212,7 +212,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if b.modes, err = openRequestModes(filepath.Join(dir, "messageRequestMode.json"), b); err != nil {
 		return err
 	}
-	b.offsets.settle = b.savePops
+	b.offsets.settle, b.offsets.unsettled = b.savePops, b.pops.pending.isAny
 	if b.filters, err = openFilters(filepath.Join(dir, "consumerFilter.json"), b); err != nil {
 		return err
 	}

@@ -36,8 +36,9 @@ type pops struct {
 	byTopic map[string]map[string]*popGroup
 
 	pending pendingPoints
-	saveMu  sync.Mutex  // one save at a time
-	stuck   atomic.Bool // the last save has failed
+	saveMu  sync.Mutex   // one save at a time
+	stuck   atomic.Bool  // the last save has failed
+	closed  atomic.Int64 // check points that are closed
 }
 
 // popMax is the most messages of a check point, whose bits are 32.
@@ -86,11 +87,12 @@ type checkPoint struct {
 	storing                   bool // its record is being put
 	arrived                   bool // its record has come out of the timer
 	done                      bool // everything is acknowledged, or was copied to the retry topic
+	closed                    bool // the log knows all of it, and it is kept until its record has come
 	gone                      bool // forgotten with its topic or group: nothing is done for it any more
 	suspend                   bool // is delivered again without counting a try
 	order                     bool // no check point: its queue may be popped again when it is due
 	tries                     int  // how often its messages could not be copied
-	children                  int  // changed ones of its messages that are neither done nor stored
+	children                  int  // changed ones of its messages that are neither done nor stored: nothing may move past it
 	root                      *checkPoint
 	key                       *logKey // of one that only the log knows; nil otherwise. Does not change
 
@@ -243,9 +245,7 @@ func (pq *popQueue) ackLocked(c *checkPoint, offset int64) bool {
 // finishLocked is for a check point of which nothing is in flight any more.
 func (pq *popQueue) finishLocked(c *checkPoint) {
 	c.done = true
-	if c.arrived {
-		c.passed.Store(true)
-	}
+	c.passLocked()
 	pending := &pq.pops.pending
 	if c.stored || c.storing { // until the log knows, it must be found when its record comes
 		pending.disarm(c)
@@ -253,7 +253,7 @@ func (pq *popQueue) finishLocked(c *checkPoint) {
 		pq.pops.b.offsets.touch()
 	} else {
 		pending.remove(c)
-		delete(pq.points, pointKey{c.start, c.popTime})
+		pq.dropLocked(c)
 	}
 	pq.releaseRootLocked(c)
 	pq.settleLocked()
@@ -261,9 +261,17 @@ func (pq *popQueue) finishLocked(c *checkPoint) {
 
 // releaseRootLocked lets the check point go that c's message was popped with first.
 func (pq *popQueue) releaseRootLocked(c *checkPoint) {
-	if c.root != nil {
-		c.root.children--
+	if root := c.root; root != nil {
+		root.children--
 		c.root = nil
+		root.passLocked()
+	}
+}
+
+// passLocked lets the log's reader move past a check point of which nothing is left to do.
+func (c *checkPoint) passLocked() {
+	if c.done && c.arrived && c.children == 0 {
+		c.passed.Store(true)
 	}
 }
 
@@ -326,8 +334,8 @@ func (pq *popQueue) forget() {
 		c.gone, c.done = true, true
 		c.passed.Store(true)
 		pq.pops.pending.remove(c)
+		pq.dropLocked(c)
 	}
-	clear(pq.points)
 	pq.line, pq.inFlight = nil, 0
 }
 
@@ -416,6 +424,13 @@ func (p *pendingPoints) wakeLocked() {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// isAny says whether the log does not know all.
+func (p *pendingPoints) isAny() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.first != nil
 }
 
 // isFull says whether a save should not wait for its time.

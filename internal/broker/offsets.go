@@ -25,14 +25,15 @@ import (
 // A commit may set an offset back, as in Apache, for so tools and some clients rewind; who did it, from where and to where is
 // logged. Nothing else ever sets one back.
 type offsets struct {
-	path     string
-	before   string // the file to be read while there is none at path; "" when there is no other
-	interval time.Duration
-	settings *atomic.Pointer[settings]
-	log      *slog.Logger
-	endOf    func(topic string, queue int32) (end int64, known bool)
-	counts   *counts
-	settle   func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
+	path      string
+	before    string // the file to be read while there is none at path; "" when there is no other
+	interval  time.Duration
+	settings  *atomic.Pointer[settings]
+	log       *slog.Logger
+	endOf     func(topic string, queue int32) (end int64, known bool)
+	counts    *counts
+	unsettled func() bool         // says whether something has come since settle; nil for no
+	settle    func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
 
 	mu      sync.RWMutex // protects the table; each groupOffsets has a lock of its own
 	byGroup map[string]map[string]*groupOffsets
@@ -485,7 +486,7 @@ func (o *offsets) write() error {
 	defer o.writeMu.Unlock()
 	again := o.settle != nil && o.settle()
 	o.dirty.Store(false)
-	if again {
+	if again || o.unsettled != nil && o.unsettled() { // what has come since found it dirty
 		o.touch()
 	}
 	var file any = o.all()

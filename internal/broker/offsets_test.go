@@ -81,6 +81,26 @@ func TestOffsets_AreWrittenOnceAnIntervalAndOnlyWhenChanged(t *testing.T) {
 	}
 }
 
+// What comes while the file is being written finds it dirty, and must have it written again all the same.
+func TestOffsets_AreWrittenAgainForWhatComesMeanwhile(t *testing.T) {
+	t.Parallel()
+	o := testOffsets(t, t.TempDir(), slog.New(slog.DiscardHandler), nil)
+	o.interval = time.Hour
+	came := false
+	o.settle = func() bool {
+		came = !came
+		o.touch()
+		return false
+	}
+	o.unsettled = func() bool { return came }
+	for _, want := range []bool{true, false} {
+		o.dirty.Store(true) // as if its timer had fired
+		if err := o.write(); err != nil || o.dirty.Load() != want {
+			t.Errorf("dirty %v, want %v: %v", o.dirty.Load(), want, err)
+		}
+	}
+}
+
 func TestOffsets_AreNeverLeftAheadOfTheirQueue(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

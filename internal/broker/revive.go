@@ -226,8 +226,10 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 		c := pq.points[pointKey{body.Start, body.PopTime}]
 		if c != nil {
 			c.arrived, c.stored = true, true
-			if c.done {
-				c.passed.Store(true)
+			if c.passLocked(); c.done {
+				if c.acked == c.saved {
+					pq.dropLocked(c)
+				}
 			} else if c.reviveTime() <= time.Now().UnixMilli() {
 				b.pops.pending.arm(c, c.reviveTime())
 			}
@@ -536,7 +538,7 @@ func (r *reviver) finish(of []*checkPoint, err error) {
 			}
 			c.pq.finishLocked(c)
 			if c.stored {
-				delete(c.pq.points, pointKey{c.start, c.popTime})
+				c.pq.dropLocked(c)
 			}
 		}
 		c.pq.mu.Unlock()
