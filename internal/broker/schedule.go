@@ -458,6 +458,11 @@ func (s *schedule) take(l *delayLevel, e store.Entry, record []byte) {
 		return
 	}
 	p.PreparedTransactionOffset = 0
+	if light, ok := message.Property(p.Properties, message.PropMultiDispatch); ok {
+		if err := s.b.addLight(s.b.settings.Load(), light, &p); err != nil {
+			s.log.Warn("a delayed message goes to its topic, but not to its light queues", "topic", p.Queue.Topic(), "err", err)
+		}
+	}
 	s.puts = append(s.puts, p)
 	s.from = append(s.from, parked{l.level, e.QueueOffset})
 }

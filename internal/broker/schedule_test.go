@@ -298,6 +298,22 @@ func TestSchedule_DeliversToATopicThatWasDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+func TestSchedule_DeliversToLightQueues(t *testing.T) {
+	t.Parallel()
+	cfg := lightConfig(t)
+	cfg.DelayLevels = "1s"
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendDelayed(t, c, "Topic", "1", "for both", message.PropMultiDispatch, "%LMQ%a,%LMQ%b")
+	awaitMessages(t, c, "Topic", 0, 1)
+	dispatched(t, b)
+	for _, queue := range []string{"%LMQ%a", "%LMQ%b"} {
+		if list := records(t, getAll(t, b, queue)); len(list) != 1 || string(list[0].Body) != "for both" {
+			t.Errorf("%s has %v", queue, list)
+		}
+	}
+}
+
 // deliverNow stores a message as it is.
 func (s *schedule) deliverNow(p store.Put) error {
 	done := make(chan error, 1)
