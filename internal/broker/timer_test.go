@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -273,5 +275,52 @@ func TestTimer_OutlastsAStop(t *testing.T) {
 	awaitWaiting(t, b, 1)
 	if info := b.timers.info(time.Now()); info["timerCongestNum"] != "1" || info["timerOffsetBehind"] != "0" {
 		t.Error(info)
+	}
+}
+
+// While the timer log cannot be written, what was taken in together with what cannot be is neither delivered nor put into the wheel again.
+func TestTimer_EachIsTakenInOnceThoughTheLogCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.TimerStopEnqueue = true
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	const n = 450 // more than two files of the log have
+	due := time.Now().Add(4 * time.Second)
+	sendTimed(t, c, "Overdue", "K", message.PropTimerDelayMS, "100")
+	for i := range n {
+		sendTimed(t, c, "Due", strconv.Itoa(i), message.PropTimerDeliverMS, strconv.FormatInt(due.UnixMilli(), 10))
+	}
+	next := filepath.Join(cfg.RootDir, "timerlog", fmt.Sprintf("%020d", cfg.TimerLogFileSize))
+	if err := os.MkdirAll(next, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	if r := call(t, c, protocol.ReqUpdateBrokerConfig, nil, []byte("timerStopEnqueue=false")); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	b.timers.wake()
+	awaitMessages(t, c, "Overdue", 0, 1)
+	time.Sleep(3 * timerRetry) // for what must not happen
+	waiting := b.timers.wheel.Waiting()
+	if waiting >= n || waiting == 0 {
+		t.Errorf("%d of %d are in the wheel", waiting, n)
+	}
+	if got := b.store.Queue("Overdue", 0).MaxOffset(); got != 1 {
+		t.Errorf("what was due already came %d times", got)
+	}
+	if err := os.Remove(next); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "all of them", func() bool { return b.store.Queue("Due", 0).MaxOffset() >= n && b.timers.wheel.Waiting() == 0 })
+	seen := map[string]bool{}
+	for _, m := range records(t, getAll(t, b, "Due")) {
+		if seen[string(m.Body)] {
+			t.Errorf("%s came twice", m.Body)
+		}
+		seen[string(m.Body)] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d of %d came", len(seen), n)
 	}
 }

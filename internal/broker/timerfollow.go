@@ -165,9 +165,49 @@ func (t *timers) sort(ctx context.Context, buf []byte) error {
 	if err := late.put(ctx); err != nil {
 		return err
 	}
-	_, err := t.wheel.Add(now, entries...)
 	t.taken.in.Add(int64(len(entries) + n))
-	return err
+	return t.add(ctx, entries)
+}
+
+// add puts messages into the wheel. While that fails it is tried again with those that are left: what was delivered or added before
+// must not be once more. The only error is that ctx has ended.
+func (t *timers) add(ctx context.Context, entries []timer.Entry) error {
+	for {
+		n, err := t.wheel.Add(time.Now().UnixMilli(), entries...)
+		if entries = entries[n:]; len(entries) == 0 && err == nil {
+			return nil
+		}
+		if errors.Is(err, timer.ErrTaken) { // meanwhile
+			if err := t.deliverLate(ctx, &entries[0]); err != nil {
+				return err
+			}
+			entries = entries[1:]
+			continue
+		}
+		t.log.Error("cannot take in timers", "queue_offset", t.offset, "messages", len(entries), "err", err)
+		if pause(ctx, timerRetry) {
+			return ctx.Err()
+		}
+		// Those that are in the wheel do not wait for the others.
+		for until := time.Now().Add(timerRetry); t.offset >= t.taken.end && t.delivers(t.b.settings.Load()) && time.Now().Before(until); {
+			if !t.deliverDue(ctx) {
+				break
+			}
+		}
+	}
+}
+
+// deliverLate delivers a message whose slot was taken before it came there.
+func (t *timers) deliverLate(ctx context.Context, e *timer.Entry) error {
+	d := newDelivery(t)
+	m, f, ok, err := t.read(ctx, &d.buf, []store.Place{{LogOffset: e.LogOffset, Size: e.Size}})
+	if err != nil {
+		return err
+	}
+	if ok && !e.Delete {
+		d.add(&m, &f, math.MaxInt64, time.Now().UnixMilli())
+	}
+	return d.put(ctx)
 }
 
 // taking counts a message that is being taken in.
