@@ -872,6 +872,9 @@ func TestPop_WhatDoesNotFitIntoMemoryIsInTheLog(t *testing.T) {
 	if more := pop(t, c, "Many", "pollTime", "500"); len(more) != 0 {
 		t.Errorf("and more: %v", bodies(more))
 	}
+	if n := b.pops.find([]byte("Poppers"), []byte("Many")).findQueue(0).inFlight; n != 0 {
+		t.Errorf("%d messages are in flight", n)
+	}
 }
 
 func TestPop_FiltersBySQL(t *testing.T) {

@@ -310,7 +310,12 @@ func (o *orders) save() error {
 	if err != nil || data == nil {
 		return err
 	}
-	return statefile.Write(o.path, data)
+	if err = statefile.Write(o.path, data); err != nil {
+		o.mu.Lock()
+		o.dirty = true
+		o.mu.Unlock()
+	}
+	return err
 }
 
 func (o *orders) encode() ([]byte, error) {

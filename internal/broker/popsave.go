@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"math/bits"
+
 	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -13,6 +15,7 @@ func (b *Broker) savePops() (again bool) {
 	again = b.pops.save()
 	if err := b.orders.save(); err != nil {
 		b.log.Error("cannot write what is popped in order", "file", b.orders.path, "err", err)
+		again = true
 	}
 	return again
 }
@@ -205,6 +208,7 @@ func (p *pops) thinOut(list []unsaved, most int) {
 		if c.stored && !c.done && !c.arrived && c.acked == c.saved {
 			p.pending.remove(c)
 			pq.dropLocked(c)
+			pq.inFlight -= bits.OnesCount32(c.all() &^ c.acked) // whose acknowledgements are not heard of here
 			p.forgotten.Store(max(p.forgotten.Load(), c.popTime))
 			over--
 		}

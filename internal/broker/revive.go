@@ -530,8 +530,9 @@ func (r *reviver) finish(of []*checkPoint, err error) {
 			c.tries++
 			r.b.pops.pending.arm(c, time.Now().Add(reviveRetry).UnixMilli())
 		case !c.done:
-			c.pq.inFlight -= bits.OnesCount32(c.all() &^ c.acked)
-			c.pq.inFlight = max(c.pq.inFlight, 0)
+			if c.key == nil { // others were never counted
+				c.pq.inFlight -= bits.OnesCount32(c.all() &^ c.acked)
+			}
 			c.acked = c.all()
 			if c.stored {
 				c.saved = c.acked

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // Clients can send to the revive log. What they send there must not keep the reviver from what is behind it.
@@ -90,5 +93,49 @@ func TestRevive_OneThatCannotBeStoredDoesNotKeepTheOthers(t *testing.T) {
 	await(t, "the check points to go", func() bool { return b.pops.pending.size() == 0 })
 	if n := b.store.Queue(popRetryTopic("Poppers", "Large", popRetryV1), 0).MaxOffset(); n != 2 {
 		t.Errorf("%d copies", n)
+	}
+}
+
+// What another broker has popped is not in flight here, and when it is over nothing of what is here is.
+func TestRevive_OfAnotherBrokerCountsNothingAsDone(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Counted", 3, "e", "0")
+	popAgain(t, c, "Counted", 3, "queueId", "0")
+	pq := b.pops.find([]byte("Poppers"), []byte("Counted")).findQueue(0)
+	body := ckBody{PopTime: time.Now().UnixMilli() - 10_000, Invisible: 1000, Num: 2, Topic: "Counted", Group: "Poppers", Broker: "elsewhere"}
+	if err := b.putAsIs([]store.Put{b.revivePut(b.settings.Load(), 0, tagCK, &body, nil, body.PopTime)}); err != nil {
+		t.Fatal(err)
+	}
+	popAgain(t, c, "Counted", 2)
+	pq.mu.Lock()
+	defer pq.mu.Unlock()
+	if pq.inFlight != 3 {
+		t.Errorf("%d messages of the topic are in flight, want 3", pq.inFlight)
+	}
+}
+
+// What could not be written is tried again though nothing has changed since.
+func TestOrders_AreWrittenWhenTheyCanBeAgain(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Order", 1)
+	if err := os.MkdirAll(filepath.Join(b.orders.path, "in the way"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if list := pop(t, c, "Order", "order", "true", "queueId", "0"); len(list) != 1 {
+		t.Fatal(len(list))
+	}
+	if !b.savePops() {
+		t.Error("it was written")
+	}
+	if err := os.RemoveAll(b.orders.path); err != nil {
+		t.Fatal(err)
+	}
+	if b.savePops() {
+		t.Error("it was not written")
+	}
+	if text, err := os.ReadFile(b.orders.path); !strings.Contains(string(text), "Order@Poppers") {
+		t.Errorf("%s, %v", text, err)
 	}
 }
