@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -15,8 +14,6 @@ import (
 const (
 	// writeRounds is how often a Put's own goroutine writes what others have appended before it hands that over.
 	writeRounds = 4
-	// sharedWrite is how soon one Put must follow another for its write to wait until all that can run have put, too.
-	sharedWrite = 50 * time.Microsecond
 	// maxBehind is how much may wait for the disk in memory; then Put refuses.
 	maxBehind = 64 << 20
 	// aheadSize is how much of the log's file is filled with zeros at once, before messages are written there. A kernel that is
@@ -44,15 +41,14 @@ type commitLog struct {
 	mu         sync.Mutex // the append lock; protects the fields below
 	appended   int64      // encoded into the tail
 	appendTime int64      // store timestamp of the newest appended message
-	lastPut    time.Time
-	writing    bool    // a goroutine is in write, or writeLoop is about to be
-	waiting    waiters // for written
-	flushing   waiters // for flushed
-	parts      []part  // of the one who writes
-	zeroed     int64   // where it has written zeros to
-	closing    bool    // Put refuses
-	stuck      error   // the disk has no space for what is appended; it is tried again
-	err        error   // why the log is not written any more
+	writing    bool       // a goroutine is in write, or writeLoop is about to be
+	waiting    waiters    // for written
+	flushing   waiters    // for flushed
+	parts      []part     // of the one who writes
+	zeroed     int64      // where it has written zeros to
+	closing    bool       // Put refuses
+	stuck      error      // the disk has no space for what is appended; it is tried again
+	err        error      // why the log is not written any more
 
 	lights int // light queues that have messages
 

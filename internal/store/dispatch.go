@@ -21,6 +21,8 @@ type Hooks struct {
 	// Arrived is called, without any lock, for each message that became visible in a watched queue. nextOffset is the
 	// offset behind it. It must not block.
 	Arrived func(q *Queue, nextOffset, tagsCode, storeTimestamp int64)
+	// Later is called when Settle has something to do, and says whether it will be called soon. It must not block.
+	Later func() bool
 	// Bits is called for each message when queues have extensions (enableConsumeQueueExt), and returns the bit map to be kept
 	// with it, which may be dst grown; Filter.Bits gets it back. It must not block.
 	Bits func(m *message.Dispatch, dst []byte) []byte

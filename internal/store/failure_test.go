@@ -173,9 +173,7 @@ func TestPut_IsBusyWhenTheDiskDoesNotKeepUp(t *testing.T) {
 	}
 	first := make(chan struct{})
 	go func() { put(); close(first) }() // is held writing
-	for s.Stats().Appended == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	awaitWriting(s)
 	for range n - 1 {
 		put()
 	}
@@ -269,6 +267,7 @@ func TestFlushBehind_BelievesNoSyncAfterOneThatFailed(t *testing.T) {
 					check(t, s.MakeBatch("TopicA"))
 				}
 				q := s.Queue("TopicA", 0)
+				fault := fault
 				fault.Err, fault.Times = why, 1
 				faults.Inject(fault)
 				putWait(t, s, Written, testPut(q, "one"))
@@ -292,5 +291,43 @@ func TestFlushBehind_BelievesNoSyncAfterOneThatFailed(t *testing.T) {
 				check(t, s.Close())
 			})
 		}
+	}
+}
+
+// TestPut_IsWrittenThoughTheFlusherIsWriting puts a message that waits for no flush while flushLoop writes for one that does.
+func TestPut_IsWrittenThoughTheFlusherIsWriting(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, nil)
+	q := s.Queue("TopicA", 0)
+	putWait(t, s, Flushed, testPut(q, "one"))
+	hold := make(chan struct{})
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Hold: hold})
+	done := make(chan error, 2)
+	put := func(level Level, body string) {
+		s.Put(&Batch{Puts: []Put{testPut(q, body)}, Wait: level, Done: func(_ *Batch, err error) { done <- err }})
+	}
+	put(Flushed, "two")
+	awaitWriting(s)
+	put(Written, "three")
+	close(hold)
+	for range 2 {
+		select {
+		case err := <-done:
+			check(t, err)
+		case <-time.After(5 * time.Second):
+			t.Fatal("a message is not written")
+		}
+	}
+	awaitVisible(t, q, 3)
+	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three"})
+	check(t, s.Close())
+}
+
+// awaitWriting waits until a goroutine writes the log.
+func awaitWriting(s *Store) {
+	for writing := false; !writing; time.Sleep(time.Millisecond) {
+		s.log.mu.Lock()
+		writing = s.log.writing
+		s.log.mu.Unlock()
 	}
 }

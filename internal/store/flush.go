@@ -121,10 +121,33 @@ func (s *Store) flushLog() {
 		}
 	}
 	l.mu.Unlock()
-	answer(done, nil)
+	s.answerLater(done)
 	if s.cfg.SyncFlush {
 		s.dispatch(to)
 	}
+}
+
+// answerLater leaves the answering to who calls Settle, if somebody does: a goroutine of the connections finds what the answers lead to
+// together when it has written them all, and the next flush has it together.
+func (s *Store) answerLater(done *Batch) {
+	if done == nil {
+		return
+	}
+	s.flushedMu.Lock()
+	s.flushed.pushAll(done)
+	s.flushedMu.Unlock()
+	s.unsettled.Store(true)
+	if s.hooks.Later == nil || !s.hooks.Later() {
+		s.answerFlushed()
+	}
+}
+
+// answerFlushed answers the batches that were flushed.
+func (s *Store) answerFlushed() {
+	s.flushedMu.Lock()
+	done := s.flushed.all()
+	s.flushedMu.Unlock()
+	answer(done, nil)
 }
 
 // Flush makes durable what was stored before, for a file that tells of it.
@@ -188,11 +211,14 @@ func (s *Store) writeForFlush() {
 		return
 	}
 	l.writing = true
-	if !s.writeRound() {
+	switch {
+	case !s.writeRound():
 		l.mu.Lock() // for the deferred call
-		return
+	case l.waiting.first != nil && l.err == nil: // came meanwhile, and found somebody writing
+		s.writeWake <- struct{}{} // never full: whoever sends has writing
+	default:
+		l.stopWriting()
 	}
-	l.stopWriting()
 }
 
 // wakeBehind tells behindLoop that something was dispatched, so much since the last checkpoint.

@@ -14,6 +14,16 @@ func (w *waiters) push(b *Batch) {
 	w.last = b
 }
 
+// pushAll adds a list.
+func (w *waiters) pushAll(b *Batch) {
+	for b != nil {
+		next := b.next
+		b.next = nil
+		w.push(b)
+		b = next
+	}
+}
+
 // take removes the batches that a mark has passed and returns the first; the others hang on it.
 func (w *waiters) take(mark int64) *Batch {
 	return w.takeWhile(func(b *Batch) bool { return b.end <= mark })
@@ -40,12 +50,7 @@ func (w *waiters) takeWhile(ok func(*Batch) bool) *Batch {
 func (w *waiters) takeBehind(mark int64) *Batch {
 	passed := w.take(mark)
 	behind := w.all()
-	for passed != nil {
-		next := passed.next
-		passed.next = nil
-		w.push(passed)
-		passed = next
-	}
+	w.pushAll(passed)
 	return behind
 }
 

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -67,6 +66,12 @@ type Batch struct {
 // goroutine at it writes what is there, for others too. Batches put one after the other by one goroutine are
 // stored in that order.
 func (s *Store) Put(b *Batch) {
+	s.Add(b)
+	s.Settle()
+}
+
+// Add is the first half of Put: the batch has its place, and waits for a Settle. So many batches share one write.
+func (s *Store) Add(b *Batch) {
 	for i := range b.Puts {
 		s.prepare(&b.Puts[i])
 	}
@@ -92,26 +97,32 @@ func (s *Store) Put(b *Batch) {
 		return
 	}
 	b.end = l.appended
-	busy := now.Sub(l.lastPut) < sharedWrite
-	l.lastPut = now
 	if b.Wait == Flushed {
-		s.awaitFlush(b) // it is written by who flushes it
-		l.mu.Unlock()
-		wake(s.flushWake)
+		s.awaitFlush(b)
+	} else {
+		l.waiting.push(b)
+	}
+	s.unsettled.Store(true)
+	l.mu.Unlock()
+}
+
+// Settle is the second half of Put, for all batches that were added: they are written, or are going to be. Batches that were flushed are
+// answered.
+func (s *Store) Settle() {
+	if !s.unsettled.Load() || !s.unsettled.Swap(false) {
 		return
 	}
-	l.waiting.push(b)
-	if l.writing {
+	s.answerFlushed()
+	l := &s.log
+	l.mu.Lock()
+	if l.flushing.first != nil {
+		wake(s.flushWake) // who flushes them writes them
+	}
+	if l.writing || l.waiting.first == nil {
 		l.mu.Unlock()
 		return
 	}
 	l.writing = true
-	if busy {
-		// Others are putting too: those whose requests are there already shall share this write.
-		l.mu.Unlock()
-		runtime.Gosched()
-		l.mu.Lock()
-	}
 	s.write(writeRounds)
 }
 

@@ -51,6 +51,10 @@ type Store struct {
 	fsync          *metrics.Histogram // µs, of the commit log
 	opening        time.Duration      // how long Open took
 	getters        sync.Pool          // of *getter
+	unsettled      atomic.Bool        // there is something for Settle to do
+
+	flushedMu sync.Mutex // protects flushed
+	flushed   waiters    // to be answered
 
 	cleanMu      sync.Mutex   // one clean at a time; protects the field below
 	cleanedTo    int64        // queues and index have nothing before this log offset
@@ -113,6 +117,7 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 // clean stop. Handles of the store must not be used afterwards.
 func (s *Store) Close() error {
 	l := &s.log
+	s.Settle()
 	l.mu.Lock()
 	l.closing = true
 	for l.writing {
@@ -130,6 +135,7 @@ func (s *Store) Close() error {
 	err := l.err
 	left := l.flushing.all()
 	l.mu.Unlock()
+	s.answerFlushed()
 	answer(left, ErrClosed)
 
 	if err == nil {
