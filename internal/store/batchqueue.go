@@ -394,9 +394,11 @@ func (g *getter) isBatchFull(u batchUnit) bool {
 }
 
 func (g *getter) takeBatch(u batchUnit) {
-	at := len(g.dst)
-	g.units[0] = unit{logOffset: u.logOffset, size: u.size, tagsCode: u.tagsCode}
-	if err := g.record(g.units[:1]); err != nil {
+	defer g.letGo()
+	wanted := [1]unit{{logOffset: u.logOffset, size: u.size, tagsCode: u.tagsCode}}
+	rec, err := g.look(wanted[:])
+	switch {
+	case err != nil:
 		g.unreadable(u.logOffset, err)
 		if !g.s.isGone(u.logOffset, err) {
 			g.r.Err = err
@@ -405,15 +407,12 @@ func (g *getter) takeBatch(u batchUnit) {
 		if g.r.Count == 0 {
 			g.r.Status = MessageWasRemoving
 		}
-		return
+	case g.filter.Record == nil || g.filter.Record(rec):
+		g.keep(rec)
+		g.found()
+		g.bytes += int(u.size)
+		g.messages += int(u.count)
 	}
-	if g.filter.Record != nil && !g.filter.Record(g.dst[at:]) {
-		g.dst = g.dst[:at]
-		return
-	}
-	g.found()
-	g.bytes += int(u.size)
-	g.messages += int(u.count)
 }
 
 // unitAt finds the unit of the message at a queue offset, in a queue of either kind.
@@ -427,7 +426,7 @@ func (q *Queue) unitAt(offset int64) (unit, bool) {
 		return unit{logOffset: units[0].logOffset, size: units[0].size, tagsCode: units[0].tagsCode}, err == nil && n == 1
 	}
 	var units [1]unit
-	n, err := q.units.read(offset, units[:])
+	n, err := q.units.read(offset, units[:], false)
 	return units[0], err == nil && n == 1
 }
 

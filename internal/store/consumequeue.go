@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -49,6 +50,12 @@ type consumeQueue struct {
 	used    bool         // since the last idle
 	dirty   bool         // files were changed since the last sync
 	tailed  bool         // nothing but zeros follows written in the files
+
+	// Units that were read from a file ahead of who reads the queue in turn.
+	readTo    int64  // where the last read has ended
+	ahead     []byte // as in the file; nil when there are none
+	aheadFrom int64  // the queue offset of the first
+	cuts      int    // how often units in the files were taken away
 }
 
 // unit is one entry of a consume queue.
@@ -65,6 +72,9 @@ const (
 
 	pendingMin = 8 * unitSize
 	pendingMax = 4096 / unitSize * unitSize
+	// aheadUnits are read at once for who takes many units, and goes on where he was.
+	aheadUnits = 128
+	aheadLeast = 8
 	// A disk that is full must not stop dispatch at once, for it may have space again soon.
 	pendingFull = 16 * pendingMax
 )
@@ -307,6 +317,10 @@ func clearFrom(files *logfile.Log, pos int64) error {
 
 // readFiles reads units from one file into dst, up to the file's end.
 func readFiles(files *logfile.Log, at int64, dst []unit) (int, error) {
+	return readUnits(files, at, dst, false)
+}
+
+func readUnits(files *logfile.Log, at int64, dst []unit, now bool) (int, error) {
 	perFile := files.FileSize() / unitSize
 	n := int(min(int64(len(dst)), perFile-at%perFile))
 	if n == 0 {
@@ -316,14 +330,35 @@ func readFiles(files *logfile.Log, at int64, dst []unit) (int, error) {
 	// the file, so what is decoded never overwrites what is not. It saves a buffer.
 	const inMemory = int(unsafe.Sizeof(unit{}))
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), n*inMemory)[n*(inMemory-unitSize):]
-	if _, err := files.ReadAt(raw, at*unitSize); err != nil {
+	if err := readFully(files, raw, at, now); err != nil {
 		clear(dst[:n])
 		return 0, err
 	}
-	for i := range n {
-		dst[i] = readUnit(raw[i*unitSize:])
-	}
+	readUnitsOf(raw, dst[:n])
 	return n, nil
+}
+
+// readFully fills b with units from the queue offset at on, which lie in one file.
+func readFully(files *logfile.Log, b []byte, at int64, now bool) (err error) {
+	if now {
+		_, err = files.ReadNow(b, at*unitSize)
+	} else {
+		_, err = files.ReadAt(b, at*unitSize)
+	}
+	return err
+}
+
+// readUnitsOf reads what dst has room for.
+func readUnitsOf(b []byte, dst []unit) {
+	for i := range dst {
+		dst[i] = readUnit(b[i*unitSize:])
+	}
+}
+
+// cutLocked is called when units in the files are taken away.
+func (q *consumeQueue) cutLocked() {
+	q.ahead = nil
+	q.cuts++
 }
 
 // searchFiles returns the first queue offset in [lo, hi) whose unit is found, or hi. From it on all must be.
@@ -414,6 +449,7 @@ func (q *consumeQueue) beginLocked(queueOffset int64) error {
 	if err != nil {
 		return err
 	}
+	q.cutLocked()
 	// An empty file that is left of older units does not hold the offset.
 	if err := files.RemoveFrom(0); err != nil {
 		return err
@@ -484,8 +520,8 @@ func (q *consumeQueue) writeLocked() error {
 }
 
 // read fills dst with units from an offset on, as many as there are up to the end of a file, with at most one read of it.
-// Fillers are units too.
-func (q *consumeQueue) read(queueOffset int64, dst []unit) (int, error) {
+// Fillers are units too. With now it does not wait for a disk.
+func (q *consumeQueue) read(queueOffset int64, dst []unit, now bool) (int, error) {
 	q.mu.Lock()
 	q.used = true
 	next, written := q.next.Load(), q.written
@@ -501,14 +537,48 @@ func (q *consumeQueue) read(queueOffset int64, dst []unit) (int, error) {
 	for i := inFiles; i < n; i++ {
 		dst[i] = readUnit(q.pending[(queueOffset+int64(i)-written)*unitSize:])
 	}
+	inTurn := queueOffset == q.readTo
+	q.readTo = queueOffset + int64(n)
+	if from := queueOffset - q.aheadFrom; inFiles > 0 && from >= 0 && from+int64(inFiles) <= int64(len(q.ahead)/unitSize) {
+		readUnitsOf(q.ahead[from*unitSize:], dst[:inFiles])
+		inFiles = 0
+	}
 	if inFiles == 0 {
 		q.mu.Unlock()
 		return n, nil
 	}
+	if now && q.files == nil {
+		q.mu.Unlock()
+		return 0, logfile.ErrWouldWait
+	}
 	files, err := q.filesLocked()
+	ahead, cuts, more := q.ahead, q.cuts, 0
+	if inTurn && inFiles >= aheadLeast {
+		more = int(min(aheadUnits, written-queueOffset, q.perFile()-queueOffset%q.perFile()))
+		q.ahead = nil
+	}
 	q.mu.Unlock()
-	if err == nil {
-		_, err = readFiles(files, queueOffset, dst[:inFiles])
+	switch {
+	case err != nil:
+	case more > inFiles:
+		if cap(ahead) == 0 {
+			ahead = make([]byte, aheadUnits*unitSize)
+		}
+		ahead = ahead[:more*unitSize]
+		if err = readFully(files, ahead, queueOffset, now); err != nil {
+			break
+		}
+		readUnitsOf(ahead, dst[:inFiles])
+		q.mu.Lock()
+		if q.cuts == cuts {
+			q.ahead, q.aheadFrom = ahead, queueOffset
+		}
+		q.mu.Unlock()
+	default:
+		_, err = readUnits(files, queueOffset, dst[:inFiles], now)
+	}
+	if now && errors.Is(err, logfile.ErrWouldWait) {
+		return 0, err
 	}
 	if err != nil {
 		if queueOffset < q.min() || queueOffset >= q.max() { // deleted meanwhile
@@ -563,7 +633,7 @@ func (q *consumeQueue) idleLocked() {
 	if len(q.pending) > 0 || q.dirty {
 		return
 	}
-	q.pending = nil
+	q.pending, q.ahead = nil, nil
 	if q.files != nil {
 		q.files.Close()
 		q.files = nil
@@ -594,6 +664,7 @@ func (q *consumeQueue) truncate(logOffset int64) error {
 		}
 		reached = last[0].end()
 	}
+	q.cutLocked()
 	if files.Len() > 0 {
 		q.dirty = true
 		if err := clearFrom(files, end*unitSize); err != nil {
@@ -686,6 +757,7 @@ func (q *consumeQueue) destroyLocked() error {
 	if err != nil {
 		return err
 	}
+	q.cutLocked()
 	if err := files.RemoveFrom(0); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func wantUnits(t testing.TB, q *consumeQueue, from, to int64) {
 	for _, portion := range []int{1, 3, testFileUnits, 1000} {
 		dst := make([]unit, portion)
 		for at := from; at < to; {
-			n, err := q.read(at, dst)
+			n, err := q.read(at, dst, false)
 			if err != nil || n == 0 {
 				t.Fatalf("read at %d: %d, %v", at, n, err)
 			}
@@ -60,7 +60,7 @@ func wantUnits(t testing.TB, q *consumeQueue, from, to int64) {
 			at += int64(n)
 		}
 	}
-	if n, err := q.read(to, make([]unit, 1)); n != 0 || err != nil {
+	if n, err := q.read(to, make([]unit, 1), false); n != 0 || err != nil {
 		t.Errorf("read behind the end: %d, %v", n, err)
 	}
 }
@@ -68,7 +68,7 @@ func wantUnits(t testing.TB, q *consumeQueue, from, to int64) {
 // one returns a single unit.
 func one(q *consumeQueue, queueOffset int64) (unit, error) {
 	var u [1]unit
-	n, err := q.read(queueOffset, u[:])
+	n, err := q.read(queueOffset, u[:], false)
 	if err == nil && n == 0 {
 		err = errors.New("no unit there")
 	}
@@ -326,7 +326,7 @@ func TestConsumeQueue_MayBeReadWhileItGrows(t *testing.T) {
 		wg.Go(func() {
 			dst := make([]unit, 7)
 			for at := int64(0); at < total; {
-				n, err := q.read(at, dst)
+				n, err := q.read(at, dst, false)
 				if err != nil {
 					t.Error(err)
 					return
@@ -453,7 +453,7 @@ func BenchmarkConsumeQueueRead(b *testing.B) {
 	dst := make([]unit, 32)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := q.read(100, dst); err != nil {
+		if _, err := q.read(100, dst, false); err != nil {
 			b.Fatal(err)
 		}
 	}

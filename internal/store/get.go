@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -67,8 +68,18 @@ type Filter struct {
 // is one. A nil filter takes all. The limits of messages in memory
 // and on disk apply as in Apache: how far a message lies behind the log's end counts as where it is.
 func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filter, dst []byte) ([]byte, GetResult) {
+	dst, r, _ := s.get(q, offset, maxMsgs, maxBytes, filter, dst, false)
+	return dst, r
+}
+
+// GetNow is Get for who must not wait for a disk: it is not ok when that would be needed.
+func (s *Store) GetNow(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filter, dst []byte) (_ []byte, r GetResult, ok bool) {
+	return s.get(q, offset, maxMsgs, maxBytes, filter, dst, true)
+}
+
+func (s *Store) get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filter, dst []byte, now bool) ([]byte, GetResult, bool) {
 	if q == nil {
-		return dst, GetResult{Status: NoMatchedLogicQueue}
+		return dst, GetResult{Status: NoMatchedLogicQueue}, true
 	}
 	r := GetResult{NextOffset: offset, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}
 	switch {
@@ -84,7 +95,11 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		if filter == nil {
 			filter = &noFilter
 		}
+		if now && (q.batch != nil || q.ext != nil) { // what these have on the disk is waited for
+			return dst, r, false
+		}
 		g := s.getter(q, dst)
+		g.now = now
 		g.r, g.offset, g.filter, g.begin = r, offset, filter, len(dst)
 		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
 		g.maxScan = max(int64(g.limits.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
@@ -96,8 +111,14 @@ func (s *Store) Get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		dst, r = g.dst, g.r
 		g.free()
 	}
+	if now && errors.Is(r.Err, logfile.ErrWouldWait) {
+		if r.Count == 0 {
+			return dst, r, false
+		}
+		r.Err = nil // what there is will do
+	}
 	s.counters.got(&r)
-	return dst, r
+	return dst, r, true
 }
 
 // getter is one Get that has something to read. It takes units of the queue that are wanted by their tags code, reads
@@ -116,25 +137,38 @@ type getter struct {
 	logEnd   int64
 	tailFrom int64 // log offset from which on records may be in memory
 	limits   *live
+	now      bool // what must be waited for cannot be read
 
 	pulled   int64 // log offset of the last unit looked at
 	skipTo   int64 // units that point before it are passed over, their file is gone
-	units    [32]unit
-	wanted   [32]unit
-	wantedAt [32]int64 // their queue offsets
+	units    []unit
+	wanted   [wantedMax]unit
+	wantedAt [wantedMax]int64 // their queue offsets
 	wantedN  int
 	bytes    int // of the records got and wanted
 	messages int
+
+	holding *sync.RWMutex // what the record looked at lies in, held shared; nil for none
+	inPlace bool          // it lies behind dst, in the same array
 
 	ext     []byte // a stretch of the queue's extension, in extBuf
 	extFrom int64  // the address where it begins
 	extBuf  []byte
 }
 
+const (
+	wantedMax = 32      // records that are looked at together
+	unitsMax  = 256     // units that are read together
+	holdMax   = 4 << 10 // so large a record is the last that is copied before others get the lock of what it lies in
+)
+
 // getter returns one that appends to dst, to be given back with free. Without a queue it can only read.
 func (s *Store) getter(q *Queue, dst []byte) *getter {
 	g := s.getters.Get().(*getter)
-	*g = getter{s: s, q: q, dst: dst, logEnd: s.log.written.Load(), limits: s.live.Load(), extBuf: g.extBuf}
+	*g = getter{s: s, q: q, dst: dst, logEnd: s.log.written.Load(), limits: s.live.Load(), extBuf: g.extBuf, units: g.units}
+	if g.units == nil {
+		g.units = make([]unit, unitsMax)
+	}
 	g.tailFrom = s.log.tail.start(g.logEnd)
 	return g
 }
@@ -158,12 +192,13 @@ func (g *getter) run() {
 func (g *getter) scanFile() {
 	perFile := g.s.cfg.ConsumeQueueFileSize / unitSize
 	end := min(g.r.MaxOffset, (g.r.NextOffset/perFile+1)*perFile)
-	units := &g.units
+	units := g.units[:wantedMax] // as many as a consumer asks for
 	for first := true; g.r.NextOffset < end && !g.hasEnough() && g.r.Err == nil; first = false {
 		at := g.r.NextOffset
-		n, err := g.q.units.read(at, units[:min(int64(len(units)), end-at)])
+		n, err := g.q.units.read(at, units[:min(int64(len(units)), end-at)], g.now)
+		units = g.units // who looks at more than that wants few
 		if err != nil || n == 0 {
-			if err != nil {
+			if err != nil && !errors.Is(err, logfile.ErrWouldWait) {
 				g.s.logger.Error("cannot read consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", at, "err", err)
 			}
 			if err != nil && !isLost(err) {
@@ -284,9 +319,9 @@ func (g *getter) isFull(size int, inMemory bool) bool {
 func (g *getter) take() {
 	wanted := g.wanted[:g.wantedN]
 	g.wantedN = 0
+	defer g.letGo()
 	for i, u := range wanted {
-		at := len(g.dst)
-		switch err := g.record(wanted[i:]); {
+		switch rec, err := g.look(wanted[i:]); {
 		case err != nil:
 			g.unreadable(u.logOffset, err)
 			if !g.s.isGone(u.logOffset, err) {
@@ -294,60 +329,123 @@ func (g *getter) take() {
 				return
 			}
 			g.missing(u)
-		case g.filter.Record != nil && !g.filter.Record(g.dst[at:]):
-			g.dst = g.dst[:at]
+		case g.filter.Record != nil && !g.filter.Record(rec):
 			g.bytes -= int(u.size)
 			g.messages--
 		default:
+			g.keep(rec)
 			g.found()
+			if len(rec) > holdMax {
+				g.letGo()
+			}
 		}
 	}
 }
 
 // record appends the first of the wanted records to dst, and nothing when it cannot be had; ErrDamaged says that it is not there.
 func (g *getter) record(wanted []unit) error {
-	dst, err := g.read(wanted)
-	if err != nil {
-		return err
+	defer g.letGo()
+	rec, err := g.look(wanted)
+	if err == nil {
+		g.keep(rec)
 	}
-	if !isRecordOf(dst[len(g.dst):], wanted[0]) {
-		return fmt.Errorf("no record of %d bytes: %w", wanted[0].size, message.ErrDamaged)
-	}
-	g.dst = dst
-	return nil
+	return err
 }
 
-// read returns dst with the bytes of the first of the wanted records: from the log's tail in memory, from the cache, or from the file.
-func (g *getter) read(wanted []unit) ([]byte, error) {
+// keep appends the record looked at to dst.
+func (g *getter) keep(rec []byte) {
+	if g.inPlace {
+		g.dst = g.dst[:len(g.dst)+len(rec)]
+	} else {
+		g.dst = append(g.dst, rec...)
+	}
+}
+
+// look finds the first of the wanted records, whose bytes stay until the next look or letGo.
+func (g *getter) look(wanted []unit) ([]byte, error) {
+	rec, err := g.find(wanted)
+	if err == nil && !isRecordOf(rec, wanted[0]) {
+		err = fmt.Errorf("no record of %d bytes: %w", wanted[0].size, message.ErrDamaged)
+	}
+	return rec, err
+}
+
+// find looks in the log's tail in memory, in the cache, and then reads the file, more of it if more of that is wanted.
+func (g *getter) find(wanted []unit) ([]byte, error) {
 	l, c, u := &g.s.log, &g.s.cache, wanted[0]
 	size := int(u.size)
+	g.inPlace = false
 	if u.logOffset >= g.tailFrom {
-		if dst, ok := l.tail.read(g.dst, u.logOffset, size); ok {
-			return dst, nil
+		g.hold(&l.tail.mu, true)
+		if b := l.tail.fromLocked(u.logOffset); len(b) >= size {
+			return b[:size], nil
 		}
 	}
 	fileSize := l.files.FileSize()
 	if size > cacheRecord || fileSize%cacheChunk != 0 {
-		return g.s.readLog(g.dst, u.logOffset, size)
+		return g.read(u)
 	}
-	if dst, ok := c.copy(g.dst, u.logOffset, size); ok {
-		return dst, nil
+	slot := c.slot(u.logOffset)
+	if !g.hold(&slot.mu, !g.now) {
+		return nil, logfile.ErrWouldWait // another reader loads it
+	}
+	if b := slot.at(u.logOffset, size); b != nil {
+		return b, nil
 	}
 	stretch, n := u.logOffset/cacheChunk, 0
 	for n < len(wanted) && wanted[n].logOffset/cacheChunk == stretch {
 		n++
 	}
 	if n < cacheWanted {
-		return g.s.readLog(g.dst, u.logOffset, size)
+		return g.read(u)
 	}
-	end := min((u.logOffset/fileSize+1)*fileSize, g.logEnd)
-	if err := c.load(u.logOffset, end, l.files.ReadAt); err != nil {
-		return g.dst, err
+	g.letGo()
+	readAt := l.files.ReadAt
+	if g.now {
+		readAt = l.files.ReadNow
 	}
-	if dst, ok := c.copy(g.dst, u.logOffset, size); ok {
-		return dst, nil
+	if err := slot.load(u.logOffset, min((u.logOffset/fileSize+1)*fileSize, g.logEnd), g.now, readAt); err != nil {
+		return nil, err
 	}
-	return g.s.readLog(g.dst, u.logOffset, size) // another reader has the slot already
+	if !g.hold(&slot.mu, !g.now) {
+		return nil, logfile.ErrWouldWait
+	}
+	if b := slot.at(u.logOffset, size); b != nil {
+		return b, nil
+	}
+	return g.read(u) // another reader has the slot already
+}
+
+// read reads one record from the file, to where it would be kept.
+func (g *getter) read(u unit) ([]byte, error) {
+	g.letGo()
+	at := len(g.dst)
+	dst, err := g.s.readLog(g.dst, u.logOffset, int(u.size), g.now)
+	g.dst, g.inPlace = dst[:at], true
+	return dst[at:], err
+}
+
+// hold holds a lock until the next hold or letGo, and says whether it could be had, which it always can by waiting.
+func (g *getter) hold(mu *sync.RWMutex, wait bool) bool {
+	if g.holding == mu {
+		return true
+	}
+	g.letGo()
+	if !mu.TryRLock() {
+		if !wait {
+			return false
+		}
+		mu.RLock()
+	}
+	g.holding = mu
+	return true
+}
+
+func (g *getter) letGo() {
+	if g.holding != nil {
+		g.holding.RUnlock()
+		g.holding = nil
+	}
 }
 
 func (g *getter) found() {
@@ -369,6 +467,9 @@ func (g *getter) missing(u unit) {
 }
 
 func (g *getter) unreadable(logOffset int64, err error) {
+	if errors.Is(err, logfile.ErrWouldWait) {
+		return
+	}
 	if logOffset >= g.s.log.files.Start() { // else it was deleted, which is no news
 		g.s.logger.Error("cannot read message", "topic", g.q.topic, "queue_id", g.q.id, "log_offset", logOffset, "err", err)
 	}

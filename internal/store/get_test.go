@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -321,4 +322,100 @@ func TestQuery_LooksAtTheMessagesThemselves(t *testing.T) {
 	count(0, KeyQuery{Topic: "TopicA", Key: "red", Max: 10})
 	count(0, KeyQuery{Topic: "TopicC", Key: "k1", Max: 10})
 	count(0, KeyQuery{Topic: "TopicA", Key: "k1", Max: 10, Begin: 1 << 59})
+}
+
+// TestGetNow_DoesNotWaitForADisk reads a queue of which only the end is in memory.
+func TestGetNow_DoesNotWaitForADisk(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, func(c *Config) { c.CommitLogFileSize = 64 << 20 })
+	q := s.Queue("TopicA", 0)
+	const count = 6000
+	body := strings.Repeat("x", 1000)
+	for i := range count {
+		putWait(t, s, Written, testPut(q, fmt.Sprint(i, body)))
+	}
+	all, want := s.Get(q, 0, 32, 1<<20, nil, nil)
+	if want.Count != 32 {
+		t.Fatal(want)
+	}
+	now := func(offset int64) (int, bool) {
+		t.Helper()
+		got, r, ok := s.GetNow(q, offset, 32, 1<<20, nil, nil)
+		if ok && offset == 0 && !bytes.Equal(got, all[:len(got)]) {
+			t.Error("other records than Get's")
+		}
+		if ok && r.NextOffset != offset+int64(r.Count) {
+			t.Errorf("%d records, next offset %d", r.Count, r.NextOffset)
+		}
+		return r.Count, ok
+	}
+	if n, ok := now(0); !ok || n != 32 {
+		t.Error(n, ok)
+	}
+	s.cache.rest()
+	s.cache.rest()
+	faults.Inject(logfile.Fault{Op: logfile.OpReadNow, Path: "commitlog", Err: logfile.ErrWouldWait})
+	if n, ok := now(0); ok {
+		t.Errorf("%d records from the disk", n)
+	}
+	if n, ok := now(count - 10); !ok || n != 10 {
+		t.Error("from memory:", n, ok)
+	}
+	first := logOffsetOf(mustGet(t, s, q, 0))
+	for at := int64(0); ; at++ { // the first that is in memory
+		if s.Remembers(logOffsetOf(mustGet(t, s, q, at))) {
+			s.cache.rest()
+			s.cache.rest()
+			if n, ok := now(at - 5); ok {
+				t.Errorf("%d records before those in memory", n)
+			}
+			if n, ok := now(at); !ok || n != 32 {
+				t.Error("the first in memory:", n, ok)
+			}
+			break
+		}
+	}
+	if s.Remembers(first) {
+		t.Error("all of it is in memory")
+	}
+	faults.Heal()
+	faults.Inject(logfile.Fault{Op: logfile.OpReadNow, Path: "consumequeue", Err: logfile.ErrWouldWait})
+	if n, ok := now(64); ok {
+		t.Errorf("%d records of a queue that is on the disk", n)
+	}
+	faults.Heal()
+	check(t, s.Close())
+}
+
+func mustGet(t *testing.T, s *Store, q *Queue, offset int64) []byte {
+	t.Helper()
+	rec, r := s.Get(q, offset, 1, 1<<20, nil, nil)
+	if r.Count != 1 {
+		t.Fatal(r)
+	}
+	return rec
+}
+
+// TestGet_ReadsAheadOnlyWhatIsThere deletes a topic while its queue is read in turn, and uses it again.
+func TestGet_ReadsAheadOnlyWhatIsThere(t *testing.T) {
+	t.Parallel()
+	s, _ := faultyStore(t, nil)
+	const count = 1000
+	for _, run := range []string{"old", "new"} {
+		q := s.Queue("TopicA", 0)
+		for i := range count {
+			putWait(t, s, Written, testPut(q, fmt.Sprint(run, i)))
+		}
+		got := bodies(t, s, q, 0)
+		for i, b := range got {
+			if b != fmt.Sprint(run, i) {
+				t.Fatalf("message %d is %q", i, b)
+			}
+		}
+		if len(got) != count {
+			t.Fatalf("%d messages", len(got))
+		}
+		check(t, s.DeleteTopic("TopicA"))
+	}
+	check(t, s.Close())
 }

@@ -33,7 +33,7 @@ func (s *Store) MessageAt(logOffset int64) ([]byte, error) {
 	if logOffset+message.MinRecordSize > end {
 		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
 	}
-	head, err := s.readLog(nil, logOffset, message.MinRecordSize)
+	head, err := s.readLog(nil, logOffset, message.MinRecordSize, false)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
 	}
@@ -41,7 +41,7 @@ func (s *Store) MessageAt(logOffset int64) ([]byte, error) {
 	if kind != message.Record || logOffsetOf(head) != logOffset || logOffset+int64(size) > end {
 		return nil, fmt.Errorf("log offset %d: %w", logOffset, ErrNoMessage)
 	}
-	rec, err := s.readLog(head[:0], logOffset, size)
+	rec, err := s.readLog(head[:0], logOffset, size, false)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read message at log offset %d: %w", logOffset, err)
 	}
@@ -72,7 +72,7 @@ func (s *Store) RecordAt(places []Place, dst []byte) ([]byte, error) {
 	}
 	g := s.getter(nil, dst)
 	defer g.free()
-	n := min(len(places), len(g.units))
+	n := min(len(places), wantedMax)
 	for i, p := range places[:n] {
 		g.units[i] = unit{logOffset: p.LogOffset, size: p.Size}
 	}
@@ -86,8 +86,13 @@ func (s *Store) RecordAt(places []Place, dst []byte) ([]byte, error) {
 	return g.dst, nil
 }
 
-// readLog appends n bytes of the log, which lie in one file before the written mark, from memory or the file.
-func (s *Store) readLog(dst []byte, logOffset int64, n int) ([]byte, error) {
+// Remembers says whether what lies at a log offset can be had without waiting, for a disk or to be dispatched.
+func (s *Store) Remembers(logOffset int64) bool {
+	return logOffset < s.dispatcher.dispatched.Load() && logOffset >= s.log.tail.start(s.log.written.Load())
+}
+
+// readLog appends n bytes of the log, which lie in one file before the written mark, from memory or the file; now it is not waited for.
+func (s *Store) readLog(dst []byte, logOffset int64, n int, now bool) ([]byte, error) {
 	if int64(n) > s.log.files.FileSize() { // a damaged queue must not make us take memory for it
 		return dst, logfile.ErrOutside
 	}
@@ -96,7 +101,11 @@ func (s *Store) readLog(dst []byte, logOffset int64, n int) ([]byte, error) {
 	}
 	at := len(dst)
 	dst = slices.Grow(dst, n)
-	if _, err := s.log.files.ReadAt(dst[at:at+n], logOffset); err != nil {
+	read := s.log.files.ReadAt
+	if now {
+		read = s.log.files.ReadNow
+	}
+	if _, err := read(dst[at:at+n], logOffset); err != nil {
 		return dst, err
 	}
 	return dst[:at+n], nil

@@ -253,7 +253,7 @@ func (s *Store) recoverExts(clean bool, dispatchedFrom int64) error {
 // tagsCodeAt is the tags code, or the address of it, in a unit; 0 when there is no such unit.
 func (q *Queue) tagsCodeAt(offset int64) int64 {
 	var u [1]unit
-	if n, err := q.units.read(offset, u[:]); err != nil || n == 0 || u[0].filler() {
+	if n, err := q.units.read(offset, u[:], false); err != nil || n == 0 || u[0].filler() {
 		return 0
 	}
 	return u[0].tagsCode

@@ -119,7 +119,7 @@ func TestQueueExt_GoesWithItsMessages(t *testing.T) {
 	putTagged(t, s, 0, 100)
 	q := s.Queue("TopicA", 0)
 	var units [1]unit
-	if _, err := q.units.read(57, units[:]); err != nil {
+	if _, err := q.units.read(57, units[:], false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := q.deleteBefore(units[0].logOffset); err != nil {

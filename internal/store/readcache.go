@@ -1,6 +1,10 @@
 package store
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
 
 // readCache keeps a few stretches of the log that were read from its files, for the queues of a topic lie interleaved in the log:
 // who reads one of them reads past the messages of the others, and those are soon wanted too.
@@ -30,37 +34,51 @@ func (c *readCache) slot(off int64) *cacheSlot {
 	return &c.slots[uint64(off/cacheChunk)%uint64(len(c.slots))]
 }
 
-// copy appends size bytes at off to dst if they are cached.
-func (c *readCache) copy(dst []byte, off int64, size int) ([]byte, bool) {
-	slot := c.slot(off)
-	slot.mu.RLock()
+// at is size bytes at a log offset, nil when they are not cached. The caller holds mu shared.
+func (slot *cacheSlot) at(off int64, size int) []byte {
 	at := off - slot.start
-	ok := at >= 0 && at+int64(size) <= int64(len(slot.buf))
-	if ok {
-		dst = append(dst, slot.buf[at:at+int64(size)]...)
+	if at < 0 || at+int64(size) > int64(len(slot.buf)) {
+		return nil
 	}
-	slot.mu.RUnlock()
-	return dst, ok
+	return slot.buf[at : at+int64(size)]
 }
 
-// load reads the stretch that holds off. It may reach as far as end, which lies in the same file.
-func (c *readCache) load(off, end int64, readAt func(b []byte, off int64) (int, error)) error {
-	slot := c.slot(off)
-	slot.mu.Lock()
+// load reads the stretch that holds off. It may reach as far as end, which lies in the same file. With now it does not wait for
+// another reader.
+func (slot *cacheSlot) load(off, end int64, now bool, readAt func(b []byte, off int64) (int, error)) error {
+	if !slot.mu.TryLock() {
+		if now {
+			return logfile.ErrWouldWait
+		}
+		slot.mu.Lock()
+	}
 	defer slot.mu.Unlock()
 	start := off / cacheChunk * cacheChunk
 	if cap(slot.buf) == 0 {
-		slot.buf = make([]byte, cacheChunk+cacheRecord)
+		slot.buf = make([]byte, 0, cacheChunk+cacheRecord)
 	}
 	slot.used = true
-	buf := slot.buf[:min(int64(cap(slot.buf)), end-start)]
-	slot.buf = slot.buf[:0] // nothing, should the read fail
-	if _, err := readAt(buf, start); err != nil {
-		return err
+	spare := slot.buf
+	if now { // it may well fail, and what is there is of use to others
+		spare = spareStretches.Get().(*stretch)[:]
 	}
-	slot.start, slot.buf = start, buf
-	return nil
+	buf := spare[:min(int64(cap(spare)), end-start)]
+	if !now {
+		slot.buf = slot.buf[:0] // nothing, should the read fail
+	}
+	_, err := readAt(buf, start)
+	if err == nil {
+		spare, slot.start, slot.buf = slot.buf, start, buf
+	}
+	if now {
+		spareStretches.Put((*stretch)(spare[:cap(spare)]))
+	}
+	return err
 }
+
+type stretch [cacheChunk + cacheRecord]byte
+
+var spareStretches = sync.Pool{New: func() any { return new(stretch) }}
 
 // rest gives back what was not loaded anew since the last rest.
 func (c *readCache) rest() {

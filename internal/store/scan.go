@@ -17,7 +17,7 @@ func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64,
 	var units [32]unit
 	next = max(offset, q.MinOffset())
 	for n < len(dst) {
-		got, err := q.units.read(next, units[:min(len(units), len(dst)-n)])
+		got, err := q.units.read(next, units[:min(len(units), len(dst)-n)], false)
 		if err != nil {
 			return n, next, err
 		}
@@ -42,7 +42,7 @@ func (s *Store) Records(q *Queue, entries []Entry, buf []byte, got func(e Entry,
 	g := s.getter(q, buf)
 	defer g.free()
 	for len(entries) > 0 {
-		n := min(len(entries), len(g.units))
+		n := min(len(entries), wantedMax)
 		for i, e := range entries[:n] {
 			g.units[i] = unit{logOffset: e.LogOffset, size: e.Size}
 		}

@@ -63,7 +63,7 @@ func (s *Store) storeTimeAt(logOffset int64) (int64, bool) {
 		return 0, false
 	}
 	var buf [storeTimeSpan]byte
-	b, err := s.readLog(buf[:0], logOffset, storeTimeSpan)
+	b, err := s.readLog(buf[:0], logOffset, storeTimeSpan, false)
 	if _, kind := message.Peek(b); err != nil || kind != message.Record || logOffsetOf(b) != logOffset {
 		return 0, false
 	}

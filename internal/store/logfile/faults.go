@@ -24,6 +24,7 @@ const (
 	OpTruncate Op = "truncate"
 	OpSync     Op = "sync"
 	OpZero     Op = "zero"
+	OpReadNow  Op = "readnow"
 )
 
 // Fault is what goes wrong, and where.
@@ -191,6 +192,13 @@ func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return f.File.ReadAt(p, off)
+}
+
+func (f *faultyFile) ReadNow(p []byte, off int64) (int, error) {
+	if err := f.faults.err(OpReadNow, f.name); err != nil {
+		return 0, err
+	}
+	return f.File.ReadNow(p, off)
 }
 
 func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {

@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// ErrLocked says that another process has the lock.
-var ErrLocked = errors.New("locked by another process")
+var (
+	// ErrLocked says that another process has the lock.
+	ErrLocked = errors.New("locked by another process")
+	// ErrWouldWait says that something cannot be had without waiting for a disk.
+	ErrWouldWait = errors.New("it would have to be waited for")
+)
 
 // FS is what a store needs of a file system. Names are full paths.
 type FS interface {
@@ -37,6 +41,8 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
+	// ReadNow is ReadAt for who must not wait: what is not in memory is ErrWouldWait.
+	ReadNow(p []byte, off int64) (int, error)
 	Size() (int64, error)
 	// Truncate sets the length; what is added reads as zeros and takes no space.
 	Truncate(size int64) error

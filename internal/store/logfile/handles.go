@@ -30,11 +30,14 @@ func (h *Handles) Open() int {
 	return h.open
 }
 
-// acquire returns the open file of s, which stays open until release.
-func (h *Handles) acquire(s *segment) (File, error) {
+// acquire returns the open file of s, which stays open until release. With now it does not wait for one that is not open.
+func (h *Handles) acquire(s *segment, now bool) (File, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.file == nil {
+		if now {
+			return nil, ErrWouldWait
+		}
 		f, err := s.fs.Open(s.path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot open %q: %w", s.path, err)

@@ -188,16 +188,25 @@ func (l *Log) findLocked(off int64) *segment {
 }
 
 // ReadAt fills p from the position off. It does not cross the end of a file: what would is an error.
-func (l *Log) ReadAt(p []byte, off int64) (int, error) {
+func (l *Log) ReadAt(p []byte, off int64) (int, error) { return l.read(p, off, false) }
+
+// ReadNow is ReadAt for who must not wait: what is not in memory, or in a file that is not open, is ErrWouldWait.
+func (l *Log) ReadNow(p []byte, off int64) (int, error) { return l.read(p, off, true) }
+
+func (l *Log) read(p []byte, off int64, now bool) (n int, err error) {
 	s := l.find(off)
 	if s == nil || off+int64(len(p)) > s.start+l.fileSize {
 		return 0, ErrOutside
 	}
-	f, err := l.handles.acquire(s)
+	f, err := l.handles.acquire(s, now)
 	if err != nil {
 		return 0, err
 	}
-	n, err := f.ReadAt(p, off-s.start)
+	if now {
+		n, err = f.ReadNow(p, off-s.start)
+	} else {
+		n, err = f.ReadAt(p, off-s.start)
+	}
 	l.handles.release(s)
 	if n == len(p) {
 		err = nil
@@ -217,7 +226,7 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 	if s == nil || off+int64(len(p)) > s.start+l.fileSize {
 		return 0, ErrOutside
 	}
-	f, err := l.handles.acquire(s)
+	f, err := l.handles.acquire(s, false)
 	if err != nil {
 		return 0, err
 	}
@@ -294,7 +303,7 @@ func (l *Log) onFile(off int64, do func(*segment, File) error) error {
 	if s == nil {
 		return ErrOutside
 	}
-	f, err := l.handles.acquire(s)
+	f, err := l.handles.acquire(s, false)
 	if err != nil {
 		return err
 	}
@@ -349,7 +358,7 @@ func (l *Log) noteNameLocked(dir string) {
 }
 
 func (l *Log) syncSegment(s *segment) error {
-	f, err := l.handles.acquire(s)
+	f, err := l.handles.acquire(s, false)
 	if err != nil {
 		if l.find(s.start) != s { // removed meanwhile
 			return nil

@@ -312,6 +312,8 @@ func (h *memoryHandle) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+func (h *memoryHandle) ReadNow(p []byte, off int64) (int, error) { return h.ReadAt(p, off) }
+
 func (h *memoryHandle) WriteAt(p []byte, off int64) (int, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
