@@ -2,6 +2,8 @@ package filter
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"sync"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -61,30 +63,55 @@ func (e *Expr) find(slots [][]byte, properties []byte) {
 		}
 		return
 	}
-	// The same, by hand, for it is most of an evaluation: names are short, so they are walked byte by byte.
+	// The same, by hand, for it is most of an evaluation: eight bytes at a time are searched for the next end of a name or value.
 	const nameEnd, valueEnd = 1, 2
-	for at := 0; at < len(properties); at++ {
-		begin := at
-		for at < len(properties) && properties[at] > valueEnd || at < len(properties) && properties[at] == 0 {
-			at++
-		}
-		if at == len(properties) || properties[at] == valueEnd {
-			continue // an entry without a value
-		}
-		name := properties[begin:at]
-		v := properties[at+1:]
-		if n := bytes.IndexByte(v, valueEnd); n >= 0 {
-			v = v[:n]
-		}
-		at += 1 + len(v)
-		if len(name) == 0 || len(v) == 0 {
-			continue
-		}
-		for slot, want := range e.ordered {
-			if len(want) == len(name) && want[0] == name[0] && string(name) == want {
-				slots[slot] = v
-				break
+	begin, split := 0, -1 // of the entry, and where its name ends
+	for at := 0; at < len(properties); at += 8 {
+		ends := endsIn(properties[at:])
+		for ; ends != 0; ends &= ends - 1 {
+			i := at + bits.TrailingZeros64(ends)/8
+			switch c := properties[i]; {
+			case c == nameEnd && split < 0:
+				split = i
+			case c == valueEnd:
+				if split > begin {
+					e.set(slots, properties[begin:split], properties[split+1:i])
+				}
+				begin, split = i+1, -1
 			}
+		}
+	}
+	if split > begin {
+		e.set(slots, properties[begin:split], properties[split+1:])
+	}
+}
+
+// endsIn has the highest bit of each of b's first eight bytes set that is 0, 1 or 2, and perhaps of some behind such a byte.
+func endsIn(b []byte) uint64 {
+	const each = 0x0101010101010101
+	var word uint64
+	if len(b) >= 8 {
+		word = binary.LittleEndian.Uint64(b)
+	} else {
+		var room [8]byte
+		for i := range room {
+			room[i] = 0xFF
+		}
+		copy(room[:], b)
+		word = binary.LittleEndian.Uint64(room[:])
+	}
+	return (word - 3*each) &^ word & (0x80 * each)
+}
+
+// set keeps the value of a property if the expression names it. One without a value is not there, but neither does it hide another.
+func (e *Expr) set(slots [][]byte, name, v []byte) {
+	if len(v) == 0 {
+		return
+	}
+	for slot, want := range e.ordered {
+		if len(want) == len(name) && want[0] == name[0] && string(name) == want {
+			slots[slot] = v
+			return
 		}
 	}
 }
@@ -176,12 +203,16 @@ func (f *frame) value(n *node) (v value, ok bool) {
 
 // equal is peculiar about NULL, see the package's comment.
 func (f *frame) equal(n *node) Result {
-	if n.left.op == opProperty && n.right.op == opConstant && n.right.val.kind == kindString { // as most are
-		s := f.slots[n.left.slot]
-		if s == nil {
+	if n.left.op == opProperty && n.right.op == opConstant { // as most are
+		s, v := f.slots[n.left.slot], &n.right.val
+		switch {
+		case s == nil && v.kind != kindNull:
 			return Null
+		case v.kind == kindString:
+			return truth(string(s) == string(v.s))
+		case v.kind == kindBool:
+			return truth(isTrue(s) == int(v.i))
 		}
-		return truth(string(s) == string(n.right.val.s))
 	}
 	left, ok := f.value(n.left)
 	if !ok {
@@ -248,24 +279,28 @@ func (f *frame) in(n *node) Result {
 
 // search looks for a piece in a string. Without a string or a piece it is FALSE, also when it is to be absent.
 func (f *frame) search(n *node) Result {
-	v, ok := f.value(n.left)
 	if len(n.val.s) == 0 {
 		return False
 	}
-	if !ok {
+	var s []byte
+	if n.left.op == opProperty {
+		s = f.slots[n.left.slot]
+	} else if v, ok := f.value(n.left); !ok {
 		return Failed
+	} else if v.kind == kindString {
+		s = v.s
 	}
-	if v.kind != kindString {
+	if s == nil {
 		return False
 	}
 	var found bool
 	switch n.op {
 	case opContains:
-		found = bytes.Contains(v.s, n.val.s)
+		found = bytes.Contains(s, n.val.s)
 	case opStartsWith:
-		found = bytes.HasPrefix(v.s, n.val.s)
+		found = bytes.HasPrefix(s, n.val.s)
 	default:
-		found = bytes.HasSuffix(v.s, n.val.s)
+		found = bytes.HasSuffix(s, n.val.s)
 	}
 	return truth(found != n.not)
 }
