@@ -18,7 +18,7 @@ import (
 )
 
 // Limits of a connection. Beyond outHigh bytes of unread answers its requests are not read until it is below half;
-// beyond outMax (pushes and long polls that come on top) it is closed.
+// beyond outMax (pushes and long polls that come on top) it is closed. A peer that reads nothing for drainTimeout is closed too.
 const (
 	readBuffer   = 32 << 10
 	outHigh      = 4 << 20
@@ -33,6 +33,19 @@ type Request struct {
 	Body []byte
 	Conn *Conn
 	at   int64 // when it came; see Asked
+
+	inLoop bool // others wait while it is served
+	moved  bool // by Elsewhere
+}
+
+// MayWait says that nobody else has to wait when the request's handler does.
+func (r *Request) MayWait() bool { return !r.inLoop }
+
+// Elsewhere is asked by a handler before it waits for a disk or a peer. If it says yes, others would have to wait too: the handler returns
+// without an answer and without having done anything, and the request is served once more where it disturbs nobody.
+func (r *Request) Elsewhere() bool {
+	r.moved = r.inLoop
+	return r.inLoop
 }
 
 // Later returns a copy without fields, remark and body, which is enough for an answer and outlives the handler's call.
@@ -66,81 +79,84 @@ func (r *Request) Detach() *Request {
 	return d
 }
 
-// A Handler serves the requests of connections. Its methods are called in the connection's own goroutine; a panic in
+// A Handler serves the requests of connections. Its methods are called one at a time for each connection; a panic in
 // Serve is answered with SYSTEM_ERROR.
 type Handler interface {
-	// Serve handles one request. It answers with Conn.Reply, or between Conn.Lock and Unlock, now or later.
+	// Serve handles one request. It answers with Conn.Reply, or between Conn.Lock and Unlock, now or later. What may take
+	// long asks Request.Elsewhere first.
 	Serve(r *Request)
-	// Flush is called after the last request that one read brought.
+	// Flush is called after the last request that one read of a connection brought.
 	Flush(c *Conn)
-	// Closed is called once, after the last Serve.
+	// Closed is called once, after the last Serve, and may take long.
 	Closed(c *Conn)
+}
+
+// A Settler is a Handler that collects what the requests of several connections want, to do it at once.
+type Settler interface {
+	// Settle is called after Flush, when no other connection is waiting to be served, and must not wait long.
+	Settle()
+}
+
+func settle(h Handler) {
+	if s, ok := h.(Settler); ok {
+		s.Settle()
+	}
 }
 
 // Conn is one connection, of a server or dialed.
 type Conn struct {
-	// State belongs to the handler. Set and used in the connection's own goroutine only.
+	// State belongs to the handler. Set and used in its methods only.
 	State any
 	// Latencies counts how long requests took that are not answered through Reply, which does so itself. It may be nil.
 	Latencies *Latencies
 
-	nc      net.Conn
-	sock    *net.TCPConn    // under nc; nil in tests over pipes
-	raw     syscall.RawConn // nil where bytes cannot go straight to the socket (TLS)
-	handler Handler
-	log     *slog.Logger
-	limit   int // largest frame
-	ser     protocol.Serialization
-	tls     *tls.Config // what a TLS hello is answered with; nil refuses it
-	tlsOnly bool
-	dialed  bool
+	polled        polled       // of one that a loop serves
+	nc            net.Conn     // of any other one
+	sock          *net.TCPConn // under nc; nil in tests over pipes
+	remote, local net.Addr
+	handler       Handler
+	log           *slog.Logger
+	limit         int // largest frame
+	ser           protocol.Serialization
+	tls           *tls.Config // what a TLS hello is answered with; nil refuses it
+	tlsOnly       bool
 
 	lastSeen uint32 // of the server's idle loop, under its mu
 	silent   int
-	hung     atomic.Bool   // set before the socket is shut down; the reader must not wait any more
-	seen     atomic.Uint32 // the idle loop's tick at which something last came or went
+	seen     atomic.Uint32 // the idle loop's tick at which something last came
 
-	mu       sync.Mutex
-	drained  sync.Cond // mu; signalled when out shrinks or the connection closes
-	out      *outBuf   // encoded and not yet taken by a writer; nil when there is nothing
-	writing  bool      // a goroutine is writing; it will see what is appended meanwhile
-	unsent   int       // bytes that the drain goroutine has taken and not written yet
-	stalled  bool      // the reader waits for the peer
-	closed   bool
-	err      error
-	calls    map[int32]chan<- *Response
-	opaque   int32
-	drainers sync.WaitGroup
+	in inbound // of whoever reads the connection
 
-	direct func(fd uintptr) bool // one attempt to write dbuf; made once so that writing allocates nothing
-	dbuf   []byte
-	dn     int
-	derr   error
+	mu        sync.Mutex
+	drained   sync.Cond   // mu; signalled when fewer bytes wait, when nobody writes any more, and at the close
+	out       *outBuf     // encoded and not yet taken by a writer; nil when there is nothing
+	writing   bool        // a goroutine is writing; it will see what is appended meanwhile
+	unsent    int         // bytes that were taken and not written yet
+	much      atomic.Bool // outHigh was passed
+	fullSince time.Time   // when the peer last took some of them
+	stalled   bool        // not read any more until the peer takes answers
+	closed    bool
+	err       error
+	calls     map[int32]chan<- *Response
+	opaque    int32
 
-	ended chan struct{} // closed when readLoop has returned
+	left  func()        // tells the server that the connection is gone; nil of a dialed one
+	ended chan struct{} // closed when the handler has been told of the end
 }
 
+// newConn returns a connection that goroutines of its own serve.
 func newConn(nc net.Conn, h Handler, log *slog.Logger, limit int) *Conn {
-	c := &Conn{nc: nc, handler: h, log: log, limit: limit, ended: make(chan struct{})}
+	c := &Conn{nc: nc, remote: nc.RemoteAddr(), local: nc.LocalAddr(), handler: h, log: log, limit: limit, ended: make(chan struct{})}
 	c.drained.L = &c.mu
-	if sock, ok := nc.(*net.TCPConn); ok {
-		c.sock = sock
-		if raw, err := sock.SyscallConn(); err == nil && directIO {
-			c.raw = raw
-			c.direct = func(fd uintptr) bool {
-				c.dn, c.derr = writeFD(fd, c.dbuf)
-				return true
-			}
-		}
-	}
+	c.sock, _ = nc.(*net.TCPConn)
 	return c
 }
 
 // RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // LocalAddr is our address on this connection.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // Done is closed when the connection has ended and its handler has been told.
 func (c *Conn) Done() <-chan struct{} { return c.ended }
@@ -166,6 +182,9 @@ func (c *Conn) Unlock(out []byte) {
 		out = out[:0]
 	}
 	c.out.b = out
+	if len(out) > outHigh {
+		c.much.Store(true)
+	}
 	c.mu.Unlock()
 }
 
@@ -182,31 +201,19 @@ func (c *Conn) waitingLocked() int {
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waitingLocked() > outMax && !c.closed {
+	if c.waitingLocked() > outMax && c.unsent > 0 && !c.closed {
 		c.log.Warn("connection closed: its peer does not read its answers", "addr", c.RemoteAddr(), "unread_bytes", c.waitingLocked())
 		c.closeLocked(errors.New("the peer does not read"))
 	}
-	if c.writing || c.closed {
+	if c.writing || c.closed || c.polled.isFull() || c.out == nil || len(c.out.b) == 0 {
 		return
 	}
 	c.writing = true
-	for buf := c.takeLocked(); buf != nil; buf = c.takeLocked() {
-		c.mu.Unlock()
-		n, err := c.writeDirect(buf.b)
-		c.mu.Lock()
-		if err != nil {
-			c.closeLocked(err)
-			break
-		}
-		if n < len(buf.b) { // the socket is full: a goroutine of its own waits for the peer
-			c.unsent = len(buf.b) - n
-			c.drainers.Add(1)
-			go c.drainLoop(buf, n)
-			return
-		}
-		buf.release()
+	if c.polled.loop != nil {
+		c.writeLocked(c.takeLocked(), 0)
+		return
 	}
-	c.writing = false
+	go c.drainLoop(c.takeLocked()) // for writing may block
 }
 
 // takeLocked takes what is to be sent; nil when there is nothing or nobody to send it to.
@@ -227,50 +234,37 @@ func (o *outBuf) release() {
 	}
 }
 
-func (c *Conn) writeDirect(buf []byte) (int, error) {
-	if c.raw == nil {
-		return 0, nil // TLS: always through the drain goroutine, for writing may block
-	}
-	c.dbuf = buf
-	if err := c.raw.Write(c.direct); err != nil {
-		return 0, err
-	}
-	c.dbuf = nil
-	return c.dn, c.derr
-}
-
-// drainLoop writes what the socket did not take at once, and all that comes meanwhile.
-func (c *Conn) drainLoop(buf *outBuf, n int) {
-	defer c.drainers.Done()
-	for buf != nil {
-		for n < len(buf.b) {
+// drainLoop writes to a connection that has no loop, until there is nothing more to write.
+func (c *Conn) drainLoop(buf *outBuf) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ; buf != nil; buf = c.takeLocked() {
+		for n := 0; n < len(buf.b); {
+			c.unsent = len(buf.b) - n
+			c.mu.Unlock()
 			_ = c.nc.SetWriteDeadline(time.Now().Add(drainTimeout))
 			w, err := c.nc.Write(buf.b[n:min(n+256<<10, len(buf.b))])
-			n += w
 			c.mu.Lock()
-			c.unsent = len(buf.b) - n
+			n += w
 			if err != nil {
 				if isTimeout(err) {
-					c.log.Warn("connection closed: its peer reads nothing", "addr", c.RemoteAddr(), "for", drainTimeout, "unread_bytes", c.waitingLocked())
+					c.deafLocked()
 				}
 				c.closeLocked(err)
-				c.mu.Unlock()
-				return
+				break
 			}
 			c.drained.Broadcast()
-			c.mu.Unlock()
 		}
+		c.unsent = 0
 		buf.release()
-		c.mu.Lock()
-		n, c.unsent = 0, 0
-		if buf = c.takeLocked(); buf != nil {
-			c.unsent = len(buf.b)
-		} else {
-			c.writing = false
-		}
-		c.drained.Broadcast()
-		c.mu.Unlock()
 	}
+	c.writing = false
+	c.drained.Broadcast()
+}
+
+// deafLocked says that the peer takes nothing.
+func (c *Conn) deafLocked() {
+	c.log.Warn("connection closed: its peer reads nothing", "addr", c.RemoteAddr(), "for", drainTimeout, "unread_bytes", c.waitingLocked())
 }
 
 func isTimeout(err error) bool {
@@ -282,14 +276,11 @@ func isTimeout(err error) bool {
 func (c *Conn) waitRoom() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waitingLocked() <= outHigh {
-		return
-	}
-	c.stalled = true
-	for !c.closed && c.waitingLocked() > outHigh/2 {
+	c.stalled = c.waitingLocked() > outHigh
+	for c.stalled && !c.closed {
 		c.drained.Wait()
+		c.stalled = c.waitingLocked() > outHigh/2
 	}
-	c.stalled = false
 }
 
 // Close closes the connection. Calls that wait for an answer fail.
@@ -300,16 +291,18 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// hangUp ends both directions, so that the reader and the writer wake. The descriptor itself is closed by readLoop, when
+// hangUp ends both directions, so that the reader and the writer wake. The descriptor itself is closed by finish, when
 // nobody uses it any more: net.Conn's Close would wait for the reader, who may be the caller.
 func (c *Conn) hangUp() {
-	c.hung.Store(true)
-	if c.sock == nil {
+	switch {
+	case c.polled.loop != nil:
+		c.polled.shutdown()
+	case c.sock != nil:
+		_ = c.sock.CloseWrite()
+		_ = c.sock.CloseRead()
+	default:
 		_ = c.nc.Close()
-		return
 	}
-	_ = c.sock.CloseWrite()
-	_ = c.sock.CloseRead()
 }
 
 func (c *Conn) closeLocked(err error) {
@@ -325,12 +318,32 @@ func (c *Conn) closeLocked(err error) {
 	if c.out != nil {
 		c.out.b = c.out.b[:0]
 	}
+	c.polled.dropLocked()
 	c.drained.Broadcast()
 }
 
-// readLoop serves the connection until it ends.
-func (c *Conn) readLoop() {
-	err := c.read()
+// readLoop serves a connection that has no loop, until it ends.
+func (c *Conn) readLoop() { c.finish(c.readStream()) }
+
+// greetLoop is readLoop for a connection that was accepted: its first bytes say what it speaks.
+func (c *Conn) greetLoop() {
+	n, err := c.nc.Read(c.in.room())
+	c.in.n = n
+	switch {
+	case n > 0 && !c.isPlain():
+		err = c.upgrade()
+	case err == nil:
+		var r Request
+		if err = c.serveAll(&r); err == nil {
+			err = c.readStream()
+		}
+	}
+	c.finish(err)
+}
+
+// finish ends the connection. Whoever reads it calls it, once.
+func (c *Conn) finish(err error) {
+	c.in.release()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !isReset(err) {
 		c.log.Warn("connection closed", "addr", c.RemoteAddr(), "err", err)
 	}
@@ -339,19 +352,34 @@ func (c *Conn) readLoop() {
 	}
 	c.mu.Lock()
 	c.closeLocked(err)
+	for c.writing {
+		c.drained.Wait()
+	}
 	c.mu.Unlock()
-	c.drainers.Wait()
-	_ = c.nc.Close()
+	if c.polled.loop != nil {
+		c.polled.close()
+	} else {
+		_ = c.nc.Close()
+	}
 	c.handler.Closed(c)
+	if c.left != nil {
+		c.left()
+	}
 	close(c.ended)
+}
+
+// isReset says whether the peer has ended the connection its own way.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // inbound is the reading side's state: bytes that came and are not served yet.
 type inbound struct {
 	buf  []byte // from the pool while there is something in it
 	n    int    // buf[:n] has come
-	req  Request
-	need int // bytes that the frame at the front needs; 0 when unknown
+	need int    // bytes that the frame at the front needs; 0 when unknown
+
+	moved *Request // to be served before what is in buf, by a goroutine
 }
 
 // room makes space for the next read: doubling, never sized by what the peer claims.
@@ -375,11 +403,21 @@ func (in *inbound) release() {
 	in.buf = nil
 }
 
-// serve handles all whole frames in the buffer and keeps the rest.
-func (c *Conn) serve(in *inbound) error {
+// stop says why serve has not handled all that came.
+type stop uint8
+
+const (
+	allServed     stop = iota
+	peerIsDeaf         // too many answers wait
+	goesElsewhere      // the request in inbound.moved asks for it
+)
+
+// serve handles the whole frames that came, with r for one after the other, and keeps the rest.
+func (c *Conn) serve(r *Request) (why stop, err error) {
+	in := &c.in
 	c.seen.Store(tick.Load())
 	if c.Latencies != nil {
-		in.req.at = clock()
+		r.at = clock()
 	}
 	at, served := 0, false
 	in.need = 0
@@ -387,32 +425,34 @@ func (c *Conn) serve(in *inbound) error {
 		length := int(binary.BigEndian.Uint32(in.buf[at:]))
 		header := int(binary.BigEndian.Uint32(in.buf[at+4:]) & 0xFFFFFF)
 		if length < 4 || length > c.limit || header > length-4 {
-			if served {
-				c.flushBatch()
-			}
-			return frameError(in.buf[at:in.n], length, header, c.limit)
+			err = frameError(in.buf[at:in.n], length, header, c.limit)
+			break
 		}
 		if in.n-at < length+4 {
 			in.need = length + 4
 			break
 		}
 		frame := in.buf[at : at+length+4 : at+length+4]
-		at += length + 4
-		r := &in.req
-		r.Conn = c
-		if err := protocol.DecodeHeader(&r.Header, protocol.Serialization(frame[4]), frame[8:8+header]); err != nil {
-			if served {
-				c.flushBatch()
-			}
-			return err
+		if err = protocol.DecodeHeader(&r.Header, protocol.Serialization(frame[4]), frame[8:8+header]); err != nil {
+			break
 		}
-		r.Body = frame[8+header:]
+		r.Conn, r.Body, r.moved = c, frame[8+header:], false
 		if r.IsResponse() {
 			c.answered(r)
-			continue
+		} else if c.serveOne(r); r.moved {
+			c.in.moved = r.Detach() // not the frame, whose text is read in place and but once
+			why = goesElsewhere
+		} else {
+			served = true
 		}
-		c.serveOne(r)
-		served = true
+		at += length + 4
+		if r.moved {
+			break
+		}
+		if c.much.Load() && c.flushMuch() {
+			why = peerIsDeaf
+			break
+		}
 	}
 	if served {
 		c.flushBatch()
@@ -423,10 +463,18 @@ func (c *Conn) serve(in *inbound) error {
 	} else if at > 0 {
 		in.n = copy(in.buf, in.buf[at:in.n])
 	}
-	if served {
-		c.waitRoom()
-	}
-	return nil
+	return why, err
+}
+
+// flushMuch sends what has become much though not all requests of a read are served, and says whether too much is left.
+func (c *Conn) flushMuch() bool {
+	c.flushBatch()
+	settle(c.handler)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	much := c.waitingLocked() > outHigh
+	c.much.Store(much)
+	return much
 }
 
 func (c *Conn) flushBatch() {
@@ -463,18 +511,34 @@ func frameError(b []byte, length, header, limit int) error {
 	return fmt.Errorf("cannot read frame: header length %d does not fit frame length %d (first bytes %s)", header, length, head)
 }
 
-// readStream reads a connection that has no socket of its own to read from: TLS.
-func (c *Conn) readStream(in *inbound) error {
+// readStream reads a connection that has no loop.
+func (c *Conn) readStream() error {
+	var r Request
 	for {
-		n, err := c.nc.Read(in.room())
-		in.n += n
+		n, err := c.nc.Read(c.in.room())
+		c.in.n += n
 		if n > 0 {
-			if err := c.serve(in); err != nil {
+			if err := c.serveAll(&r); err != nil {
 				return err
 			}
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// serveAll is serve for who may wait for the peer.
+func (c *Conn) serveAll(r *Request) error {
+	for {
+		why, err := c.serve(r)
+		settle(c.handler)
+		if err != nil {
+			return err
+		}
+		c.waitRoom()
+		if why == allServed {
+			return nil
 		}
 	}
 }

@@ -32,13 +32,14 @@ func FuzzServe(f *testing.F) {
 		go func() { _, _ = io.Copy(io.Discard, theirs); close(drained) }()
 		h := &collect{}
 		c := newConn(ours, h, slog.New(slog.DiscardHandler), protocol.MaxFrame)
-		var in inbound
+		in := &c.in
+		var r Request
 		piece = max(piece&0xFFFF, 1)
 		for rest := data; len(rest) > 0; {
 			n := copy(in.room(), rest[:min(piece, len(rest))])
 			rest = rest[n:]
 			in.n += n
-			if c.serve(&in) != nil {
+			if _, err := c.serve(&r); err != nil {
 				break
 			}
 			if len(in.buf) > max(4*len(data), 2*readBuffer) {
@@ -47,7 +48,7 @@ func FuzzServe(f *testing.F) {
 		}
 		in.release()
 		_ = c.Close()
-		c.drainers.Wait()
+		c.finish(nil)
 		_ = theirs.Close()
 		<-drained
 		if h.bodies > len(data) {

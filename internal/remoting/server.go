@@ -47,13 +47,16 @@ type Server struct {
 	ln      net.Listener
 	handler Handler
 	opt     Options
+	loops   []*loop // none where plain connections are served as TLS ones are
+	nextTo  int     // of acceptLoop: the loop that gets the next connection
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
 	closed bool
 	wake   chan struct{} // a first connection came
 	stop   chan struct{}
-	wg     sync.WaitGroup
+	gone   sync.WaitGroup // the connections
+	wg     sync.WaitGroup // what else the server has started
 }
 
 // Listen starts to serve addr ("0.0.0.0:9876", port 0 for any). Several calls with one handler make one daemon of
@@ -73,6 +76,10 @@ func Listen(addr string, h Handler, opt Options) (*Server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 	}
 	s := &Server{ln: ln, handler: h, opt: opt, conns: make(map[*Conn]struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	if s.loops, err = openLoops(h, &s.wg); err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
 	s.wg.Go(s.acceptLoop)
 	s.wg.Go(s.idleLoop)
 	return s, nil
@@ -96,8 +103,17 @@ func (s *Server) Close() error {
 		_ = c.Close()
 	}
 	s.mu.Unlock()
+	s.gone.Wait()
+	for _, l := range s.loops {
+		l.stop()
+	}
 	s.wg.Wait()
 	return nil
+}
+
+// Settle makes the handler's Settle be called soon by a goroutine that serves connections, and says whether there is one.
+func (s *Server) Settle() bool {
+	return len(s.loops) > 0 && s.loops[0].ring()
 }
 
 // StopAccepting lets no new connection in; those that are there stay until Close.
@@ -137,17 +153,26 @@ func (s *Server) acceptLoop() {
 			return
 		}
 		s.conns[c] = struct{}{}
+		s.gone.Add(1)
 		s.mu.Unlock()
+		c.left = func() {
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+			s.gone.Done()
+		}
 		select {
 		case s.wake <- struct{}{}:
 		default:
 		}
-		s.wg.Go(func() {
-			c.readLoop()
-			s.mu.Lock()
-			delete(s.conns, c)
-			s.mu.Unlock()
-		})
+		if len(s.loops) == 0 {
+			go c.greetLoop()
+			continue
+		}
+		s.nextTo = (s.nextTo + 1) % len(s.loops)
+		if err := s.loops[s.nextTo].adopt(c); err != nil {
+			go c.finish(err)
+		}
 	}
 }
 
@@ -181,15 +206,12 @@ func (s *Server) closeIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
+		c.closeDeaf()
 		if seen := c.seen.Load(); seen != c.lastSeen {
 			c.lastSeen, c.silent = seen, 0
 			continue
 		}
-		if c.silent++; c.silent == 1 && c.gone() {
-			_ = c.Close()
-			continue
-		}
-		if c.silent >= 4 {
+		if c.silent++; c.silent >= 4 {
 			s.opt.Log.Info("connection closed: silent for too long", "addr", c.RemoteAddr(), "for", s.opt.IdleTimeout)
 			_ = c.Close()
 		}
@@ -199,11 +221,19 @@ func (s *Server) closeIdle() {
 // tlsHello is the first byte of a TLS connection: a handshake record. No frame begins so: its length would be over 350 MB.
 const tlsHello = 0x16
 
-// upgrade goes on with a connection whose first bytes are not a plain frame.
-func (c *Conn) upgrade(in *inbound) error {
-	nc := &prefixed{Conn: c.nc, r: bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(in.buf[:in.n])), c.nc))}
-	in.n = 0
-	in.release()
+// isPlain says whether a connection whose first bytes came begins with a frame.
+func (c *Conn) isPlain() bool {
+	b := c.in.buf[0]
+	return !c.tlsOnly && b != tlsHello && b != proxyV1[0] && b != proxyV2[0]
+}
+
+// upgradeLoop serves a connection whose first bytes are no plain frame.
+func (c *Conn) upgradeLoop() { c.finish(c.upgrade()) }
+
+func (c *Conn) upgrade() error {
+	nc := &prefixed{Conn: c.nc, r: bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(c.in.buf[:c.in.n])), c.nc))}
+	c.in.n = 0
+	c.in.release()
 	if err := nc.skipProxyHeader(); err != nil {
 		return err
 	}
@@ -219,18 +249,21 @@ func (c *Conn) upgrade(in *inbound) error {
 		if err := tc.HandshakeContext(ctx); err != nil {
 			return fmt.Errorf("cannot finish the TLS handshake: %w", err)
 		}
-		c.mu.Lock()
-		c.nc, c.raw = tc, nil
-		c.mu.Unlock()
-		return c.readStream(in)
+		c.setStream(tc)
+		return c.readStream()
 	}
 	if c.tlsOnly {
 		return errors.New("cannot serve a plain connection: tls.server.mode=enforcing")
 	}
+	c.setStream(nc)
+	return c.readStream()
+}
+
+// setStream makes what is read and written another one over the same socket.
+func (c *Conn) setStream(nc net.Conn) {
 	c.mu.Lock()
-	c.nc, c.raw = nc, nil
+	c.nc = nc
 	c.mu.Unlock()
-	return c.readStream(in)
 }
 
 // prefixed is a connection whose first bytes have been read already.
@@ -241,12 +274,15 @@ type prefixed struct {
 
 func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// proxyV2 begins a HAProxy PROXY header of version 2.
-const proxyV2 = "\r\n\r\n\x00\r\nQUIT\n"
+// What a HAProxy PROXY header begins with, of version 1 and 2.
+const (
+	proxyV1 = "PROXY "
+	proxyV2 = "\r\n\r\n\x00\r\nQUIT\n"
+)
 
 // skipProxyHeader passes over a PROXY header that a load balancer put before the first frame.
 func (p *prefixed) skipProxyHeader() error {
-	if b, err := p.r.Peek(6); err == nil && string(b) == "PROXY " {
+	if b, err := p.r.Peek(6); err == nil && string(b) == proxyV1 {
 		line, err := p.r.ReadSlice('\n')
 		if err != nil || len(line) > 108 {
 			return errors.New("cannot read PROXY header: its line does not end")
@@ -291,7 +327,7 @@ func Dial(ctx context.Context, addr string, h Handler, opt Options) (*Conn, erro
 		nc = tc
 	}
 	c := newConn(nc, h, opt.Log, opt.MaxFrame)
-	c.ser, c.dialed = opt.Serialization, true
+	c.ser = opt.Serialization
 	go c.readLoop()
 	return c, nil
 }
