@@ -77,6 +77,7 @@ type Broker struct {
 	stopFollowers func() // ends the followers and waits for them; nil before they were started
 
 	main, fast *remoting.Server
+	settler    atomic.Pointer[remoting.Server] // whose goroutines answer what was flushed: main, from when it is there until it closes
 	registrar  *registrar
 
 	closing sync.Once
@@ -125,6 +126,10 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 				b.lites.tell("", q.Topic())
 			}
 		},
+		Later: func() bool {
+			s := b.settler.Load()
+			return s != nil && s.Settle()
+		},
 		Bits: func(m *message.Dispatch, dst []byte) []byte {
 			if f := b.bits.Load(); f != nil {
 				return f.bits(m, dst)
@@ -143,6 +148,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {
 		return err
 	}
+	b.settler.Store(b.main)
 	if cfg.ListenPort > fastPortBelow {
 		if b.fast, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort-fastPortBelow), port{b, true}, opt); err != nil {
 			return err
@@ -269,6 +275,7 @@ func (b *Broker) close() error {
 		b.main.StopAccepting()
 	}
 	b.holds.close()
+	b.settler.Store(nil)
 	for _, s := range []*remoting.Server{b.fast, b.main} {
 		if s != nil {
 			errs = append(errs, s.Close())

@@ -18,8 +18,8 @@
 //
 // # Goroutines
 //
-// Requests are served in their connection's goroutine. Those that wait, for a disk, another client or another broker, run beside it in one
-// of their own (Broker.beside), and Close waits for them; how many are served at once is bounded by slowMax and askMax. Besides:
+// Requests are served where their connection is: in a loop of package remoting, or elsewhere when they may have to wait. Those that wait long, for
+// a disk, another client or another broker, run beside it in a goroutine of their own (Broker.beside), and Close waits for them; how many are served at once is bounded by slowMax and askMax. Besides:
 //
 //	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends at Close
 //	holds' timer             owner holds       fires at the earliest deadline of a waiting pull or pop

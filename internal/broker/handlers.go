@@ -18,6 +18,8 @@ type handler struct {
 	do  func(*Broker, *remoting.Request) (*remoting.Answer, error)
 	// slow handlers may wait for a disk, and so run beside their connection; asking ones wait for another client.
 	slow, asks bool
+	// quick handlers look at memory only and cost little, so they may hold up other connections. Hot ones see to that themselves.
+	quick bool
 	// static handlers ask other brokers, and so run beside their connection, when they are about a static topic.
 	static bool
 	// notFast codes are not served on the second port (listenPort - 2), as in Apache.
@@ -41,8 +43,8 @@ var handlers = []handler{
 	{code: protocol.ReqSendMessage, hot: (*Broker).sendMessage},
 	{code: protocol.ReqPullMessage, hot: (*Broker).pullMessage, notFast: true},
 	{code: protocol.ReqQueryMessage, do: typed((*Broker).queryMessage), slow: true},
-	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset), static: true},
-	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset), static: true},
+	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset), static: true, quick: true},
+	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset), static: true, quick: true},
 	{code: protocol.ReqUpdateAndCreateTopic, do: counted(&metrics.TopicCreate, aboutSystemTopic, typed((*Broker).updateTopic)), slow: true},
 	{code: protocol.ReqUpdateAndCreateTopicList, do: counted(&metrics.TopicCreate, aboutSystemTopic, (*Broker).updateTopicList), slow: true},
 	{code: protocol.ReqGetAllTopicConfig, do: typed((*Broker).getAllTopicConfig), slow: true},
@@ -50,17 +52,17 @@ var handlers = []handler{
 	{code: protocol.ReqGetBrokerConfig, do: (*Broker).getConfig},
 	{code: protocol.ReqGetBrokerRuntimeInfo, do: (*Broker).getRuntimeInfo, slow: true},
 	{code: protocol.ReqSearchOffsetByTimestamp, do: typed((*Broker).searchOffset), slow: true},
-	{code: protocol.ReqGetMaxOffset, do: typed((*Broker).getMaxOffset), static: true},
-	{code: protocol.ReqGetMinOffset, do: typed((*Broker).getMinOffset), static: true},
+	{code: protocol.ReqGetMaxOffset, do: typed((*Broker).getMaxOffset), static: true, quick: true},
+	{code: protocol.ReqGetMinOffset, do: typed((*Broker).getMinOffset), static: true, quick: true},
 	{code: protocol.ReqGetEarliestMsgStoreTime, do: typed((*Broker).getEarliestStoreTime), slow: true},
 	{code: protocol.ReqViewMessageByID, do: typed((*Broker).viewMessage), slow: true},
 	{code: protocol.ReqHeartBeat, do: (*Broker).heartBeat},
 	{code: protocol.ReqUnregisterClient, do: typed((*Broker).unregisterClient)},
 	{code: protocol.ReqConsumerSendMsgBack, hot: (*Broker).sendBack},
 	{code: protocol.ReqEndTransaction, hot: (*Broker).endTransaction},
-	{code: protocol.ReqGetConsumerListByGroup, do: typed((*Broker).getConsumerList)},
-	{code: protocol.ReqLockBatchMQ, do: (*Broker).lockBatchMQ},
-	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ},
+	{code: protocol.ReqGetConsumerListByGroup, do: typed((*Broker).getConsumerList), quick: true},
+	{code: protocol.ReqLockBatchMQ, do: (*Broker).lockBatchMQ, quick: true},
+	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ, quick: true},
 	{code: protocol.ReqGetAllConsumerOffset, do: (*Broker).getAllConsumerOffset, slow: true},
 	{code: protocol.ReqGetAllDelayOffset, do: (*Broker).getAllDelayOffset},
 	{code: protocol.ReqCheckClientConfig, do: (*Broker).checkClientConfig},
@@ -149,11 +151,12 @@ var handlers = []handler{
 	{code: protocol.ReqLiftoffQueueState, do: typed((*Broker).queueState)},
 }
 
-// session is what the broker keeps of a connection. It is used in the connection's goroutine only.
+// session is what the broker keeps of a connection. It is used while its requests are served only.
 type session struct {
 	peer  netip.AddrPort
 	sends *sendBatch // collected in this read; nil when there are none
 	ends  *endBatch  // the same
+	cold  int        // so many pops are still served elsewhere, for one has waited for the disk
 }
 
 func sessionOf(c *remoting.Conn) *session {
@@ -194,6 +197,7 @@ func (p port) Serve(r *remoting.Request) {
 		b.serveBeside(h, b.slow, r.Detach())
 	case h.asks, h.static && b.isStatic(r):
 		b.serveBeside(h, b.asking, r.Detach())
+	case !h.quick && r.Elsewhere():
 	default:
 		remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })
 	}
@@ -235,6 +239,9 @@ func (p port) Flush(c *remoting.Conn) {
 		ss.putEnds(p.b)
 	}
 }
+
+// Settle writes it.
+func (p port) Settle() { p.b.store.Settle() }
 
 // Closed lets go of the clients behind a connection.
 func (p port) Closed(c *remoting.Conn) { p.b.clients.closed(c) }

@@ -129,7 +129,7 @@ func (p *pull) resume() {
 			log.Error("panic while answering a held pull", "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
 		}
 	}()
-	p.serve(false)
+	p.serve(nil)
 	conn.Flush()
 }
 

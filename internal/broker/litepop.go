@@ -39,6 +39,9 @@ type litePop struct {
 
 // popLiteMessage serves a pop that has just come.
 func (b *Broker) popLiteMessage(_ *session, r *remoting.Request) {
+	if r.Elsewhere() {
+		return
+	}
 	p := &litePop{b: b, conn: r.Conn, head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked()}
 	p.request = p
 	if err := r.DecodeFields(&p.PopLiteHeader); err != nil {

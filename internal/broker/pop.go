@@ -124,7 +124,10 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 }
 
 // popMessage serves a pop, a peek or a notification that has just come.
-func (b *Broker) popMessage(_ *session, r *remoting.Request) {
+func (b *Broker) popMessage(ss *session, r *remoting.Request) {
+	if ss.cold > 0 && r.Elsewhere() {
+		return
+	}
 	p := popRequests.Get().(*popRequest)
 	p.b, p.code, p.conn, p.head, p.asked = b, int(r.Code), r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
 	p.request = p
@@ -132,8 +135,15 @@ func (b *Broker) popMessage(_ *session, r *remoting.Request) {
 		p.refuse(err)
 		return
 	}
+	begun := r.Age()
 	p.serve()
+	if ss.cold = max(ss.cold-1, 0); r.Age()-begun > time.Millisecond {
+		ss.cold = coldPops
+	}
 }
+
+// coldPops is how many pops follow one that has waited for the disk before a connection's pops are taken to be quick again.
+const coldPops = 32
 
 // release gives the request back. Nobody may use it afterwards.
 func (p *popRequest) release() {

@@ -114,7 +114,7 @@ func (b *Broker) pullMessage(_ *session, r *remoting.Request) {
 		p.refuse(err)
 		return
 	}
-	p.serve(true)
+	p.serve(r)
 }
 
 // release gives the pull back. Nobody may use it afterwards.
@@ -200,9 +200,10 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // maxPullBytes leaves the size of an answer to the store's own limits, as Apache does.
 const maxPullBytes = 128 << 20
 
-// serve answers the pull, or holds it if that is still allowed.
-func (p *pull) serve(mayHold bool) {
+// serve answers the pull, or holds it, which is allowed only when it has just come, with r.
+func (p *pull) serve(r *remoting.Request) {
 	b, cfg := p.b, p.b.settings.Load()
+	mayHold := r != nil
 	g, t, sub, err := p.check(cfg)
 	if err != nil {
 		p.refuse(err)
@@ -223,8 +224,16 @@ func (p *pull) serve(mayHold bool) {
 	to, reset := b.offsets.takeReset(p.topic, p.group, p.queueID)
 	if reset && cfg.ServerSideResetOffset {
 		res = store.GetResult{Status: store.OffsetReset, NextOffset: to, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}
-	} else {
+	} else if reset || r == nil || r.MayWait() {
 		body, res = b.store.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, &sub.filter, (*buf)[:0])
+	} else {
+		ok := false
+		if body, res, ok = b.store.GetNow(q, p.offset, int(p.maxMsgs), maxPullBytes, &sub.filter, (*buf)[:0]); !ok {
+			r.Elsewhere()
+			scratch.Put(buf)
+			p.release()
+			return
+		}
 	}
 	code := pullCode(res.Status, p.offset)
 	out := b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)

@@ -127,6 +127,9 @@ func (b *Broker) sendMessage(ss *session, r *remoting.Request) {
 		b.refuseSend(r, err)
 		return
 	}
+	if t == nil {
+		return // it is asked once more where a topic may be made
+	}
 	if t.retry {
 		if t, err = b.sendToRetry(cfg, r, &h, t); err != nil {
 			b.refuseSend(r, err)
@@ -147,7 +150,8 @@ func (b *Broker) sendMessage(ss *session, r *remoting.Request) {
 	}
 }
 
-// sendTopic finds the topic of a send and says why it must not be sent to.
+// sendTopic finds the topic of a send and says why it must not be sent to. It is nil, without an error, for a request that is to be
+// served elsewhere.
 func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*topic, error) {
 	if cfg.AcceptSendsFrom > 0 && time.Now().UnixMilli() < cfg.AcceptSendsFrom {
 		return nil, protocol.Errorf(protocol.CodeSystemError, "broker unable to service, until %s (startAcceptSendRequestTimeStamp=%d)",
@@ -157,6 +161,9 @@ func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*
 		return nil, protocol.Errorf(protocol.CodeSystemBusy, "[REJECTREQUEST]system busy, start flow control for a while: this broker is a slave (brokerRole=SLAVE) and takes no messages")
 	}
 	t := b.topics.get(h.topic)
+	if (t == nil || t.retry) && r.Elsewhere() {
+		return nil, nil
+	}
 	if t == nil {
 		var err error
 		if t, err = b.topics.createForSend(string(h.topic), string(h.defaultTopic), h.defaultQueues, h.unitMode, r.Conn.RemoteAddr().String()); err != nil {
@@ -241,11 +248,11 @@ func (ss *session) batch(b *Broker, conn *remoting.Conn, wait store.Level) *send
 	return ss.sends
 }
 
-// put hands the connection's batch to the store. Its bytes are copied before Put returns; its answers come with done.
+// put hands the connection's batch to the store. Its bytes are copied before Add returns; its answers come with done.
 func (ss *session) put(b *Broker) {
 	sb := ss.sends
 	ss.sends = nil
-	b.store.Put(&sb.Batch)
+	b.store.Add(&sb.Batch)
 }
 
 // propertyFacts are what the broker must know of a message's properties, found in one walk.

@@ -33,6 +33,9 @@ const (
 
 // sendBack stores the copy and answers when that is done.
 func (b *Broker) sendBack(_ *session, r *remoting.Request) {
+	if r.Elsewhere() { // the message may lie far back, and the retry topic may have to be made
+		return
+	}
 	var h protocol.SendBackHeader
 	err := r.DecodeFields(&h)
 	var put *store.Put

@@ -107,6 +107,8 @@ func (b *Broker) endTransaction(ss *session, r *remoting.Request) {
 	err := decodeEnd(r, &h)
 	switch {
 	case err != nil:
+	case !b.store.Remembers(h.logOffset) && r.Elsewhere():
+		return
 	case b.halves == nil:
 		err = protocol.Errorf(protocol.CodeSlaveNotAvailable, "this broker is a slave (brokerRole=SLAVE) and ends no transactions")
 	case h.decision == 0: // it is asked about later
@@ -349,7 +351,7 @@ func (ss *session) putEnds(b *Broker) {
 		}
 	}
 	eb.Puts = b.halves.appendOps(eb.Puts, b.settings.Load(), offsets)
-	b.store.Put(&eb.Batch)
+	b.store.Add(&eb.Batch)
 }
 
 // appendOps appends op messages that tell of half messages.

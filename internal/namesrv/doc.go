@@ -22,5 +22,5 @@
 //
 //	Server.scanLoop      owner Server   ticks while brokers are registered; ends at Close
 //	Server.notify        owner Server   one a notice and broker, for 3 s at most
-//	remoting's           owner Server   see package remoting; requests are served in their connection's goroutine
+//	remoting's           owner Server   see package remoting; requests are served where their connection is
 package namesrv

@@ -61,6 +61,7 @@ func (w wire) Serve(r *remoting.Request) {
 		r.Conn.Reply(r, &remoting.Answer{Code: protocol.CodeRequestCodeNotSupported, Remark: fmt.Sprintf(" request type %d not supported", r.Code)})
 	case h.hot != nil:
 		h.hot(w.s, r)
+	case r.Elsewhere(): // it may have to be kept on the disk, or be a broker with many topics
 	default:
 		remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(w.s, r) })
 	}
