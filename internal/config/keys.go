@@ -294,7 +294,7 @@ var groups = []struct {
 			liteLagCountMetricsEnable boolean false`,
 	},
 	{
-		why: "a request is served by the goroutine of its connection: there are no thread pools, and no queues before them",
+		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools, and no queues before them",
 		keys: `
 			sendMessageThreadPoolNums int -
 			putMessageFutureThreadPoolNums int -
@@ -337,7 +337,7 @@ var groups = []struct {
 			batchDispatchRequestThreadPoolNums int 16`,
 	},
 	{
-		why: "a request is served by the goroutine of its connection: there are no thread pools, and no queues before them",
+		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools, and no queues before them",
 		of:  ofServer,
 		keys: `
 			serverWorkerThreads int 8
@@ -354,7 +354,7 @@ var groups = []struct {
 			disableNettyWorkerGroup boolean false`,
 	},
 	{
-		why: "a request is served by the goroutine of its connection: there are no thread pools, and no queues before them",
+		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools, and no queues before them",
 		of:  ofNamesrv,
 		keys: `
 			clientRequestThreadPoolNums int 8
