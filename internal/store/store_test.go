@@ -184,6 +184,7 @@ func TestPut_GoesOnBehindAFileThatEndsInTheSmallestBlank(t *testing.T) {
 func TestPut_WithoutAQueueIsRefusedAlone(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, testConfig(t))
+	defer s.Close()
 	q := s.Queue("T", 0)
 	b, err := tryPut(s, Written, Put{Message: message.Message{Body: []byte("lost")}}, Put{Queue: q, Message: message.Message{Body: []byte("kept")}})
 	if err != nil {
