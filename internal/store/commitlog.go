@@ -109,6 +109,7 @@ func (s *Store) write(rounds int) {
 		if !s.writeRound() {
 			return
 		}
+		s.wakeFlush()
 	}
 	l.stopWriting()
 	l.mu.Unlock()
@@ -147,7 +148,6 @@ func (s *Store) writeRound() bool {
 	l.mu.Unlock()
 
 	answer(done, nil)
-	s.wakeFlush()
 	if !s.cfg.SyncFlush {
 		s.dispatch(to)
 	}

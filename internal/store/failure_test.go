@@ -331,3 +331,50 @@ func awaitWriting(s *Store) {
 		s.log.mu.Unlock()
 	}
 }
+
+// TestSettle_FlushesWhereTheDiskIsQuick settles twice while the first one's fsync hangs: only who does it waits.
+func TestSettle_FlushesWhereTheDiskIsQuick(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, func(c *Config) { c.SyncFlush = true })
+	q := s.Queue("TopicA", 0)
+	done := make(chan error, 3)
+	add := func(body string) {
+		s.Add(&Batch{Puts: []Put{testPut(q, body)}, Wait: Flushed, Done: func(_ *Batch, err error) { done <- err }})
+	}
+	s.syncTook.Store(1)
+	add("one")
+	s.Settle()
+	select {
+	case err := <-done:
+		check(t, err)
+	default:
+		t.Error("it was left to another goroutine")
+	}
+	hold := make(chan struct{})
+	faults.Inject(logfile.Fault{Op: logfile.OpSync, Path: "commitlog", Hold: hold})
+	add("two")
+	first := make(chan struct{})
+	go func() { s.Settle(); close(first) }()
+	for s.flushMu.TryLock() { // until it flushes
+		s.flushMu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	add("three")
+	s.Settle() // does not wait
+	select {
+	case <-first:
+		t.Error("it did not wait for the fsync")
+	default:
+	}
+	close(hold)
+	<-first
+	for range 2 {
+		check(t, <-done)
+	}
+	s.syncTook.Store(int64(time.Second))
+	add("four")
+	s.Settle()
+	check(t, <-done)
+	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three", "four"})
+	check(t, s.Close())
+}

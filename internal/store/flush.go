@@ -91,11 +91,33 @@ func (s *Store) flushLoop() {
 	}
 }
 
-// flushLog makes durable what is written now, and answers.
+// flushQuick is how long an fsync takes on a disk that does not wake another goroutine for it: it costs more than the fsync, and
+// the requests that come meanwhile share the next one.
+const flushQuick = time.Millisecond
+
+// flush makes durable what is appended, here if that may be waited for and is quick, else by flushLoop.
+func (s *Store) flush(here bool) {
+	took := s.syncTook.Load()
+	if !here || took == 0 || took > int64(flushQuick) || !s.flushMu.TryLock() {
+		wake(s.flushWake)
+		return
+	}
+	s.flushLocked()
+	s.flushMu.Unlock()
+	s.answerFlushed()
+}
+
+// flushLog makes durable what is written now.
 func (s *Store) flushLog() {
-	l := &s.log
 	s.flushMu.Lock()
-	defer s.flushMu.Unlock()
+	s.flushLocked()
+	s.flushMu.Unlock()
+	s.answerLater()
+}
+
+// flushLocked is flushLog but for the answers, which are left to answerFlushed. The caller holds flushMu.
+func (s *Store) flushLocked() {
+	l := &s.log
 	s.flushWanted.Store(false)
 	s.writeForFlush()
 	newest, to := l.writeTime.Load(), l.written.Load()
@@ -108,7 +130,9 @@ func (s *Store) flushLog() {
 			s.fail(fmt.Errorf("cannot flush commit log: %w", err))
 			return
 		}
-		s.fsync.Observe(s.now().Sub(began).Microseconds())
+		took := s.now().Sub(began)
+		s.fsync.Observe(took.Microseconds())
+		s.syncTook.Store((7*s.syncTook.Load() + int64(max(took, 1))) / 8)
 		l.flushTime.Store(newest)
 		l.flushed.Store(to)
 	}
@@ -121,7 +145,9 @@ func (s *Store) flushLog() {
 		}
 	}
 	l.mu.Unlock()
-	s.answerLater(done)
+	s.flushedMu.Lock()
+	s.flushed.pushAll(done)
+	s.flushedMu.Unlock()
 	if s.cfg.SyncFlush {
 		s.dispatch(to)
 	}
@@ -129,13 +155,13 @@ func (s *Store) flushLog() {
 
 // answerLater leaves the answering to who calls Settle, if somebody does: a goroutine of the connections finds what the answers lead to
 // together when it has written them all, and the next flush has it together.
-func (s *Store) answerLater(done *Batch) {
-	if done == nil {
+func (s *Store) answerLater() {
+	s.flushedMu.Lock()
+	none := s.flushed.first == nil
+	s.flushedMu.Unlock()
+	if none {
 		return
 	}
-	s.flushedMu.Lock()
-	s.flushed.pushAll(done)
-	s.flushedMu.Unlock()
 	s.unsettled.Store(true)
 	if s.hooks.Later == nil || !s.hooks.Later() {
 		s.answerFlushed()

@@ -67,7 +67,7 @@ type Batch struct {
 // stored in that order.
 func (s *Store) Put(b *Batch) {
 	s.Add(b)
-	s.Settle()
+	s.settle(false)
 }
 
 // Add is the first half of Put: the batch has its place, and waits for a Settle. So many batches share one write.
@@ -107,23 +107,26 @@ func (s *Store) Add(b *Batch) {
 }
 
 // Settle is the second half of Put, for all batches that were added: they are written, or are going to be. Batches that were flushed are
-// answered.
-func (s *Store) Settle() {
+// answered. Where an fsync is quick (flushQuick) it is waited for.
+func (s *Store) Settle() { s.settle(true) }
+
+func (s *Store) settle(mayFlush bool) {
 	if !s.unsettled.Load() || !s.unsettled.Swap(false) {
 		return
 	}
 	s.answerFlushed()
 	l := &s.log
 	l.mu.Lock()
-	if l.flushing.first != nil {
-		wake(s.flushWake) // who flushes them writes them
-	}
+	flush := l.flushing.first != nil
 	if l.writing || l.waiting.first == nil {
 		l.mu.Unlock()
-		return
+	} else {
+		l.writing = true
+		s.write(writeRounds)
 	}
-	l.writing = true
-	s.write(writeRounds)
+	if flush { // who does it writes them first
+		s.flush(mayFlush)
+	}
 }
 
 // Check says why a message would not be stored, as far as that lies with the message itself, for who must know before it is put

@@ -53,8 +53,9 @@ type Store struct {
 	getters        sync.Pool          // of *getter
 	unsettled      atomic.Bool        // there is something for Settle to do
 
-	flushedMu sync.Mutex // protects flushed
-	flushed   waiters    // to be answered
+	syncTook  atomic.Int64 // about how long an fsync of the log takes, in ns; 0 when unknown
+	flushedMu sync.Mutex   // protects flushed
+	flushed   waiters      // to be answered
 
 	cleanMu      sync.Mutex   // one clean at a time; protects the field below
 	cleanedTo    int64        // queues and index have nothing before this log offset
