@@ -20,9 +20,11 @@ const (
 	// handed a few KiB of a file's new pages makes and reserves them one by one, at 2 to 4 µs each; in one large write
 	// they are made together, and a write into pages that are there costs a fifth.
 	aheadSize = 32 << 10
+	// aheadSync is the same for SYNC_FLUSH: an fsync of what lies in new blocks of a file writes the file's inode too, and waits for that.
+	aheadSync = 512 << 10
 )
 
-var zeros [aheadSize]byte
+var zeros [aheadSync]byte
 
 // commitLog is the log and its marks:
 //
@@ -46,6 +48,7 @@ type commitLog struct {
 	flushing   waiters    // for flushed
 	parts      []part     // of the one who writes
 	zeroed     int64      // where it has written zeros to
+	ahead      int64      // aheadSize or aheadSync
 	closing    bool       // Put refuses
 	stuck      error      // the disk has no space for what is appended; it is tried again
 	err        error      // why the log is not written any more
@@ -170,11 +173,11 @@ func (l *commitLog) writeParts() error {
 // write that follows to meet.
 func (l *commitLog) zeroAhead(from, to int64) {
 	if l.zeroed < from {
-		l.zeroed = (from + aheadSize - 1) / aheadSize * aheadSize
+		l.zeroed = (from + l.ahead - 1) / l.ahead * l.ahead
 	}
 	for l.zeroed < to {
 		left := l.files.FileSize() - l.zeroed%l.files.FileSize()
-		n := min(left, aheadSize-l.zeroed%aheadSize)
+		n := min(left, l.ahead-l.zeroed%l.ahead)
 		if _, err := l.files.WriteAt(zeros[:n], l.zeroed); err != nil {
 			return
 		}
