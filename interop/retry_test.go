@@ -230,6 +230,31 @@ func takesOverFromAKilledConsumer(t *testing.T, c client) {
 		}
 	}
 	acked := stop()
-	await(t, []*consumer{heir}, func() error { return lacks(acked, heir.seen, victim.seen) })
+	await(t, []*consumer{heir}, func() error {
+		return lacks(withoutUntold(acked, victim.seen, heir.seen[before:], lost), heir.seen, victim.seen)
+	})
 	inOrder(t, heir.seen[before:])
+}
+
+// withoutUntold leaves out what the victim may have consumed, and committed with a pull, between its last word and its end: a few messages
+// of a lost queue, from behind the last that it told of to where the heir began.
+func withoutUntold(acked, victim, heir []message, lost []int) []message {
+	const few = 10
+	return slices.DeleteFunc(slices.Clone(acked), func(m message) bool {
+		if !slices.Contains(lost, m.queue) {
+			return false
+		}
+		told, began := int64(-1), int64(-1)
+		for _, v := range victim {
+			if v.queue == m.queue {
+				told = max(told, v.offset)
+			}
+		}
+		for _, h := range heir {
+			if h.queue == m.queue && (began < 0 || h.offset < began) {
+				began = h.offset
+			}
+		}
+		return m.offset > told && m.offset < began && began-told <= few
+	})
 }
