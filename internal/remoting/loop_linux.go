@@ -8,9 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,8 +18,6 @@ const (
 	waitMax  = 64 // events taken at once
 	// roundsMax is how many full buffers a connection may bring before the others get their turn.
 	roundsMax = 4
-	// stuckAfter is how long, or up to twice as long, one turn may hold up the connections of a loop.
-	stuckAfter = 20 * time.Millisecond
 
 	edgeTriggered = 1 << 31
 	socketEvents  = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edgeTriggered
@@ -62,21 +58,6 @@ type turn struct {
 	c      *Conn
 	events uint32
 	away   bool // it was away when the turn began, so only what waits to be written is looked at
-}
-
-// polled is what a connection has that a loop serves.
-type polled struct {
-	loop    *loop // nil when no loop does; set before the first event, under Conn.mu
-	fd      int
-	place   int32
-	greeted bool        // its first bytes were a frame's
-	away    atomic.Bool // not served by the loop; set by the goroutine that has it, or under loop.mu, and cleared under loop.mu
-	watched atomic.Bool // what was written or is to be read waits for the socket to take more
-
-	// Protected by Conn.mu.
-	rest   *outBuf // what the socket did not take, from restAt on
-	restAt int
-	again  bool // the socket has become empty while a goroutine was writing
 }
 
 // openLoops starts the loops of a server: half as many as there are processors, for the other half has enough to do.
@@ -314,11 +295,6 @@ func (l *loop) takeBackLocked(c *Conn) {
 	}
 }
 
-// rearm makes the kernel tell once more what the socket is ready for.
-func (p *polled) rearm() {
-	_ = syscall.EpollCtl(p.loop.epoll, syscall.EPOLL_CTL_MOD, p.fd, &syscall.EpollEvent{Events: socketEvents, Fd: p.place})
-}
-
 // serve gives a connection its turn, and says whether the loop still has it then.
 func (l *loop) serve(r *Request, t turn) bool {
 	c, p := t.c, &t.c.polled
@@ -438,214 +414,4 @@ func (c *Conn) awayLoop() {
 		}
 		c.in.n += n
 	}
-}
-
-// stall stops reading the connection if its peer leaves too many answers unread, until write sees that it does not any more.
-func (c *Conn) stall() bool {
-	if !c.much.Load() {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stalled = c.waitingLocked() > outHigh && !c.closed; c.stalled {
-		c.polled.watched.Store(true)
-	} else {
-		c.much.Store(false)
-	}
-	return c.stalled
-}
-
-// write goes on with what the socket did not take, and says whether the connection must still not be read.
-func (c *Conn) write() (stalled bool) {
-	p := &c.polled
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if buf := p.rest; buf != nil {
-		p.rest, c.writing = nil, true
-		c.writeLocked(buf, p.restAt)
-	} else if c.writing {
-		p.again = true
-	}
-	c.stalled = c.stalled && !c.closed && c.waitingLocked() > outHigh/2
-	p.watched.Store(c.stalled || c.writing || p.rest != nil)
-	return c.stalled
-}
-
-// writeLocked writes buf from n on, and what is appended meanwhile, until the socket takes no more. The caller holds mu, which is free
-// meanwhile, and has set writing.
-func (c *Conn) writeLocked(buf *outBuf, n int) {
-	p := &c.polled
-	for buf != nil && !c.closed {
-		c.mu.Unlock()
-		w, err := writeFD(p.fd, buf.b[n:])
-		c.mu.Lock()
-		n += w
-		if err != nil {
-			c.closeLocked(err)
-			break
-		}
-		if n == len(buf.b) {
-			c.unsent = 0
-			buf.release()
-			buf, n = c.takeLocked(), 0
-			continue
-		}
-		c.unsent = len(buf.b) - n
-		if w > 0 || c.fullSince.IsZero() {
-			c.fullSince = time.Now()
-		}
-		if p.again || !p.watched.Load() { // it may have become empty before it was said that somebody waits for that
-			p.again = false
-			p.watched.Store(true)
-			continue
-		}
-		p.rest, p.restAt = buf, n
-		c.writing = false
-		c.drained.Broadcast()
-		return
-	}
-	c.unsent, c.fullSince = 0, time.Time{}
-	if c.stalled {
-		p.rearm() // the loop looks at it again
-	}
-	c.writing = false
-	c.drained.Broadcast()
-}
-
-// closeDeaf closes a connection whose peer takes nothing.
-func (c *Conn) closeDeaf() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.polled.rest != nil && !c.closed && time.Since(c.fullSince) > drainTimeout {
-		c.deafLocked()
-		c.closeLocked(errors.New("the peer does not read"))
-	}
-}
-
-// dropLocked forgets what will not be written any more.
-func (p *polled) dropLocked() {
-	if p.rest != nil {
-		p.rest.release()
-		p.rest = nil
-	}
-}
-
-// isFull says whether something waits for the socket to take more; the caller holds the connection's mu.
-func (p *polled) isFull() bool { return p.rest != nil }
-
-func (p *polled) shutdown() { _ = syscall.Shutdown(p.fd, syscall.SHUT_RDWR) }
-
-func (p *polled) close() {
-	if p.fd >= 0 {
-		_ = syscall.Close(p.fd)
-	}
-}
-
-func readFD(fd int, b []byte) (n int, err error) {
-	for {
-		n, err = syscall.Read(fd, b)
-		if err != syscall.EINTR {
-			return max(n, 0), err
-		}
-	}
-}
-
-// writeFD writes what the socket takes at once.
-func writeFD(fd int, b []byte) (n int, err error) {
-	for n < len(b) {
-		w, err := syscall.Write(fd, b[n:])
-		n += max(w, 0)
-		switch err {
-		case nil, syscall.EINTR:
-		case syscall.EAGAIN:
-			return n, nil
-		default:
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// watcher looks after loops that are stuck. It sleeps when none has anything to do.
-type watcher struct {
-	loops  []*loop
-	asleep atomic.Bool
-	wake   chan struct{}
-	ending sync.Once
-	stop   chan struct{}
-}
-
-func (w *watcher) end() { w.ending.Do(func() { close(w.stop) }) }
-
-// awake is called when there is something to do.
-func (w *watcher) awake() {
-	if w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
-		w.wake <- struct{}{} // never full: who sends has asleep
-	}
-}
-
-func (w *watcher) watchLoop() {
-	t := time.NewTicker(stuckAfter)
-	defer t.Stop()
-	for quiet := 0; ; quiet++ {
-		if quiet > 10 {
-			t.Stop()
-			if !w.sleep() {
-				return
-			}
-			quiet = 0
-			t.Reset(stuckAfter)
-		}
-		select {
-		case <-w.stop:
-			return
-		case <-t.C:
-		}
-		for _, l := range w.loops {
-			if l.look() {
-				quiet = 0
-			}
-		}
-	}
-}
-
-// sleep returns when there is something to do; it says no at the end.
-func (w *watcher) sleep() bool {
-	w.asleep.Store(true)
-	for _, l := range w.loops {
-		if l.isBusy() && w.asleep.CompareAndSwap(true, false) { // it did not see that nobody watches
-			return true
-		}
-	}
-	select {
-	case <-w.stop:
-		return false
-	case <-w.wake:
-		return true
-	}
-}
-
-func (l *loop) isBusy() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.waiting && !l.ended
-}
-
-// look puts another goroutine in the place of one that is stuck, and says whether the loop had anything to do.
-func (l *loop) look() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	moved := l.turns != l.looked
-	l.looked = l.turns
-	if l.waiting || l.ended || moved {
-		return moved
-	}
-	if l.current != nil {
-		l.current.polled.away.Store(true) // if it was not, it is that goroutine's until it gives it back
-		l.current = nil
-	}
-	l.gen++
-	gen := l.gen
-	l.running.Go(func() { l.run(gen) })
-	return true
 }
