@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// writeRounds is how often a Put's own goroutine writes what others have appended before it hands that over.
+	// writeRounds is how often the goroutine that settles writes what others have appended before it hands that over.
 	writeRounds = 4
 	// maxBehind is how much may wait for the disk in memory; then Put refuses.
 	maxBehind = 64 << 20

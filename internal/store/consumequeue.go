@@ -330,22 +330,12 @@ func readUnits(files *logfile.Log, at int64, dst []unit, now bool) (int, error) 
 	// the file, so what is decoded never overwrites what is not. It saves a buffer.
 	const inMemory = int(unsafe.Sizeof(unit{}))
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), n*inMemory)[n*(inMemory-unitSize):]
-	if err := readFully(files, raw, at, now); err != nil {
+	if _, err := files.Read(raw, at*unitSize, now); err != nil {
 		clear(dst[:n])
 		return 0, err
 	}
 	readUnitsOf(raw, dst[:n])
 	return n, nil
-}
-
-// readFully fills b with units from the queue offset at on, which lie in one file.
-func readFully(files *logfile.Log, b []byte, at int64, now bool) (err error) {
-	if now {
-		_, err = files.ReadNow(b, at*unitSize)
-	} else {
-		_, err = files.ReadAt(b, at*unitSize)
-	}
-	return err
 }
 
 // readUnitsOf reads what dst has room for.
@@ -565,7 +555,7 @@ func (q *consumeQueue) read(queueOffset int64, dst []unit, now bool) (int, error
 			ahead = make([]byte, aheadUnits*unitSize)
 		}
 		ahead = ahead[:more*unitSize]
-		if err = readFully(files, ahead, queueOffset, now); err != nil {
+		if _, err = files.Read(ahead, queueOffset*unitSize, now); err != nil {
 			break
 		}
 		readUnitsOf(ahead, dst[:inFiles])

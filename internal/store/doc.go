@@ -36,11 +36,11 @@
 // Open starts them, Close waits for them. None ticks while nothing is written, but cleanLoop.
 //
 //	writeLoop    goes on writing when a Put has done so long enough for others    woken by that Put
-//	flushLoop    fsyncs the log: at once for who waits, else by time              woken by the writer
+//	flushLoop    fsyncs the log: at once for who waits, else by time              woken by the writer, or by Settle if it does not do that itself
 //	behindLoop   fsyncs queues and index, then moves the checkpoint               woken by the dispatcher
 //	cleanLoop    looks at the disks, deletes files, lets idle queues rest         every cleanResourceInterval
 //
-// The writer and the dispatcher are no goroutines but roles: whoever puts a batch and finds no writer at work is the writer
+// The writer and the dispatcher are no goroutines but roles: whoever settles and finds no writer at work is the writer
 // until all is written, and who moves the mark that makes messages visible dispatches them.
 //
 // # While no broker runs

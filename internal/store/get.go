@@ -400,11 +400,7 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 		return g.read(u)
 	}
 	g.letGo()
-	readAt := l.files.ReadAt
-	if g.now {
-		readAt = l.files.ReadNow
-	}
-	if err := slot.load(u.logOffset, min((u.logOffset/fileSize+1)*fileSize, g.logEnd), g.now, readAt); err != nil {
+	if err := slot.load(l.files, u.logOffset, min((u.logOffset/fileSize+1)*fileSize, g.logEnd), g.now); err != nil {
 		return nil, err
 	}
 	if !g.hold(&slot.mu, !g.now) {

@@ -101,11 +101,7 @@ func (s *Store) readLog(dst []byte, logOffset int64, n int, now bool) ([]byte, e
 	}
 	at := len(dst)
 	dst = slices.Grow(dst, n)
-	read := s.log.files.ReadAt
-	if now {
-		read = s.log.files.ReadNow
-	}
-	if _, err := read(dst[at:at+n], logOffset); err != nil {
+	if _, err := s.log.files.Read(dst[at:at+n], logOffset, now); err != nil {
 		return dst, err
 	}
 	return dst[:at+n], nil

@@ -52,7 +52,7 @@ type Batch struct {
 	Puts []Put
 	Wait Level
 
-	// Done is called once, on whichever goroutine moved the mark that the batch waited for, perhaps before Put
+	// Done is called once, on whichever goroutine moved the mark that the batch waited for, or settles, perhaps before Put
 	// returns. It must not block. A non-nil error goes for every message without one of its own: ErrFlushTimeout
 	// means stored, any other not stored as far as is known.
 	Done func(*Batch, error)

@@ -43,9 +43,9 @@ func (slot *cacheSlot) at(off int64, size int) []byte {
 	return slot.buf[at : at+int64(size)]
 }
 
-// load reads the stretch that holds off. It may reach as far as end, which lies in the same file. With now it does not wait for
-// another reader.
-func (slot *cacheSlot) load(off, end int64, now bool, readAt func(b []byte, off int64) (int, error)) error {
+// load reads the stretch that holds off from the log's files. It may reach as far as end, which lies in the same file. With now it waits
+// neither for another reader nor for a disk.
+func (slot *cacheSlot) load(files *logfile.Log, off, end int64, now bool) error {
 	if !slot.mu.TryLock() {
 		if now {
 			return logfile.ErrWouldWait
@@ -66,7 +66,7 @@ func (slot *cacheSlot) load(off, end int64, now bool, readAt func(b []byte, off 
 	if !now {
 		slot.buf = slot.buf[:0] // nothing, should the read fail
 	}
-	_, err := readAt(buf, start)
+	_, err := files.Read(buf, start, now)
 	if err == nil {
 		spare, slot.start, slot.buf = slot.buf, start, buf
 	}

@@ -188,12 +188,10 @@ func (l *Log) findLocked(off int64) *segment {
 }
 
 // ReadAt fills p from the position off. It does not cross the end of a file: what would is an error.
-func (l *Log) ReadAt(p []byte, off int64) (int, error) { return l.read(p, off, false) }
+func (l *Log) ReadAt(p []byte, off int64) (int, error) { return l.Read(p, off, false) }
 
-// ReadNow is ReadAt for who must not wait: what is not in memory, or in a file that is not open, is ErrWouldWait.
-func (l *Log) ReadNow(p []byte, off int64) (int, error) { return l.read(p, off, true) }
-
-func (l *Log) read(p []byte, off int64, now bool) (n int, err error) {
+// Read is ReadAt, with now for who must not wait: what is not in memory, or in a file that is not open, is ErrWouldWait then.
+func (l *Log) Read(p []byte, off int64, now bool) (n int, err error) {
 	s := l.find(off)
 	if s == nil || off+int64(len(p)) > s.start+l.fileSize {
 		return 0, ErrOutside
