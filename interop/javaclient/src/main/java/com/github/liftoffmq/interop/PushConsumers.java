@@ -54,6 +54,8 @@ final class PushConsumers {
                 return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
             });
         }
+        // By default shutdown commits without waiting for listeners that are about to return, so that what they had comes again.
+        consumer.setAwaitTerminationMillisWhenShutdown(5_000);
         consumer.start();
         consumers.put(name, consumer);
         return new Form();
