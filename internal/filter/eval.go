@@ -3,7 +3,6 @@ package filter
 import (
 	"bytes"
 	"encoding/binary"
-	"math/bits"
 	"sync"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -35,7 +34,7 @@ var frames = sync.Pool{New: func() any { return new(frame) }}
 
 // Eval evaluates the expression for properties as they lie in a record.
 func (e *Expr) Eval(properties []byte) Result {
-	if n := len(e.ordered); n > slotsMax {
+	if n := len(e.names); n > slotsMax {
 		f := frames.Get().(*frame)
 		if cap(f.slots) < n {
 			f.slots = make([][]byte, n)
@@ -48,7 +47,7 @@ func (e *Expr) Eval(properties []byte) Result {
 		return r
 	}
 	var room [slotsMax][]byte
-	f := frame{slots: room[:len(e.ordered)]}
+	f := frame{slots: room[:len(e.names)]}
 	e.find(f.slots, properties)
 	return f.truth(e.root)
 }
@@ -63,57 +62,66 @@ func (e *Expr) find(slots [][]byte, properties []byte) {
 		}
 		return
 	}
-	// The same, by hand, for it is most of an evaluation: eight bytes at a time are searched for the next end of a name or value.
-	const nameEnd, valueEnd = 1, 2
-	begin, split := 0, -1 // of the entry, and where its name ends
-	for at := 0; at < len(properties); at += 8 {
-		ends := endsIn(properties[at:])
-		for ; ends != 0; ends &= ends - 1 {
-			i := at + bits.TrailingZeros64(ends)/8
-			switch c := properties[i]; {
-			case c == nameEnd && split < 0:
-				split = i
-			case c == valueEnd:
-				if split > begin {
-					e.set(slots, properties[begin:split], properties[split+1:i])
-				}
-				begin, split = i+1, -1
-			}
+	// The same, by hand, for it is most of an evaluation.
+	for begin := 0; begin < len(properties); {
+		slot, size := e.named(properties[begin:])
+		v := properties[begin+size:]
+		if n := bytes.IndexByte(v, valueEnd); n >= 0 {
+			v = v[:n]
 		}
-	}
-	if split > begin {
-		e.set(slots, properties[begin:split], properties[split+1:])
-	}
-}
-
-// endsIn has the highest bit of each of b's first eight bytes set that is 0, 1 or 2, and perhaps of some behind such a byte.
-func endsIn(b []byte) uint64 {
-	const each = 0x0101010101010101
-	var word uint64
-	if len(b) >= 8 {
-		word = binary.LittleEndian.Uint64(b)
-	} else {
-		var room [8]byte
-		for i := range room {
-			room[i] = 0xFF
-		}
-		copy(room[:], b)
-		word = binary.LittleEndian.Uint64(room[:])
-	}
-	return (word - 3*each) &^ word & (0x80 * each)
-}
-
-// set keeps the value of a property if the expression names it. One without a value is not there, but neither does it hide another.
-func (e *Expr) set(slots [][]byte, name, v []byte) {
-	if len(v) == 0 {
-		return
-	}
-	for slot, want := range e.ordered {
-		if len(want) == len(name) && want[0] == name[0] && string(name) == want {
+		begin += size + len(v) + 1
+		// One without a value is not there, but neither does it hide another.
+		if size > 0 && len(v) > 0 {
 			slots[slot] = v
-			return
 		}
 	}
+}
+
+// named says which property an entry begins with, if the expression names it, and how much of the entry is its name.
+func (e *Expr) named(entry []byte) (slot, size int) {
+	first := firstBytes(entry)
+	for i := range e.wanted {
+		w := &e.wanted[i]
+		if first&w.mask == w.first && len(entry) >= w.size && (w.rest == "" || string(entry[8:w.size]) == w.rest) {
+			return i, w.size
+		}
+	}
+	return 0, 0
+}
+
+// wanted is a property's name with its end, so that the beginning of an entry is compared at once.
+type wanted struct {
+	first, mask uint64 // as firstBytes, and which bytes of it count
+	rest        string // behind the first eight bytes
+	size        int
+}
+
+func newWanted(name string) wanted {
+	name += nameEnd
+	w := wanted{first: firstBytes([]byte(name)), mask: ^uint64(0), size: len(name)}
+	if len(name) < 8 {
+		w.mask >>= 64 - 8*len(name)
+		w.first &= w.mask
+	} else {
+		w.rest = name[8:]
+	}
+	return w
+}
+
+const (
+	nameEnd  = "\x01"
+	valueEnd = 2
+)
+
+// firstBytes are b's first eight bytes, the first one lowest, 0 for those that b does not have.
+func firstBytes(b []byte) (word uint64) {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b)
+	}
+	for i, c := range b {
+		word |= uint64(c) << (8 * i)
+	}
+	return word
 }
 
 // truth evaluates a node that is a boolean.

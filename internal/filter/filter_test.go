@@ -242,14 +242,15 @@ func FuzzParse(f *testing.F) {
 func FuzzFind(f *testing.F) {
 	f.Add([]byte("a\x015\x02b\x016\x02a\x017"))
 	f.Add([]byte("\x01x\x02a\x01\x02b\x01\x01c\x02\x00a\x010\x02a"))
-	e, err := Parse("a = b OR c = dd")
+	f.Add([]byte("seven77\x01x\x02eight888\x01y\x02eight888x\x01z\x02longer_than_eight\x01!\x02longer_than\x01?"))
+	e, err := Parse("a = b OR c = dd OR seven77 = eight888 OR longer_than_eight = 1")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, properties []byte) {
-		slots := make([][]byte, len(e.ordered))
+		slots := make([][]byte, len(e.names))
 		e.find(slots, properties)
-		for i, name := range e.ordered {
+		for name, i := range e.names {
 			want, _ := message.Property(properties, name)
 			if string(slots[i]) != string(want) || (slots[i] == nil) != (want == nil) {
 				t.Errorf("%s is %q, want %q", name, slots[i], want)

@@ -11,7 +11,7 @@ import (
 type Expr struct {
 	root    *node
 	names   map[string]int // slots of the properties
-	ordered []string       // by slot
+	wanted  []wanted       // by slot
 	ignored string
 }
 
@@ -23,9 +23,9 @@ func Parse(text string) (*Expr, error) {
 		return nil, l.err
 	}
 	l.skip()
-	e := &Expr{root: l.result, names: l.names, ordered: make([]string, len(l.names)), ignored: text[l.at:]}
+	e := &Expr{root: l.result, names: l.names, wanted: make([]wanted, len(l.names)), ignored: text[l.at:]}
 	for name, slot := range l.names {
-		e.ordered[slot] = name
+		e.wanted[slot] = newWanted(name)
 	}
 	return e, nil
 }
