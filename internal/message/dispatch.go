@@ -35,8 +35,8 @@ type Dispatch struct {
 // hottest code of dispatch and recovery, so it allocates nothing and passes over the properties once.
 func ReadDispatch(rec []byte, d *Dispatch) error {
 	be := binary.BigEndian
-	l, err := measure(rec)
-	if err != nil {
+	var l layout
+	if err := l.measure(rec); err != nil {
 		return err
 	}
 	rec = rec[:l.size:l.size]
@@ -97,8 +97,8 @@ func ReadDispatch(rec []byte, d *Dispatch) error {
 
 // RecordProperties is the part of a record that holds its properties, nil if the record is damaged.
 func RecordProperties(rec []byte) []byte {
-	l, err := measure(rec)
-	if err != nil {
+	var l layout
+	if l.measure(rec) != nil {
 		return nil
 	}
 	return rec[l.props:l.size]

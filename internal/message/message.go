@@ -265,15 +265,15 @@ type layout struct {
 	size      int
 }
 
-// measure checks every length of the record that begins at rec. Bytes behind it do not matter.
-func measure(rec []byte) (l layout, err error) {
+// measure finds the parts of the record that begins at rec and checks every length. Bytes behind it do not matter.
+func (l *layout) measure(rec []byte) error {
 	be := binary.BigEndian
 	size, kind := Peek(rec)
 	if kind != Record {
-		return l, fmt.Errorf("no record here: %w", ErrDamaged)
+		return fmt.Errorf("no record here: %w", ErrDamaged)
 	}
 	if size > len(rec) {
-		return l, fmt.Errorf("record of %d bytes, %d are there: %w", size, len(rec), ErrDamaged)
+		return fmt.Errorf("record of %d bytes, %d are there: %w", size, len(rec), ErrDamaged)
 	}
 	rec = rec[:size]
 	sysFlag := be.Uint32(rec[atSysFlag:])
@@ -288,11 +288,11 @@ func measure(rec []byte) (l layout, err error) {
 	}
 	l.body = l.reconsume + 4 + 8 + 4
 	if l.body > size {
-		return l, fmt.Errorf("record of %d bytes with IPv6 hosts: %w", size, ErrDamaged)
+		return fmt.Errorf("record of %d bytes with IPv6 hosts: %w", size, ErrDamaged)
 	}
 	bodyLen := int(int32(be.Uint32(rec[l.body-4:])))
 	if bodyLen < 0 || bodyLen > size-l.body {
-		return l, fmt.Errorf("body of %d bytes in a record of %d: %w", bodyLen, size, ErrDamaged)
+		return fmt.Errorf("body of %d bytes in a record of %d: %w", bodyLen, size, ErrDamaged)
 	}
 	l.bodyEnd = l.body + bodyLen
 
@@ -300,26 +300,26 @@ func measure(rec []byte) (l layout, err error) {
 	var topicLen int
 	if be.Uint32(rec[atMagic:]) == magicV2 {
 		if len(rest) < 2 {
-			return l, fmt.Errorf("no topic: %w", ErrDamaged)
+			return fmt.Errorf("no topic: %w", ErrDamaged)
 		}
 		topicLen = int(int16(be.Uint16(rest)))
 		l.topic = l.bodyEnd + 2
 	} else {
 		if len(rest) < 1 {
-			return l, fmt.Errorf("no topic: %w", ErrDamaged)
+			return fmt.Errorf("no topic: %w", ErrDamaged)
 		}
 		topicLen = int(int8(rest[0]))
 		l.topic = l.bodyEnd + 1
 	}
 	if topicLen < 0 || topicLen > size-l.topic-2 {
-		return l, fmt.Errorf("topic of %d bytes in a record of %d: %w", topicLen, size, ErrDamaged)
+		return fmt.Errorf("topic of %d bytes in a record of %d: %w", topicLen, size, ErrDamaged)
 	}
 	l.topicEnd = l.topic + topicLen
 	l.props = l.topicEnd + 2
 	if n := int(int16(be.Uint16(rec[l.topicEnd:]))); n < 0 || n != size-l.props {
-		return l, fmt.Errorf("properties of %d bytes, the record has room for %d: %w", n, size-l.props, ErrDamaged)
+		return fmt.Errorf("properties of %d bytes, the record has room for %d: %w", n, size-l.props, ErrDamaged)
 	}
-	return l, nil
+	return nil
 }
 
 // QueueOffsetOf is the queue offset of the record that begins at rec, which Peek has found to be one.
@@ -329,8 +329,8 @@ func QueueOffsetOf(rec []byte) int64 { return int64(binary.BigEndian.Uint64(rec[
 // Properties are parts of rec; a topic equal to the one m had before is not allocated again. CRCs are not looked at.
 func Decode(rec []byte, m *Message) error {
 	be := binary.BigEndian
-	l, err := measure(rec)
-	if err != nil {
+	var l layout
+	if err := l.measure(rec); err != nil {
 		return err
 	}
 	rec = rec[:l.size]
@@ -377,8 +377,8 @@ func checkBody(body []byte, want uint32) error {
 
 // CheckRecord compares a whole record with its CRC property (forceVerifyPropCRC). A record that has none is refused.
 func CheckRecord(rec []byte) error {
-	l, err := measure(rec)
-	if err != nil {
+	var l layout
+	if err := l.measure(rec); err != nil {
 		return err
 	}
 	digits, ok := Property(rec[l.props:l.size], PropCRC32)
