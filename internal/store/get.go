@@ -138,6 +138,7 @@ type getter struct {
 	tailFrom int64 // log offset from which on records may be in memory
 	limits   *live
 	now      bool // what must be waited for cannot be read
+	touched  byte // of what touch has read, so that it is read
 
 	pulled   int64 // log offset of the last unit looked at
 	skipTo   int64 // units that point before it are passed over, their file is gone
@@ -159,6 +160,7 @@ type getter struct {
 const (
 	wantedMax = 32      // records that are looked at together
 	unitsMax  = 256     // units that are read together
+	cacheLine = 64      // bytes that a processor fetches at once
 	holdMax   = 4 << 10 // so large a record is the last that is copied before others get the lock of what it lies in
 )
 
@@ -386,10 +388,14 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 		return g.read(u)
 	}
 	slot := c.slot(u.logOffset)
+	first := g.holding != &slot.mu
 	if !g.hold(&slot.mu, !g.now) {
 		return nil, logfile.ErrWouldWait // another reader loads it
 	}
 	if b := slot.at(u.logOffset, size); b != nil {
+		if first {
+			g.touch(slot, wanted[1:])
+		}
 		return b, nil
 	}
 	stretch, n := u.logOffset/cacheChunk, 0
@@ -407,9 +413,25 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 		return nil, logfile.ErrWouldWait
 	}
 	if b := slot.at(u.logOffset, size); b != nil {
+		g.touch(slot, wanted[1:])
 		return b, nil
 	}
 	return g.read(u) // another reader has the slot already
+}
+
+// touch reads a little of each of the wanted records that a stretch holds, where they will be looked at: their beginning and their end.
+// The processor fetches many at once that way, and one after another when they are looked at.
+func (g *getter) touch(slot *cacheSlot, wanted []unit) {
+	var sum byte
+	for _, u := range wanted {
+		b := slot.at(u.logOffset, int(u.size))
+		if len(b) < 3*cacheLine {
+			continue
+		}
+		end := b[len(b)-3*cacheLine:]
+		sum += b[0] + b[cacheLine] + end[0] + end[cacheLine] + end[2*cacheLine] + end[3*cacheLine-1]
+	}
+	g.touched = sum
 }
 
 // read reads one record from the file, to where it would be kept.
