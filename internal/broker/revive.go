@@ -510,7 +510,8 @@ func (r *reviver) apart(c *checkPoint, like store.Put, body []byte) (puts []stor
 	puts = []store.Put{}
 	like.SysFlag &^= message.FlagInnerBatch | message.FlagNeedUnwrap
 	for len(body) > 0 {
-		entry, rest, err := message.NextInBatch(body)
+		var entry message.BatchEntry
+		rest, err := message.NextInBatch(body, &entry)
 		if err != nil {
 			return nil
 		}

@@ -431,10 +431,10 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	}
 	facts := inspect(h.properties)
 	n := 0
+	var m message.BatchEntry
 	for rest := r.Body; len(rest) > 0; {
-		var m message.BatchEntry
 		var err error
-		if m, rest, err = message.NextInBatch(rest); err != nil {
+		if rest, err = message.NextInBatch(rest, &m); err != nil {
 			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal, message %d of the batch: %v", n, err)
 		}
 		if len(m.Properties) > message.MaxProperties {
@@ -461,8 +461,7 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
 		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)], in: t.countsOf(b.counts), kind: facts.kind()}
 	for rest := r.Body; len(rest) > 0; {
-		var m message.BatchEntry
-		m, rest, _ = message.NextInBatch(rest) // checked above
+		rest, _ = message.NextInBatch(rest, &m) // checked above
 		p := sb.add(t, h, ss)
 		p.Flag, p.Body, p.Properties = m.Flag, m.Body, m.Properties
 	}

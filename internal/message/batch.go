@@ -24,27 +24,25 @@ type BatchEntry struct {
 }
 
 // NextInBatch takes the first message off a batch's body; the batch ends where rest is empty.
-func NextInBatch(body []byte) (e BatchEntry, rest []byte, err error) {
+func NextInBatch(body []byte, e *BatchEntry) (rest []byte, err error) {
 	be := binary.BigEndian
 	if len(body) < batchFixed {
-		return e, nil, fmt.Errorf("message in a batch of %d bytes: %w", len(body), ErrDamaged)
+		return nil, fmt.Errorf("message in a batch of %d bytes: %w", len(body), ErrDamaged)
 	}
 	bodyLen := int(int32(be.Uint32(body[16:])))
 	if bodyLen < 0 || bodyLen > len(body)-batchFixed {
-		return e, nil, fmt.Errorf("body of %d bytes in a batch with %d left: %w", bodyLen, len(body), ErrDamaged)
+		return nil, fmt.Errorf("body of %d bytes in a batch with %d left: %w", bodyLen, len(body), ErrDamaged)
 	}
 	propsAt := 20 + bodyLen + 2
 	propsLen := int(int16(be.Uint16(body[propsAt-2:])))
 	if propsLen < 0 || propsLen > len(body)-propsAt {
-		return e, nil, fmt.Errorf("properties of %d bytes in a batch with %d left: %w", propsLen, len(body)-propsAt, ErrDamaged)
+		return nil, fmt.Errorf("properties of %d bytes in a batch with %d left: %w", propsLen, len(body)-propsAt, ErrDamaged)
 	}
 	end := propsAt + propsLen
-	e = BatchEntry{
-		Flag:       int32(be.Uint32(body[12:])),
-		Body:       body[20 : 20+bodyLen : 20+bodyLen],
-		Properties: body[propsAt:end:end],
-	}
-	return e, body[end:], nil
+	e.Flag = int32(be.Uint32(body[12:]))
+	e.Body = body[20 : 20+bodyLen : 20+bodyLen]
+	e.Properties = body[propsAt:end:end]
+	return body[end:], nil
 }
 
 // AppendToBatch appends a message to a batch's body, as a client does. Properties must be within MaxProperties.

@@ -49,7 +49,8 @@ func FuzzBatchBody(f *testing.F) {
 	f.Add(AppendToBatch(AppendToBatch(nil, BatchEntry{Body: []byte("b"), Properties: []byte("a\x01b\x02")}), BatchEntry{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for rest := b; len(rest) > 0; {
-			e, r, err := NextInBatch(rest)
+			var e BatchEntry
+			r, err := NextInBatch(rest, &e)
 			if err != nil {
 				return
 			}

@@ -217,7 +217,8 @@ func TestBatch_IsReadBack(t *testing.T) {
 	}
 	var got []BatchEntry
 	for rest := body; len(rest) > 0; {
-		e, r, err := NextInBatch(rest)
+		var e BatchEntry
+		r, err := NextInBatch(rest, &e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +228,7 @@ func TestBatch_IsReadBack(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for n := range AppendToBatch(nil, want[0]) {
-		if _, _, err := NextInBatch(body[:n:n]); !errors.Is(err, ErrDamaged) {
+		if _, err := NextInBatch(body[:n:n], new(BatchEntry)); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%d bytes of a message: %v", n, err)
 		}
 	}

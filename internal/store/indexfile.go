@@ -154,10 +154,10 @@ func (f *indexFile) remember(fresh bool) {
 }
 
 // page returns a page of the slot table in memory.
-func (f *indexFile) page(n int) (*[indexPage]byte, error) {
+func (f *indexFile) page(n int) ([]byte, error) {
 	m := f.mem
 	if p := m.pages[n]; p != nil {
-		return p, nil
+		return p[:], nil
 	}
 	p := new([indexPage]byte)
 	if !m.fresh {
@@ -168,7 +168,7 @@ func (f *indexFile) page(n int) (*[indexPage]byte, error) {
 		}
 	}
 	m.pages[n] = p
-	return p, nil
+	return p[:], nil
 }
 
 // pageBounds are the positions in the file of the slots in a page.
