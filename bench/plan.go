@@ -30,7 +30,7 @@ type scenario struct {
 	open   func(ctx context.Context, s *side) (load, error)
 	warmup time.Duration // of Apache's JVM, before the first round
 	time   time.Duration
-	limit  int64 // messages at which a round ends before its time, so that a fast server does not fill the disk
+	limit  int64 // messages at which a round ends before its time, so that a fast server does not fill the disk; 0 where none are stored
 }
 
 const (
@@ -72,6 +72,11 @@ func (b *bench) measure(ctx context.Context, sc scenario) error {
 // round puts a load on one server, lets it settle, and measures.
 func (b *bench) round(ctx context.Context, sc scenario, s *side, settle time.Duration, warming bool) (sample, error) {
 	s.rounds++
+	if sc.limit > 0 {
+		if err := warmMemory(b.dir); err != nil {
+			return sample{}, err
+		}
+	}
 	s.running.resume()
 	defer s.running.pause()
 	l, err := sc.open(ctx, s)
