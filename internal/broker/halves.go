@@ -31,6 +31,8 @@ type halves struct {
 	settled sync.Cond       // a half message is not being moved any more
 	base    int64           // half messages before it are not undecided
 	opBase  int64           // op messages before it are about those only
+	opsRead int64           // op messages before it have been read
+	opsEnd  int64           // and those before it are to be, before half messages are looked at
 	states  halfWindow      // from base on
 	current map[int64]int64 // the copy that stands for a root, where that is another
 	open    []openHalf      // the undecided ones before scanned; some may have ended since
@@ -92,17 +94,8 @@ func (h *halves) load() {
 	h.states = halfWindow{}
 	h.current, h.late = map[int64]int64{}, map[int64]bool{}
 	h.open, h.scanned, h.fresh = nil, h.base, h.q.MaxOffset()
+	h.opsRead, h.opsEnd = h.opBase, h.ops.MaxOffset()
 	h.mu.Unlock()
-	h.readOps(h.opBase, func(m *message.Message) bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for offset := range opOffsets(m) {
-			if offset >= h.base && offset < h.fresh {
-				h.states.set(offset, halfEnded)
-			}
-		}
-		return true
-	})
 	_ = h.scan() // goes on with the first look
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,8 +110,34 @@ func (h *halves) position(q *store.Queue) int64 {
 	return min(max(at, q.MinOffset()), q.MaxOffset())
 }
 
-// readOps gives op messages to a function until it returns false.
-func (h *halves) readOps(from int64, each func(*message.Message) bool) {
+// readEnded learns what has ended before the start. Whose end cannot be read now must not be taken to be undecided.
+func (h *halves) readEnded() (err error) {
+	h.mu.Lock()
+	from, end := h.opsRead, h.opsEnd
+	h.mu.Unlock()
+	if from >= end {
+		return nil
+	}
+	from, err = h.readOps(from, func(m *message.Message) bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for offset := range opOffsets(m) {
+			if offset >= h.base && offset < h.fresh {
+				h.states.set(offset, halfEnded)
+			}
+		}
+		return m.QueueOffset+1 < end
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.opsRead = from; err == nil {
+		h.opsRead = h.opsEnd
+	}
+	return err
+}
+
+// readOps gives op messages to a function until it returns false. It returns where to go on when one cannot be read.
+func (h *halves) readOps(from int64, each func(*message.Message) bool) (next int64, err error) {
 	var m message.Message
 	var buf []byte
 	for from < h.ops.MaxOffset() {
@@ -131,14 +150,15 @@ func (h *halves) readOps(from int64, each func(*message.Message) bool) {
 			}
 			records = records[m.Size:]
 			if !each(&m) {
-				return
+				return m.QueueOffset + 1, nil
 			}
 		}
-		if res.NextOffset <= from {
-			return
+		if res.Err != nil || res.NextOffset <= from {
+			return max(res.NextOffset, from), res.Err
 		}
 		from = res.NextOffset
 	}
+	return from, nil
 }
 
 // opOffsets are the half messages that an op message tells of.
@@ -174,6 +194,9 @@ const opTag = "d"
 func (h *halves) scan() error {
 	var m message.Message
 	var buf []byte
+	if err := h.readEnded(); err != nil {
+		return err
+	}
 	for {
 		from, n := h.nextRun()
 		if n == 0 {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -88,5 +89,59 @@ func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
 	}
 	if err := os.Rename(first+".away", first); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestHalves_AreNotTakenForUndecidedWhenTheirEndCannotBeRead(t *testing.T) {
+	t.Parallel()
+	cfg := quietConfig(t)
+	cfg.CommitLogFileSize = 64 << 10
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(c *remoting.Conn) {
+		t.Helper()
+		for range 20 {
+			if r := call(t, c, protocol.ReqSendMessageV2, sendFields("Plain", "i", ""), []byte(strings.Repeat("b", 5000))); r.Code != 0 {
+				t.Fatal(r.Code, string(r.Remark))
+			}
+		}
+	}
+	c := dialTest(t, b, remoting.Options{})
+	ended, undecided := sendHalf(t, c, "Topic", "ended"), sendHalf(t, c, "Topic", "undecided")
+	fill(c)
+	mustEnd(t, c, ended, txRollback)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	size, end := int64(cfg.CommitLogFileSize), b.store.Stats().Appended-1 // the op message is the last
+	b = openOnce(t, cfg)
+	fill(dialTest(t, b, remoting.Options{}))
+	file := filepath.Join(cfg.RootDir, "commitlog", fmt.Sprintf("%020d", end/size*size))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openTest(t, cfg)
+	b.stopFollowers()
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	(&checker{halves: b.halves, positions: [2]int64{1, 1}}).save(0, 0) // as if nothing had been looked at
+	b.halves.load()
+	if n := len(b.halves.open); n > 0 {
+		t.Errorf("%d half messages are taken for undecided while nobody can tell", n)
+	}
+	if err := b.halves.scan(); err == nil {
+		t.Error("what cannot be read is not told")
+	}
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.halves.scan(); err != nil {
+		t.Error(err)
+	}
+	if open := b.halves.open; len(open) != 1 || open[0].offset != undecided.queueOffset {
+		t.Errorf("undecided are %v", open)
 	}
 }
