@@ -133,7 +133,7 @@ func (s *Store) writeRound() bool {
 	l.mu.Unlock()
 
 	err := l.writeParts()
-	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+	if err != nil && !mayPass(err) {
 		s.fail(err)
 	}
 	l.mu.Lock()
@@ -152,7 +152,7 @@ func (s *Store) writeRound() bool {
 
 	answer(done, nil)
 	if !s.cfg.SyncFlush {
-		s.dispatch(to)
+		_ = s.dispatch(to) // which has told it
 	}
 	l.mu.Lock()
 	return true
@@ -185,12 +185,14 @@ func (l *commitLog) zeroAhead(from, to int64) {
 	}
 }
 
-// getStuck gives up writing for now: the disk has no space. What is appended stays in memory and is written when there is
-// some, but nobody is left waiting for it. It is called with the append lock held and frees it.
+// getStuck gives up writing for now: the disk has no space, or the log's next file cannot be opened. What is appended stays in memory
+// and is written when that has passed, but nobody is left waiting for it. It is called with the append lock held and frees it.
 func (s *Store) getStuck(err error) {
 	l := &s.log
 	news := l.stuck == nil
-	l.stuck = fmt.Errorf("%w: %w", ErrDiskFull, err)
+	if l.stuck = fmt.Errorf("%w: %w", ErrDiskFull, err); errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		l.stuck = fmt.Errorf("nothing can be stored for now: %w", err)
+	}
 	told := l.stuck
 	waiting, flushing := l.waiting.all(), l.flushing.takeBehind(l.written.Load())
 	l.writing = false
@@ -214,7 +216,7 @@ func (s *Store) retryWrite() {
 	l.writing = true
 	s.write(-1)
 	if s.Writable() == nil {
-		s.logger.Info("disk has space again, messages are taken")
+		s.logger.Info("messages are taken again")
 	}
 }
 

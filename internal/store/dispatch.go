@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // scheduleTopic holds delayed messages until they are due; its queues' tags codes are the times of delivery.
@@ -42,6 +44,7 @@ type dispatcher struct {
 	queue        *Queue // of the message before, for the next is often of the same
 	arrived      []arrival
 	bits         []byte // of one message
+	late         bool   // the last try failed
 }
 
 type arrival struct {
@@ -51,17 +54,30 @@ type arrival struct {
 	storeTime  int64
 }
 
-// dispatch makes the messages before to visible.
-func (s *Store) dispatch(to int64) {
+// dispatch makes the messages before to visible. It is tried again, with the next messages or a little later, when an error may pass.
+func (s *Store) dispatch(to int64) error {
 	d := &s.dispatcher
 	d.mu.Lock()
-	for off := d.dispatched.Load(); off < to; off = d.dispatched.Load() {
-		if err := s.dispatchChunk(off, to); err != nil {
-			d.mu.Unlock()
-			s.fail(fmt.Errorf("cannot dispatch message at log offset %d: %w", d.dispatched.Load(), err))
-			return
-		}
+	var err error
+	for off := d.dispatched.Load(); off < to && err == nil; off = d.dispatched.Load() {
+		err = s.dispatchChunk(off, to)
 	}
+	if err != nil {
+		err = fmt.Errorf("cannot dispatch message at log offset %d: %w", d.dispatched.Load(), err)
+		if !mayPass(err) {
+			d.mu.Unlock()
+			s.fail(err)
+			return err
+		}
+		if !d.late {
+			s.logger.Error("messages are stored but not visible for now, trying again", "err", err)
+		}
+		s.behindArmed.Store(true)
+		wake(s.behindWake)
+	} else if d.late {
+		s.logger.Info("messages are visible again")
+	}
+	d.late = err != nil
 	if len(d.dirty) > 0 {
 		s.wakeBehind(to - d.checkpointed)
 	}
@@ -77,6 +93,14 @@ func (s *Store) dispatch(to int64) {
 		d.arrived = arrived[:0]
 		d.mu.Unlock()
 	}
+	return err
+}
+
+// mayPass says whether what failed may go well when it is tried again: there was no space, or too many files were open. What a sync could
+// not write is forgotten by the kernel, so another one would go well, without it.
+func mayPass(err error) bool {
+	return !errors.Is(err, logfile.ErrSync) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE))
 }
 
 // dispatchChunk dispatches what one chunk of the tail has of [off, to). The chunk stays: it is not dispatched yet.

@@ -107,6 +107,55 @@ func TestPut_WaitsForSpaceOnADiskWithout(t *testing.T) {
 	check(t, s.Close())
 }
 
+func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]logfile.Fault{
+		"an index file is not made":  {Op: logfile.OpCreate, Path: "index", Err: syscall.EMFILE},
+		"an index file is too large": {Op: logfile.OpWrite, Path: "index", Err: syscall.ENOSPC},
+		"a queue is not written":     {Op: logfile.OpCreate, Path: "consumequeue", Err: syscall.ENFILE},
+		"the checkpoint":             {Op: logfile.OpOpen, Path: "checkpoint", Err: syscall.EMFILE},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, faults := faultyStore(t, nil)
+			q := s.Queue("TopicA", 0)
+			faults.Inject(fault)
+			want := []string{"one", "two", "three"}
+			for _, body := range want {
+				putWait(t, s, Written, testPut(q, body))
+			}
+			_ = s.flushBehind()
+			check(t, s.Writable())
+			faults.Heal()
+			awaitVisible(t, q, 3) // nobody sends anything, nor asks
+			wantBodies(t, bodies(t, s, q, 0), want)
+			cfg := s.cfg
+			check(t, s.Close())
+			s = openTest(t, cfg)
+			wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
+			check(t, s.Close())
+		})
+	}
+}
+
+func TestPut_WaitsForTheLogsNextFileToOpen(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, func(c *Config) { c.CommitLogFileSize = 8192 })
+	q := s.Queue("TopicA", 0)
+	body := strings.Repeat("b", 3000)
+	putWait(t, s, Written, testPut(q, body))
+	putWait(t, s, Written, testPut(q, body))
+	faults.Inject(logfile.Fault{Op: logfile.OpCreate, Path: "commitlog", Err: syscall.EMFILE})
+	if _, err := tryPut(s, Written, testPut(q, body)); !errors.Is(err, syscall.EMFILE) || errors.Is(err, ErrDiskFull) {
+		t.Fatalf("got %v", err)
+	}
+	faults.Heal()
+	s.retryWrite()
+	putWait(t, s, Written, testPut(q, body))
+	awaitVisible(t, q, 4)
+	check(t, s.Close())
+}
+
 func TestPut_IsRefusedWhileTheDiskIsFull(t *testing.T) {
 	t.Parallel()
 	m := logfile.NewMemory()

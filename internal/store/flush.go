@@ -3,10 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
-
-	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 const (
@@ -14,6 +11,7 @@ const (
 	// The checkpoint moves at the latest after so much of the log or so much time, which bounds recovery.
 	checkpointBytes    = 256 << 20
 	checkpointInterval = 10 * time.Second
+	lateInterval       = 500 * time.Millisecond // between tries to dispatch
 )
 
 // awaitFlush puts a batch on the list of those that wait for flushed. The caller holds the append lock.
@@ -149,7 +147,7 @@ func (s *Store) flushLocked() {
 	s.flushed.pushAll(done)
 	s.flushedMu.Unlock()
 	if s.cfg.SyncFlush {
-		s.dispatch(to)
+		_ = s.dispatch(to) // which has told it
 	}
 }
 
@@ -195,10 +193,7 @@ func (s *Store) catchUp() error {
 	if err != nil {
 		return err
 	}
-	if s.dispatch(to); s.dispatcher.dispatched.Load() < to {
-		return s.failure()
-	}
-	return nil
+	return s.dispatch(to)
 }
 
 // awaitWritten waits until everything that is appended now is written, and returns the log offset behind it.
@@ -266,8 +261,7 @@ func (s *Store) behindLoop() {
 		case <-s.stop:
 			return
 		case <-s.behindWake:
-			set := s.live.Load()
-			timer.Reset(min(checkpointInterval, max(set.ConsumeQueueFlushThoroughInterval, set.ConsumeQueueFlushInterval)))
+			timer.Reset(s.behindDelay())
 			continue
 		case <-s.behindNow:
 		case <-timer.C:
@@ -275,6 +269,18 @@ func (s *Store) behindLoop() {
 		s.behindArmed.Store(false) // before, so that what is dispatched from now on wakes us again
 		_ = s.flushBehind()        // which has told it
 	}
+}
+
+// behindDelay is how long what is dispatched may wait to be written, or what could not be dispatched for another try.
+func (s *Store) behindDelay() time.Duration {
+	s.dispatcher.mu.Lock()
+	late := s.dispatcher.late
+	s.dispatcher.mu.Unlock()
+	if late {
+		return lateInterval
+	}
+	set := s.live.Load()
+	return min(checkpointInterval, max(set.ConsumeQueueFlushThoroughInterval, set.ConsumeQueueFlushInterval))
 }
 
 // flushBehind makes durable what is dispatched now, queues and index, and then says so in the checkpoint. An error is dealt with;
@@ -287,6 +293,15 @@ func (s *Store) flushBehind() error {
 	}
 	d := &s.dispatcher
 	d.mu.Lock()
+	if d.late {
+		d.mu.Unlock()
+		to := s.log.written.Load()
+		if s.cfg.SyncFlush {
+			to = s.log.flushed.Load()
+		}
+		_ = s.dispatch(to) // which has told it
+		d.mu.Lock()
+	}
 	dirty := d.dirty
 	d.dirty = nil
 	for _, q := range dirty {
@@ -317,8 +332,7 @@ func (s *Store) flushBehind() error {
 	if err == nil {
 		return nil
 	}
-	// What a sync could not write is forgotten by the kernel: another one would go well, without it.
-	if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, logfile.ErrSync) {
+	if !mayPass(err) {
 		s.behindErr = err
 		s.fail(fmt.Errorf("cannot write behind the commit log: %w", err))
 		return err
