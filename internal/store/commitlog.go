@@ -1,11 +1,9 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -51,6 +49,7 @@ type commitLog struct {
 	ahead      int64      // aheadSize or aheadSync
 	closing    bool       // Put refuses
 	stuck      error      // the disk has no space for what is appended; it is tried again
+	late       error      // why what is written cannot be flushed for now; nil when it can
 	err        error      // why the log is not written any more
 
 	lights int // light queues that have messages
@@ -190,7 +189,7 @@ func (l *commitLog) zeroAhead(from, to int64) {
 func (s *Store) getStuck(err error) {
 	l := &s.log
 	news := l.stuck == nil
-	if l.stuck = fmt.Errorf("%w: %w", ErrDiskFull, err); errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+	if l.stuck = fmt.Errorf("%w: %w", ErrDiskFull, err); logfile.IsOutOfFiles(err) {
 		l.stuck = fmt.Errorf("nothing can be stored for now: %w", err)
 	}
 	told := l.stuck

@@ -99,8 +99,8 @@ func (s *Store) dispatch(to int64) error {
 // mayPass says whether what failed may go well when it is tried again: there was no space, or too many files were open. What a sync could
 // not write is forgotten by the kernel, so another one would go well, without it.
 func mayPass(err error) bool {
-	return !errors.Is(err, logfile.ErrSync) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
-		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE))
+	return !errors.Is(err, logfile.ErrSync) &&
+		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || logfile.IsOutOfFiles(err))
 }
 
 // dispatchChunk dispatches what one chunk of the tail has of [off, to). The chunk stays: it is not dispatched yet.

@@ -113,6 +113,9 @@ func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
 		"an index file is not made":  {Op: logfile.OpCreate, Path: "index", Err: syscall.EMFILE},
 		"an index file is too large": {Op: logfile.OpWrite, Path: "index", Err: syscall.ENOSPC},
 		"a queue is not written":     {Op: logfile.OpCreate, Path: "consumequeue", Err: syscall.ENFILE},
+		"a queue's folder":           {Op: logfile.OpSyncDir, Path: "consumequeue", Err: syscall.EMFILE},
+		"the index' folder":          {Op: logfile.OpSyncDir, Path: "index", Err: syscall.EMFILE},
+		"the log's folder":           {Op: logfile.OpSyncDir, Path: "commitlog", Err: syscall.EMFILE},
 		"the checkpoint":             {Op: logfile.OpOpen, Path: "checkpoint", Err: syscall.EMFILE},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +138,33 @@ func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
 			wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
 			check(t, s.Close())
 		})
+	}
+}
+
+func TestPut_IsAnsweredOnceTheLogCanBeFlushed(t *testing.T) {
+	t.Parallel()
+	for _, sync := range []bool{true, false} {
+		s, faults := faultyStore(t, func(c *Config) { c.SyncFlush = sync })
+		faults.Inject(logfile.Fault{Op: logfile.OpSyncDir, Path: "commitlog", Err: syscall.EMFILE})
+		q := s.Queue("TopicA", 0)
+		done := make(chan error, 1)
+		s.Put(&Batch{Puts: []Put{testPut(q, "one")}, Wait: Flushed, Done: func(_ *Batch, err error) { done <- err }})
+		_ = s.Flush() // writes it
+		if err := s.Flush(); !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("a flush: %v", err)
+		}
+		if err := s.flushBehind(); !sync && !errors.Is(err, syscall.EMFILE) { // else there is nothing behind it yet
+			t.Errorf("the checkpoint: %v", err)
+		}
+		select {
+		case err := <-done:
+			t.Errorf("answered with %v", err)
+		default:
+		}
+		faults.Heal()
+		check(t, <-done)
+		wantBodies(t, bodies(t, s, q, 0), []string{"one"})
+		check(t, s.Close())
 	}
 }
 

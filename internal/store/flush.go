@@ -69,6 +69,9 @@ func (s *Store) flushLoop() {
 		if s.cfg.SyncFlush || s.flushWanted.Load() {
 			s.flushLog()
 			last = s.now()
+			if s.flushFailure() != nil {
+				timer.Reset(lateInterval)
+			}
 			continue
 		}
 		flushed, written := s.log.flushed.Load(), s.log.written.Load()
@@ -124,8 +127,11 @@ func (s *Store) flushLocked() {
 			return // everyone has been told
 		}
 		began := s.now()
-		if err := l.files.Sync(); err != nil {
-			s.fail(fmt.Errorf("cannot flush commit log: %w", err))
+		err := l.files.Sync()
+		if err != nil {
+			err = fmt.Errorf("cannot flush commit log: %w", err)
+		}
+		if s.flushIsLate(err); err != nil {
 			return
 		}
 		took := s.now().Sub(began)
@@ -179,7 +185,7 @@ func (s *Store) Flush() error {
 	to := s.log.written.Load()
 	s.flushLog()
 	if s.log.flushed.Load() < to {
-		return s.Writable()
+		return s.flushFailure()
 	}
 	return nil
 }
@@ -219,6 +225,39 @@ func (s *Store) awaitWritten() (to int64, err error) {
 	}
 	l.mu.Unlock()
 	return to, <-written
+}
+
+// flushIsLate takes note of how a flush of the log went, which is tried again when its error may pass.
+func (s *Store) flushIsLate(err error) {
+	l := &s.log
+	if err != nil && !mayPass(err) {
+		s.fail(err)
+		return
+	}
+	l.mu.Lock()
+	before := l.late
+	l.late = err
+	if err != nil && l.flushing.first != nil {
+		s.flushWanted.Store(true)
+	}
+	l.mu.Unlock()
+	switch {
+	case err != nil && before == nil:
+		s.logger.Error("messages are not durable for now, trying again", "err", err)
+		wake(s.flushWake) // flushLoop goes on from here, whoever it was that failed
+	case err == nil && before != nil:
+		s.logger.Info("messages are durable again")
+	}
+}
+
+// flushFailure says why what is written is not flushed; nil when nothing has failed.
+func (s *Store) flushFailure() error {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	if s.log.err != nil {
+		return s.log.err
+	}
+	return s.log.late
 }
 
 // writeForFlush writes what is appended, unless another goroutine is at it, which then wakes us when it has: batches that
@@ -322,7 +361,7 @@ func (s *Store) flushBehind() error {
 		err = errors.Join(err, s.index.flush(true))
 	}
 	if err == nil && s.log.flushed.Load() < to {
-		return s.failure()
+		err = s.flushFailure() // nil when another flush has just gone well
 	}
 	if err == nil {
 		if err = s.writeCheckpoint(newest, newestTime); err == nil {

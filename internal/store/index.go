@@ -493,12 +493,14 @@ func (x *index) flush(sync bool) error {
 	x.mu.Unlock()
 	// Names first: a file that counts must not be there without the one before it.
 	if newNames {
-		if err := x.fs.SyncDir(x.dir); err != nil {
+		if err := logfile.SyncDir(x.fs, x.dir); err != nil {
 			x.mu.Lock()
 			x.newNames = true
 			x.mu.Unlock()
-			x.failed = fmt.Errorf("%w folder %q: %w", logfile.ErrSync, x.dir, err)
-			return x.failed
+			if errors.Is(err, logfile.ErrSync) {
+				x.failed = err
+			}
+			return err
 		}
 	}
 	for _, f := range files { // in order, for the same reason

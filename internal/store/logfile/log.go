@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -341,11 +342,29 @@ func (l *Log) syncAll(dirty []*segment, newNames []string) error {
 		}
 	}
 	for _, dir := range newNames {
-		if err := l.fs.SyncDir(dir); err != nil {
-			return fmt.Errorf("%w folder %q: %w", ErrSync, dir, err)
+		if err := SyncDir(l.fs, dir); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// SyncDir makes the names in a folder durable. Its error is ErrSync, unless the folder could not be opened for want of descriptors: then
+// nothing was tried, and it may go well later.
+func SyncDir(fs FS, dir string) error {
+	switch err := fs.SyncDir(dir); {
+	case err == nil:
+		return nil
+	case IsOutOfFiles(err):
+		return fmt.Errorf("cannot open folder %q to sync it: %w", dir, err)
+	default:
+		return fmt.Errorf("%w folder %q: %w", ErrSync, dir, err)
+	}
+}
+
+// IsOutOfFiles says whether an error means that the process, or the machine, has too many open files.
+func IsOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // noteNameLocked notes that a folder has names that are not durable.
