@@ -595,6 +595,9 @@ func (h *halves) takeToResume(m *message.Message, f *halfFacts, givenUp bool) (a
 		if at < h.base {
 			break
 		}
+		if h.isUnread(at) {
+			return -1, false, errors.New("it cannot be read for the moment whether the transaction was ended")
+		}
 		switch s := h.states.get(at); s & halfStates {
 		case halfMoving:
 			h.settled.Wait()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -27,12 +28,13 @@ type halves struct {
 	q   *store.Queue // of half messages
 	ops *store.Queue
 
-	mu      sync.Mutex      // protects the fields below
-	settled sync.Cond       // a half message is not being moved any more
-	base    int64           // half messages before it are not undecided
-	opBase  int64           // op messages before it are about those only
-	opsRead int64           // op messages before it have been read
-	opsEnd  int64           // and those before it are to be, before half messages are looked at
+	mu      sync.Mutex // protects the fields below
+	settled sync.Cond  // a half message is not being moved any more
+	base    int64      // half messages before it are not undecided
+	opBase  int64      // op messages before it are about those only
+	opsRead int64      // op messages before it have been read
+	opsEnd  int64      // and those before it are to be, before half messages are looked at
+	loaded  time.Time
 	states  halfWindow      // from base on
 	current map[int64]int64 // the copy that stands for a root, where that is another
 	open    []openHalf      // the undecided ones before scanned; some may have ended since
@@ -77,6 +79,9 @@ const openMax = 1 << 20
 // sysGroup is the group whose consumer offsets are the positions in both queues.
 var sysGroup = []byte("CID_RMQ_SYS_TRANS")
 
+// unreadPatience is how long the checks wait for an op message that cannot be read: no longer than a bad sector is worth.
+const unreadPatience = 10 * time.Minute
+
 // openHalves finds the undecided half messages.
 func openHalves(b *Broker) *halves {
 	h := &halves{b: b, q: b.store.Queue(topicHalf, 0), ops: b.store.Queue(topicOp, 0)}
@@ -94,7 +99,7 @@ func (h *halves) load() {
 	h.states = halfWindow{}
 	h.current, h.late = map[int64]int64{}, map[int64]bool{}
 	h.open, h.scanned, h.fresh = nil, h.base, h.q.MaxOffset()
-	h.opsRead, h.opsEnd = h.opBase, h.ops.MaxOffset()
+	h.opsRead, h.opsEnd, h.loaded = h.opBase, h.ops.MaxOffset(), time.Now()
 	h.mu.Unlock()
 	_ = h.scan() // goes on with the first look
 	h.mu.Lock()
@@ -113,21 +118,28 @@ func (h *halves) position(q *store.Queue) int64 {
 // readEnded learns what has ended before the start. Whose end cannot be read now must not be taken to be undecided.
 func (h *halves) readEnded() (err error) {
 	h.mu.Lock()
-	from, end := h.opsRead, h.opsEnd
+	from, end, loaded := h.opsRead, h.opsEnd, h.loaded
 	h.mu.Unlock()
 	if from >= end {
 		return nil
 	}
-	from, err = h.readOps(from, func(m *message.Message) bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for offset := range opOffsets(m) {
-			if offset >= h.base && offset < h.fresh {
-				h.states.set(offset, halfEnded)
+	for {
+		from, err = h.readOps(from, func(m *message.Message) bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			for offset := range opOffsets(m) {
+				if offset >= h.base && offset < h.fresh {
+					h.states.set(offset, halfEnded)
+				}
 			}
+			return m.QueueOffset+1 < end
+		})
+		if err == nil || time.Since(loaded) < unreadPatience {
+			break
 		}
-		return m.QueueOffset+1 < end
-	})
+		h.b.log.Error("an op message cannot be read: the transactions that it ended may be checked again", "queue_offset", from, "err", err)
+		from++
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.opsRead = from; err == nil {
@@ -135,6 +147,9 @@ func (h *halves) readEnded() (err error) {
 	}
 	return err
 }
+
+// isUnread says whether an op message that has not been read yet may tell that a half message has ended. mu is held.
+func (h *halves) isUnread(offset int64) bool { return h.opsRead < h.opsEnd && offset < h.fresh }
 
 // readOps gives op messages to a function until it returns false. It returns where to go on when one cannot be read.
 func (h *halves) readOps(from int64, each func(*message.Message) bool) (next int64, err error) {
@@ -340,6 +355,9 @@ func (h *halves) claim(offset, root int64, commit bool) (claim, error) {
 		if c.at < h.base {
 			c.late = true
 			return c, h.claimedLate(root, commit)
+		}
+		if h.isUnread(c.at) {
+			return c, errEndingNow
 		}
 		s := h.states.get(c.at)
 		c.before = s
