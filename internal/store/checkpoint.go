@@ -114,7 +114,10 @@ func (c checkpoint) write(files logfile.FS, dir, path string) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil && isNew {
-		err = files.SyncDir(dir)
+		err = logfile.SyncDir(files, dir)
+	}
+	if err != nil && isNew {
+		_ = files.Remove(path) // or it would be there the next time, and its name not durable
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write checkpoint %q: %w", path, err)

@@ -58,7 +58,11 @@ func (d Disk) MkdirAll(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return d.SyncDir(parent)
+	if err := SyncDir(d, parent); err != nil {
+		_ = os.Remove(dir) // or it would be there the next time, and its name not durable
+		return err
+	}
+	return nil
 }
 
 // List returns what dir holds, sorted by name.

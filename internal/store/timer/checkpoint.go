@@ -106,9 +106,13 @@ func (f *checkFile) create() error {
 	if err != nil {
 		return err
 	}
-	if err := file.Truncate(checkFileSize); err != nil {
-		return errors.Join(err, file.Close())
+	err = file.Truncate(checkFileSize)
+	if err == nil {
+		err = logfile.SyncDir(f.fs, filepath.Dir(f.path))
+	}
+	if err != nil { // it would be there the next time
+		return errors.Join(err, file.Close(), f.fs.Remove(f.path))
 	}
 	f.file = file
-	return f.fs.SyncDir(filepath.Dir(f.path))
+	return nil
 }
