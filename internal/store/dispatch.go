@@ -44,6 +44,7 @@ type dispatcher struct {
 	queue        *Queue // of the message before, for the next is often of the same
 	arrived      []arrival
 	bits         []byte // of one message
+	wanted       int64  // where dispatched is to come to
 	late         bool   // the last try failed
 }
 
@@ -58,6 +59,8 @@ type arrival struct {
 func (s *Store) dispatch(to int64) error {
 	d := &s.dispatcher
 	d.mu.Lock()
+	d.wanted = max(d.wanted, to) // of those that have failed too
+	to = d.wanted
 	var err error
 	for off := d.dispatched.Load(); off < to && err == nil; off = d.dispatched.Load() {
 		err = s.dispatchChunk(off, to)
@@ -123,6 +126,7 @@ func (s *Store) dispatchChunk(off, to int64) error {
 		if err := s.dispatchRecord(&d.record); err != nil {
 			return err
 		}
+		d.newest, d.newestTime = d.record.LogOffset, d.record.StoreTimestamp // not before: the checkpoint tells of it
 		off += int64(size)
 		b = b[size:]
 	}
@@ -133,7 +137,6 @@ func (s *Store) dispatchChunk(off, to int64) error {
 // what they have already. The caller holds d.mu.
 func (s *Store) dispatchRecord(m *message.Dispatch) error {
 	d := &s.dispatcher
-	d.newest, d.newestTime = m.LogOffset, m.StoreTimestamp
 	if message.InConsumeQueue(m.SysFlag) {
 		q := d.queue
 		if q == nil || q.id != m.QueueID || q.topic != string(m.Topic) {

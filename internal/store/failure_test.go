@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,6 +140,59 @@ func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
 			check(t, s.Close())
 		})
 	}
+}
+
+// The checkpoint must not tell of a message that is not in the index yet.
+func TestPut_IsIndexedAfterAKillWhenItCouldNotBeBefore(t *testing.T) {
+	t.Parallel()
+	for _, kill := range []bool{true, false} {
+		s, faults := faultyStore(t, func(c *Config) { c.MaxIndexNum = 5 })
+		q := s.Queue("TopicA", 0)
+		put := func(body string) { putWait(t, s, Written, testPut(q, body)) }
+		put("one")
+		put("two")
+		check(t, s.flushBehind()) // the checkpoint's file is there
+		faults.Inject(logfile.Fault{Op: logfile.OpTruncate, Path: "index", Err: syscall.ENOSPC})
+		put("three")
+		put("four")
+		for range 3 {
+			_ = s.flushBehind()
+		}
+		if n := len(s.index.files); n != 1 {
+			t.Fatalf("%d index files", n)
+		}
+		cfg := s.cfg
+		if kill {
+			cfg.FS = faults.FS.(*logfile.Memory).Kill()
+		} else {
+			_ = s.Close()
+			faults.Heal()
+		}
+		if entries, err := cfg.FS.List(filepath.Join(cfg.RootDir, "index")); err != nil || len(entries) != 1 {
+			t.Errorf("the folder of the index has %v, %v", entries, err)
+		}
+		s = openTest(t, cfg)
+		for _, key := range []string{"one", "two", "three", "four"} {
+			if r, err := s.Query(KeyQuery{Topic: "TopicA", Key: "U-" + key, Max: 10, End: 1 << 60}); err != nil || r.Count != 1 {
+				t.Errorf("killed: %v; %d messages have the key %s, %v", kill, r.Count, key, err)
+			}
+		}
+		check(t, s.Close())
+	}
+}
+
+func TestDispatch_IsTriedAgainUpToTheFurthestMark(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, nil)
+	q := s.Queue("TopicA", 0)
+	faults.Inject(logfile.Fault{Op: logfile.OpCreate, Path: "index", Err: syscall.EMFILE})
+	putWait(t, s, Written, testPut(q, "one"))
+	if err := s.dispatch(0); !errors.Is(err, syscall.EMFILE) { // by one that has an older mark
+		t.Errorf("got %v", err)
+	}
+	faults.Heal()
+	awaitVisible(t, q, 1)
+	check(t, s.Close())
 }
 
 func TestPut_IsAnsweredOnceTheLogCanBeFlushed(t *testing.T) {

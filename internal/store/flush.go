@@ -71,6 +71,8 @@ func (s *Store) flushLoop() {
 			last = s.now()
 			if s.flushFailure() != nil {
 				timer.Reset(lateInterval)
+			} else if !s.cfg.SyncFlush {
+				timer.Reset(s.live.Load().FlushInterval)
 			}
 			continue
 		}
@@ -334,11 +336,7 @@ func (s *Store) flushBehind() error {
 	d.mu.Lock()
 	if d.late {
 		d.mu.Unlock()
-		to := s.log.written.Load()
-		if s.cfg.SyncFlush {
-			to = s.log.flushed.Load()
-		}
-		_ = s.dispatch(to) // which has told it
+		_ = s.dispatch(0) // up to where it was to come; it has told what failed
 		d.mu.Lock()
 	}
 	dirty := d.dirty

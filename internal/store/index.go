@@ -314,6 +314,7 @@ func (x *index) create() (*indexFile, error) {
 		if err == nil {
 			if err = file.Truncate(x.shape.size()); err != nil {
 				file.Close()
+				_ = x.fs.Remove(f.path)
 			}
 		}
 		if err != nil {

@@ -37,7 +37,7 @@ func (c *readCache) slot(off int64) *cacheSlot {
 // at is size bytes at a log offset, nil when they are not cached. The caller holds mu shared.
 func (slot *cacheSlot) at(off int64, size int) []byte {
 	at := off - slot.start
-	if at < 0 || at+int64(size) > int64(len(slot.buf)) {
+	if at < 0 || int64(size) > int64(len(slot.buf))-at {
 		return nil
 	}
 	return slot.buf[at : at+int64(size)]

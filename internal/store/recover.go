@@ -153,6 +153,7 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 		if err := s.dispatchRecord(&scan.record); err != nil {
 			return fmt.Errorf("cannot dispatch message at log offset %d again: %w", scan.record.LogOffset, err)
 		}
+		d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
 		if scan.messages%1024 != 0 {
 			continue
 		}
