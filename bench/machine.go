@@ -79,6 +79,9 @@ func warmMemory(dir string) error {
 	for at := 0; at < roundMemory && err == nil; at += len(block) {
 		_, err = f.Write(block)
 	}
+	if errors.Is(err, syscall.ENOSPC) { // as much as there is will do
+		err = nil
+	}
 	if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
 		return fmt.Errorf("cannot fill a file to have memory ready for the page cache: %w", err)
 	}
