@@ -596,7 +596,7 @@ func (h *halves) takeToResume(m *message.Message, f *halfFacts, givenUp bool) (a
 			break
 		}
 		if h.isUnread(at) {
-			return -1, false, errors.New("it cannot be read for the moment whether the transaction was ended")
+			return -1, false, errEndUnread
 		}
 		switch s := h.states.get(at); s & halfStates {
 		case halfMoving:

@@ -28,13 +28,13 @@ type halves struct {
 	q   *store.Queue // of half messages
 	ops *store.Queue
 
-	mu      sync.Mutex // protects the fields below
-	settled sync.Cond  // a half message is not being moved any more
-	base    int64      // half messages before it are not undecided
-	opBase  int64      // op messages before it are about those only
-	opsRead int64      // op messages before it have been read
-	opsEnd  int64      // and those before it are to be, before half messages are looked at
-	loaded  time.Time
+	mu      sync.Mutex      // protects the fields below
+	settled sync.Cond       // a half message is not being moved any more
+	base    int64           // half messages before it are not undecided
+	opBase  int64           // op messages before it are about those only
+	opsRead int64           // op messages before it have been read
+	opsEnd  int64           // and those before it are to be, before half messages are looked at
+	loaded  time.Time       // when that began
 	states  halfWindow      // from base on
 	current map[int64]int64 // the copy that stands for a root, where that is another
 	open    []openHalf      // the undecided ones before scanned; some may have ended since
@@ -115,7 +115,7 @@ func (h *halves) position(q *store.Queue) int64 {
 	return min(max(at, q.MinOffset()), q.MaxOffset())
 }
 
-// readEnded learns what has ended before the start. Whose end cannot be read now must not be taken to be undecided.
+// readEnded learns what had ended when load was called. Whose end cannot be read now must not be taken to be undecided.
 func (h *halves) readEnded() (err error) {
 	h.mu.Lock()
 	from, end, loaded := h.opsRead, h.opsEnd, h.loaded
@@ -334,6 +334,7 @@ var (
 	errEndedAlike    = errors.New("it was ended in that way before")
 	errEndedUnalike  = errors.New("the transaction was ended in the other way before, and the first decision counts")
 	errEndingNow     = errors.New("the transaction is being ended by another request now")
+	errEndUnread     = errors.New("whether the transaction was ended cannot be read from the disk now; the broker's log says why, try again")
 	errEndedLong     = errors.New("the transaction was ended before")                  // which way is in the log
 	errEndedNotKnown = errors.New("it is not known whether the transaction was ended") // the same
 )
@@ -357,7 +358,7 @@ func (h *halves) claim(offset, root int64, commit bool) (claim, error) {
 			return c, h.claimedLate(root, commit)
 		}
 		if h.isUnread(c.at) {
-			return c, errEndingNow
+			return c, errEndUnread
 		}
 		s := h.states.get(c.at)
 		c.before = s

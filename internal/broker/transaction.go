@@ -214,7 +214,7 @@ func replyEnded(r *remoting.Request, err error) error {
 	case errors.Is(err, errEndedAlike):
 		r.Conn.Reply(r, &remoting.Answer{Remark: err.Error()})
 		return nil
-	case errors.Is(err, errEndingNow):
+	case errors.Is(err, errEndingNow), errors.Is(err, errEndUnread):
 		return &protocol.Error{Code: protocol.CodeSystemBusy, Remark: err.Error()}
 	}
 	return &protocol.Error{Code: protocol.CodeIllegalOperation, Remark: err.Error()}

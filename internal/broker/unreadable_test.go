@@ -135,7 +135,7 @@ func TestHalves_AreNotTakenForUndecidedWhenTheirEndCannotBeRead(t *testing.T) {
 	if err := b.halves.scan(); err == nil {
 		t.Error("what cannot be read is not told")
 	}
-	if code, remark := end(t, dialTest(t, b, remoting.Options{}), ended, txCommit); code != protocol.CodeSystemBusy {
+	if code, remark := end(t, dialTest(t, b, remoting.Options{}), ended, txCommit); code != protocol.CodeSystemBusy || remark != errEndUnread.Error() {
 		t.Errorf("the commit of one that was rolled back is answered with %d %s", code, remark)
 	}
 	b.halves.loaded = b.halves.loaded.Add(-unreadPatience) // what can never be read is not waited for without end
