@@ -1,9 +1,11 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -48,7 +50,7 @@ type commitLog struct {
 	zeroed     int64      // where it has written zeros to
 	ahead      int64      // aheadSize or aheadSync
 	closing    bool       // Put refuses
-	stuck      error      // the disk has no space for what is appended; it is tried again
+	stuck      error      // why what is appended cannot be written for now; nil when it can
 	late       error      // why what is written cannot be flushed for now; nil when it can
 	err        error      // why the log is not written any more
 
@@ -124,7 +126,7 @@ func (l *commitLog) stopWriting() {
 }
 
 // writeRound writes what is appended now, answers and dispatches. It is called with the append lock held and writing
-// set, and returns so; but when the disk has no space it returns false, with both given up.
+// set, and returns so; but when nothing can be written for now it returns false, with both given up.
 func (s *Store) writeRound() bool {
 	l := &s.log
 	from, to, newest := l.written.Load(), l.appended, l.appendTime
@@ -204,7 +206,7 @@ func (s *Store) getStuck(err error) {
 	answer(flushing, told)
 }
 
-// retryWrite tries again to write what found no space.
+// retryWrite tries again to write what could not be written.
 func (s *Store) retryWrite() {
 	l := &s.log
 	l.mu.Lock()
@@ -248,6 +250,13 @@ func (s *Store) fail(err error) {
 	s.logger.Error("store takes no more messages", "err", told)
 	answer(waiting, told)
 	answer(flushing, told)
+}
+
+// mayPass says whether what failed may go well when it is tried again: there was no space, or too many files were open. What a sync could
+// not write is forgotten by the kernel, so another one would go well, without it.
+func mayPass(err error) bool {
+	return !errors.Is(err, logfile.ErrSync) &&
+		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || logfile.IsOutOfFiles(err))
 }
 
 // failure says why the log is not written any more; nil while it is.

@@ -6,10 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/liftoffmq/liftoff/internal/message"
-	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // scheduleTopic holds delayed messages until they are due; its queues' tags codes are the times of delivery.
@@ -97,13 +95,6 @@ func (s *Store) dispatch(to int64) error {
 		d.mu.Unlock()
 	}
 	return err
-}
-
-// mayPass says whether what failed may go well when it is tried again: there was no space, or too many files were open. What a sync could
-// not write is forgotten by the kernel, so another one would go well, without it.
-func mayPass(err error) bool {
-	return !errors.Is(err, logfile.ErrSync) &&
-		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || logfile.IsOutOfFiles(err))
 }
 
 // dispatchChunk dispatches what one chunk of the tail has of [off, to). The chunk stays: it is not dispatched yet.

@@ -100,12 +100,7 @@ func TestPut_WaitsForSpaceOnADiskWithout(t *testing.T) {
 	s.retryWrite()
 	putWait(t, s, Flushed, testPut(q, "three"))
 	awaitVisible(t, q, 3)
-	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three"})
-	cfg := s.cfg
-	check(t, s.Close())
-	s = openTest(t, cfg)
-	wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), []string{"one", "two", "three"})
-	check(t, s.Close())
+	wantKept(t, s, q, []string{"one", "two", "three"})
 }
 
 func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
@@ -132,12 +127,7 @@ func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
 			check(t, s.Writable())
 			faults.Heal()
 			awaitVisible(t, q, 3) // nobody sends anything, nor asks
-			wantBodies(t, bodies(t, s, q, 0), want)
-			cfg := s.cfg
-			check(t, s.Close())
-			s = openTest(t, cfg)
-			wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
-			check(t, s.Close())
+			wantKept(t, s, q, want)
 		})
 	}
 }

@@ -11,7 +11,7 @@ const (
 	// The checkpoint moves at the latest after so much of the log or so much time, which bounds recovery.
 	checkpointBytes    = 256 << 20
 	checkpointInterval = 10 * time.Second
-	lateInterval       = 500 * time.Millisecond // between tries to dispatch
+	lateInterval       = 500 * time.Millisecond // between tries to flush or to dispatch what could not be
 )
 
 // awaitFlush puts a batch on the list of those that wait for flushed. The caller holds the append lock.
@@ -69,7 +69,7 @@ func (s *Store) flushLoop() {
 		if s.cfg.SyncFlush || s.flushWanted.Load() {
 			s.flushLog()
 			last = s.now()
-			if s.flushFailure() != nil {
+			if err := s.flushFailure(); err != nil && mayPass(err) {
 				timer.Reset(lateInterval)
 			} else if !s.cfg.SyncFlush {
 				timer.Reset(s.live.Load().FlushInterval)

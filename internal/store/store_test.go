@@ -76,6 +76,16 @@ func tryPut(s *Store, level Level, puts ...Put) (*Batch, error) {
 	return b, <-done
 }
 
+// wantKept compares a queue's messages, and once more after a clean stop and a start. The store is closed then.
+func wantKept(t testing.TB, s *Store, q *Queue, want []string) {
+	t.Helper()
+	wantBodies(t, bodies(t, s, q, 0), want)
+	check(t, s.Close())
+	s = openTest(t, s.cfg)
+	wantBodies(t, bodies(t, s, s.Queue(q.Topic(), q.ID()), 0), want)
+	check(t, s.Close())
+}
+
 // bodies reads a queue from an offset on until nothing more is there.
 func bodies(t testing.TB, s *Store, q *Queue, from int64) []string {
 	t.Helper()
@@ -173,11 +183,7 @@ func TestPut_GoesOnBehindAFileThatEndsInTheSmallestBlank(t *testing.T) {
 		put("in the next file")
 		put(strings.Repeat("y", 1000), strings.Repeat("z", 500), "in one batch")
 		awaitVisible(t, q, int64(len(want)))
-		wantBodies(t, bodies(t, s, q, 0), want)
-		check(t, s.Close())
-		s = openTest(t, cfg)
-		wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
-		check(t, s.Close())
+		wantKept(t, s, q, want)
 	}
 }
 
