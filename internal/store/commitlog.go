@@ -16,15 +16,11 @@ const (
 	writeRounds = 4
 	// maxBehind is how much may wait for the disk in memory; then Put refuses.
 	maxBehind = 64 << 20
-	// aheadSize is how much of the log's file is filled with zeros at once, before messages are written there. A kernel that is
-	// handed a few KiB of a file's new pages makes and reserves them one by one, at 2 to 4 µs each; in one large write
-	// they are made together, and a write into pages that are there costs a fifth.
-	aheadSize = 32 << 10
+	// aheadSize is how much of the log's file is filled with zeros at once, before messages are written there.
+	aheadSize = 128 << 10
 	// aheadSync is the same for SYNC_FLUSH: an fsync of what lies in new blocks of a file writes the file's inode too, and waits for that.
 	aheadSync = 512 << 10
 )
-
-var zeros [aheadSync]byte
 
 // commitLog is the log and its marks:
 //
@@ -47,12 +43,11 @@ type commitLog struct {
 	waiting    waiters    // for written
 	flushing   waiters    // for flushed
 	parts      []part     // of the one who writes
-	zeroed     int64      // where it has written zeros to
-	ahead      int64      // aheadSize or aheadSync
-	closing    bool       // Put refuses
-	stuck      error      // why what is appended cannot be written for now; nil when it can
-	late       error      // why what is written cannot be flushed for now; nil when it can
-	err        error      // why the log is not written any more
+	ahead      logfile.Ahead
+	closing    bool  // Put refuses
+	stuck      error // why what is appended cannot be written for now; nil when it can
+	late       error // why what is written cannot be flushed for now; nil when it can
+	err        error // why the log is not written any more
 
 	lights int // light queues that have messages
 
@@ -162,28 +157,13 @@ func (s *Store) writeRound() bool {
 // writeParts writes what write has taken from the tail.
 func (l *commitLog) writeParts() error {
 	for _, part := range l.parts {
-		l.zeroAhead(part.off, part.off+int64(len(part.data)))
+		begin := part.off - part.off%l.files.FileSize()
+		l.ahead.Prepare(l.files, part.off, part.off+int64(len(part.data)), begin, begin+l.files.FileSize())
 		if _, err := l.files.WriteAt(part.data, part.off); err != nil {
 			return fmt.Errorf("cannot write commit log at %d: %w", part.off, err)
 		}
 	}
 	return nil
-}
-
-// zeroAhead fills the file where [from, to) will be written and what follows, but nothing before from. An error is left to the
-// write that follows to meet.
-func (l *commitLog) zeroAhead(from, to int64) {
-	if l.zeroed < from {
-		l.zeroed = (from + l.ahead - 1) / l.ahead * l.ahead
-	}
-	for l.zeroed < to {
-		left := l.files.FileSize() - l.zeroed%l.files.FileSize()
-		n := min(left, l.ahead-l.zeroed%l.ahead)
-		if _, err := l.files.WriteAt(zeros[:n], l.zeroed); err != nil {
-			return
-		}
-		l.zeroed += n
-	}
 }
 
 // getStuck gives up writing for now: the disk has no space, or the log's next file cannot be opened. What is appended stays in memory

@@ -97,8 +97,8 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 	s.log.files = logfile.NewLog(cfg.FS, s.logHandles, cfg.CommitLogFileSize, cfg.CommitLogDirs...)
 	s.log.tail.fileSize = cfg.CommitLogFileSize
 	s.log.idle.L = &s.log.mu
-	if s.log.ahead = aheadSize; cfg.SyncFlush {
-		s.log.ahead = aheadSync
+	if s.log.ahead.Step = aheadSize; cfg.SyncFlush {
+		s.log.ahead.Step = aheadSync
 	}
 	s.getters.New = func() any { return new(getter) }
 	s.flushTimer = time.AfterFunc(time.Hour, s.expireFlushes)

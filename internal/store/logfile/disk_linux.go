@@ -40,6 +40,21 @@ func (f diskFile) ReadNow(p []byte, off int64) (int, error) {
 	}
 }
 
+// Reserve makes extents that are not written.
+func (f diskFile) Reserve(off, n int64) error {
+	err := f.onFd("fallocate", func(fd int) error {
+		var st syscall.Statfs_t
+		if err := syscall.Fstatfs(fd, &st); err != nil || int64(st.Bavail)*int64(st.Bsize)/16 < n {
+			return err
+		}
+		return syscall.Fallocate(fd, fallocKeepSize, off, n)
+	})
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
+		return nil
+	}
+	return err
+}
+
 // Zero makes a hole.
 func (f diskFile) Zero(off, n int64) error {
 	err := f.onFd("fallocate", func(fd int) error {

@@ -58,3 +58,29 @@ func TestDisk_FolderIsNotThereUntilItsNameIsDurable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestReserve_TakesSpaceThatIsNoData(t *testing.T) {
+	t.Parallel()
+	file, err := Disk{}.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.Truncate(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Reserve(0, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	st, err := file.(diskFile).f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blocks := st.Sys().(*syscall.Stat_t).Blocks; blocks == 0 {
+		t.Skip("this file system takes no space ahead")
+	}
+	// Recovery asks it where the log's data end.
+	if next, err := file.NextData(0, 1<<20); err != nil || next != 1<<20 {
+		t.Errorf("data at %d, %v", next, err)
+	}
+}

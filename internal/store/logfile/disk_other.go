@@ -10,6 +10,9 @@ func (f diskFile) ReadNow(p []byte, off int64) (int, error) { return f.f.ReadAt(
 // Sync makes the bytes and the length durable.
 func (f diskFile) Sync() error { return f.f.Sync() }
 
+// Reserve does nothing here.
+func (f diskFile) Reserve(_, _ int64) error { return nil }
+
 // Zero writes zeros.
 func (f diskFile) Zero(off, n int64) error { return writeZeros(f.f, off, n) }
 

@@ -48,6 +48,9 @@ type File interface {
 	Truncate(size int64) error
 	// Sync makes written bytes and the length durable.
 	Sync() error
+	// Reserve takes the disk's space for n bytes at off that nothing was written to. They still read as zeros. It does nothing where
+	// space cannot be taken ahead, or the disk has not 16 times as much.
+	Reserve(off, n int64) error
 	// Zero makes n bytes at off read as zeros, giving their space back where it can.
 	Zero(off, n int64) error
 	// NextData is the first place at or behind off, and before end, that something may have been written to; end when

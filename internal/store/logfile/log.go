@@ -286,6 +286,11 @@ func (l *Log) Zero(off int64) error {
 	})
 }
 
+// Reserve is File.Reserve of n bytes at off, within one file. One that is not there yet is not made for that.
+func (l *Log) Reserve(off, n int64) error {
+	return l.onFile(off, func(s *segment, f File) error { return f.Reserve(off-s.start, n) })
+}
+
 // NextData is the first place at or behind off, in the same file, that something may have been written to; the file's end when
 // there is none.
 func (l *Log) NextData(off int64) (next int64, err error) {

@@ -352,6 +352,8 @@ func (h *memoryHandle) Sync() error {
 	return nil
 }
 
+func (h *memoryHandle) Reserve(_, _ int64) error { return nil }
+
 func (h *memoryHandle) Zero(off, n int64) error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()

@@ -76,5 +76,6 @@ func (ReadOnly) SyncDir(string) error { return ErrReadOnly }
 
 func (readOnlyFile) WriteAt([]byte, int64) (int, error) { return 0, ErrReadOnly }
 func (readOnlyFile) Truncate(int64) error               { return ErrReadOnly }
+func (readOnlyFile) Reserve(int64, int64) error         { return ErrReadOnly }
 func (readOnlyFile) Zero(int64, int64) error            { return ErrReadOnly }
 func (readOnlyFile) Sync() error                        { return nil }
