@@ -22,7 +22,7 @@ type indexView struct {
 	chained bool    // no chain of this file was told to be broken
 
 	first    int64 // log offset of the first entry that points into the log, -1: none yet
-	hashes   []int32
+	keys     []indexKey
 	missing  int64 // keys of records that no entry has, between the first entry and the last
 	lag      int64 // records behind the last entry
 	lagFirst int64
@@ -349,11 +349,11 @@ func (x *indexView) slotsFit(c *checker, f *indexFile) error {
 
 // record compares the entries of a record with its keys.
 func (x *indexView) record(c *checker, m *message.Dispatch) error {
-	if len(x.files) == 0 || m.SysFlag&message.FlagTransaction == message.FlagTransactionRollback {
+	if len(x.files) == 0 {
 		return nil
 	}
-	x.hashes = appendHashes(x.hashes[:0], m)
-	if len(x.hashes) == 0 {
+	x.keys = appendKeys(x.keys[:0], m)
+	if len(x.keys) == 0 {
 		return nil
 	}
 	e, more := x.peek(c)
@@ -368,7 +368,7 @@ func (x *indexView) record(c *checker, m *message.Dispatch) error {
 		x.lag++
 		return nil
 	}
-	keys, found := len(x.hashes), 0
+	keys, found := len(x.keys), 0
 	if len(m.Tags) > 0 {
 		keys-- // they are in the index since 5.5 only
 	}
@@ -376,7 +376,7 @@ func (x *indexView) record(c *checker, m *message.Dispatch) error {
 		if x.first < 0 {
 			x.first = m.LogOffset
 		}
-		if i := slices.Index(x.hashes, e.hash); i < 0 {
+		if i := slices.IndexFunc(x.keys, func(k indexKey) bool { return k.hash == e.hash }); i < 0 {
 			f := x.files[x.at]
 			c.o.plan.index = true
 			c.problem(Finding{Kind: "index-entry", File: c.o.name(f.path), At: f.shape.entryAt(x.n), What: fmt.Sprintf("entry %d: the message at log offset %d has no key of hash %d", x.n, e.logOffset, e.hash),

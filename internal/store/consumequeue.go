@@ -91,9 +91,17 @@ func (u unit) end() int64 {
 }
 
 func (u unit) appendTo(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(u.logOffset))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(u.size))
-	return binary.BigEndian.AppendUint64(dst, uint64(u.tagsCode))
+	dst = append(dst, make([]byte, unitSize)...)
+	u.put(dst[len(dst)-unitSize:])
+	return dst
+}
+
+// put writes the unit at the front of b.
+func (u unit) put(b []byte) {
+	_ = b[unitSize-1]
+	binary.BigEndian.PutUint64(b, uint64(u.logOffset))
+	binary.BigEndian.PutUint32(b[8:], uint32(u.size))
+	binary.BigEndian.PutUint64(b[12:], uint64(u.tagsCode))
 }
 
 func readUnit(b []byte) unit {
@@ -376,12 +384,23 @@ func search(lo, hi int64, found func(at int64) (bool, error)) (int64, error) {
 	return lo, nil
 }
 
-// append adds the unit of the message with that queue offset. A message that is there already is ignored, so the log may
+// append adds the units of messages with queue offsets from first on. A message that is there already is ignored, so the log may
 // be dispatched again. Offset 0 behind others says that the topic was deleted and made anew between them: recovery met messages
 // of the deleted one. One goroutine at a time appends.
-func (q *consumeQueue) append(queueOffset int64, u unit) error {
+func (q *consumeQueue) append(first int64, units ...timedUnit) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for i, u := range units {
+		if at := first + int64(i); at == q.next.Load() && at > 0 && u.logOffset >= q.reached.Load() {
+			return q.addLocked(units[i:]...) // almost always all of them
+		} else if err := q.appendLocked(at, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *consumeQueue) appendLocked(queueOffset int64, u timedUnit) error {
 	next := q.next.Load()
 	if queueOffset == 0 && next > 0 && u.logOffset >= q.reached.Load() {
 		if err := q.destroyLocked(); err != nil {
@@ -401,35 +420,41 @@ func (q *consumeQueue) append(queueOffset int64, u unit) error {
 		} else if queueOffset-next <= q.perFile() {
 			// Units were lost with a damaged file: those before the checkpoint are not dispatched again.
 			for ; next < queueOffset; next++ {
-				if err := q.addLocked(unit{logOffset: u.logOffset, size: fillerSize}); err != nil {
+				if err := q.addLocked(timedUnit{unit: unit{logOffset: u.logOffset, size: fillerSize}}); err != nil {
 					return err
 				}
 			}
 		}
 		// Further away it is the message's offset that is damaged. It takes the next place, as in Apache.
 	}
-	if err := q.addLocked(u); err != nil {
-		return err
-	}
-	q.reached.Store(u.end())
-	return nil
+	return q.addLocked(u)
 }
 
-// addLocked makes u the newest unit. It is visible at once.
-func (q *consumeQueue) addLocked(u unit) error {
-	if len(q.pending) >= pendingMax && len(q.pending)%pendingMax == 0 {
-		if err := q.writeLocked(); err != nil && len(q.pending) >= pendingFull {
-			return err
+// addLocked makes units the newest ones. They are visible at once.
+func (q *consumeQueue) addLocked(units ...timedUnit) error {
+	for len(units) > 0 {
+		have := len(q.pending)
+		if have >= pendingMax && have%pendingMax == 0 {
+			if err := q.writeLocked(); err != nil && have >= pendingFull {
+				return err
+			}
+			q.busy = true
+			have = len(q.pending)
 		}
-		q.busy = true
+		n := min(len(units), (pendingMax-have%pendingMax)/unitSize)
+		if size := have + n*unitSize; size > cap(q.pending) {
+			more := make([]byte, have, max(pendingMin, size, min(pendingMax, 2*cap(q.pending))))
+			copy(more, q.pending)
+			q.pending = more
+		}
+		q.pending = q.pending[:have+n*unitSize]
+		for i, u := range units[:n] {
+			u.put(q.pending[have+i*unitSize:])
+		}
+		q.next.Add(int64(n))
+		q.reached.Store(units[n-1].end())
+		units = units[n:]
 	}
-	if len(q.pending) == cap(q.pending) && len(q.pending) < pendingMax {
-		more := make([]byte, len(q.pending), min(pendingMax, max(pendingMin, 2*cap(q.pending))))
-		copy(more, q.pending)
-		q.pending = more
-	}
-	q.pending = u.appendTo(q.pending)
-	q.next.Add(1)
 	return nil
 }
 

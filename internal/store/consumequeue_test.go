@@ -30,7 +30,7 @@ func testUnit(n int64) unit { return unit{logOffset: n * 1000, size: 100, tagsCo
 func appendUnits(t testing.TB, q *consumeQueue, from, to int64) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		if err := q.append(n, testUnit(n)); err != nil {
+		if err := q.append(n, timedUnit{unit: testUnit(n)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,7 +192,7 @@ func TestConsumeQueue_FillsAGapSoThatOffsetsStayRight(t *testing.T) {
 		}
 	}
 	// A damaged offset does not make files without end.
-	check(t, q.append(1<<60, testUnit(9)))
+	check(t, q.append(1<<60, timedUnit{unit: testUnit(9)}))
 	if u, err := one(q, 9); q.max() != 10 || u != testUnit(9) {
 		t.Errorf("max %d, unit %+v, %v", q.max(), u, err)
 	}
@@ -309,7 +309,7 @@ func TestConsumeQueue_MayBeReadWhileItGrows(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for n := range int64(total) {
-			if err := q.append(n, testUnit(n)); err != nil {
+			if err := q.append(n, timedUnit{unit: testUnit(n)}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -417,7 +417,7 @@ func TestGolden_ConsumeQueuesAreReadAndRebuiltEqual(t *testing.T) {
 		if q == nil || !message.InConsumeQueue(m.SysFlag) {
 			return // a batch consume queue's
 		}
-		check(t, q.append(m.QueueOffset, unit{m.LogOffset, m.Size, s.tagsCode(m)}))
+		check(t, q.append(m.QueueOffset, timedUnit{unit: unit{m.LogOffset, m.Size, s.tagsCode(m)}}))
 	})
 	for name, q := range rebuilt {
 		check(t, q.flush(true))
@@ -439,7 +439,7 @@ func BenchmarkConsumeQueueAppend(b *testing.B) {
 	b.ReportAllocs()
 	n := int64(0)
 	for b.Loop() {
-		if err := q.append(n, testUnit(n)); err != nil {
+		if err := q.append(n, timedUnit{unit: testUnit(n)}); err != nil {
 			b.Fatal(err)
 		}
 		n++
@@ -481,7 +481,7 @@ func FuzzConsumeQueueLoad(f *testing.F) {
 			t.Fatalf("[%d, %d)", q.min(), q.max())
 		}
 		next := q.max()
-		check(t, q.append(next, unit{logOffset: max(0, q.end()), size: 5}))
+		check(t, q.append(next, timedUnit{unit: unit{logOffset: max(0, q.end()), size: 5}}))
 		check(t, q.flush(true))
 		if u, err := one(q, q.max()-1); err != nil || q.end() < math.MaxInt64-1<<33 && u.size != 5 {
 			t.Fatalf("%+v, %v", u, err)

@@ -40,6 +40,7 @@ type dispatcher struct {
 	dirty        []*Queue   // have units that are not durable
 	record       message.Dispatch
 	queue        *Queue // of the message before, for the next is often of the same
+	gathered     places
 	arrived      []arrival
 	bits         []byte // of one message
 	wanted       int64  // where dispatched is to come to
@@ -53,6 +54,23 @@ type arrival struct {
 	storeTime  int64
 }
 
+// places are those of some messages that are dispatched together: what many have in common is done once, and memory that each needs is
+// asked for by all at once.
+type places struct {
+	queue *Queue      // of units
+	from  int64       // queue offset of the first
+	units []timedUnit // next to each other in one queue
+	keys  []indexKey
+}
+
+type timedUnit struct {
+	unit
+	storeTime int64
+}
+
+// gatherMost is how many messages are dispatched together.
+const gatherMost = 128
+
 // dispatch makes the messages before to visible. It is tried again, with the next messages or a little later, when an error may pass.
 func (s *Store) dispatch(to int64) error {
 	d := &s.dispatcher
@@ -61,7 +79,7 @@ func (s *Store) dispatch(to int64) error {
 	to = d.wanted
 	var err error
 	for off := d.dispatched.Load(); off < to && err == nil; off = d.dispatched.Load() {
-		err = s.dispatchChunk(off, to)
+		err = s.dispatchSome(off, to)
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot dispatch message at log offset %d: %w", d.dispatched.Load(), err)
@@ -97,36 +115,42 @@ func (s *Store) dispatch(to int64) error {
 	return err
 }
 
-// dispatchChunk dispatches what one chunk of the tail has of [off, to). The chunk stays: it is not dispatched yet.
-func (s *Store) dispatchChunk(off, to int64) error {
+// dispatchSome dispatches the first messages of [off, to), those of one chunk of the tail at most. The chunk stays: it is not dispatched yet.
+func (s *Store) dispatchSome(off, to int64) error {
 	d := &s.dispatcher
 	b := s.log.tail.from(off)
 	if b == nil {
 		return errors.New("bug: it is not in memory any more")
 	}
-	defer func() { d.dispatched.Store(off) }()
-	for off < to && len(b) > 0 {
+	newest, newestTime := d.newest, d.newestTime
+	var failed error
+	for n := 0; n < gatherMost && off < to && len(b) > 0; n++ {
 		size, kind := message.Peek(b)
 		if kind == message.Blank {
 			off += int64(size)
-			return nil
+			break
 		}
-		if err := message.ReadDispatch(b, &d.record); err != nil {
-			return err
+		if failed = message.ReadDispatch(b, &d.record); failed == nil {
+			failed = s.gather(&d.record)
 		}
-		if err := s.dispatchRecord(&d.record); err != nil {
-			return err
+		if failed != nil {
+			break
 		}
-		d.newest, d.newestTime = d.record.LogOffset, d.record.StoreTimestamp // not before: the checkpoint tells of it
+		newest, newestTime = d.record.LogOffset, d.record.StoreTimestamp
 		off += int64(size)
 		b = b[size:]
 	}
-	return nil
+	if err := s.putGathered(); err != nil {
+		return err
+	}
+	d.newest, d.newestTime = newest, newestTime // not before: the checkpoint tells of it
+	d.dispatched.Store(off)
+	return failed
 }
 
-// dispatchRecord puts one message's place into its queue and the index. It is done again after a crash, so both ignore
-// what they have already. The caller holds d.mu.
-func (s *Store) dispatchRecord(m *message.Dispatch) error {
+// gather finds the places of one message in its queue and the index. putGathered puts them there, perhaps some of them are before. It is done again
+// after a crash or an error, so both ignore what they have already. The caller holds d.mu.
+func (s *Store) gather(m *message.Dispatch) error {
 	d := &s.dispatcher
 	if message.InConsumeQueue(m.SysFlag) {
 		q := d.queue
@@ -149,10 +173,23 @@ func (s *Store) dispatchRecord(m *message.Dispatch) error {
 			}
 		}
 	}
-	if s.index != nil && m.SysFlag&message.FlagTransaction != message.FlagTransactionRollback {
-		return s.index.append(m)
+	if s.index != nil {
+		d.gathered.keys = appendKeys(d.gathered.keys, m)
 	}
 	return nil
+}
+
+// putGathered puts what was gathered where it belongs. What it could not is not gathered any more. The caller holds d.mu.
+func (s *Store) putGathered() error {
+	g := &s.dispatcher.gathered
+	err := s.putUnits()
+	if len(g.keys) > 0 {
+		if err == nil {
+			err = s.index.append(g.keys)
+		}
+		g.keys = g.keys[:0]
+	}
+	return err
 }
 
 // queueOf makes the queue of a message.
@@ -165,34 +202,66 @@ func (s *Store) queueOf(m *message.Dispatch) *Queue {
 	return s.addQueue(string(m.Topic), m.QueueID)
 }
 
-// enqueue puts a message's place into a queue. The caller holds d.mu.
+// enqueue gathers a message's place in a queue. The caller holds d.mu.
 func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int64) error {
-	d := &s.dispatcher
-	behind := queueOffset + 1
+	g := &s.dispatcher.gathered
 	if q.batch != nil {
 		u := batchUnitOf(m, tagsCode)
 		if err := q.batch.append(u); err != nil {
 			return err
 		}
-		behind = u.behind()
-	} else if m.SysFlag&message.FlagInnerBatch != 0 {
+		s.noteUnit(q, u.behind(), tagsCode, m.StoreTimestamp)
+		return nil
+	}
+	if m.SysFlag&message.FlagInnerBatch != 0 {
 		return nil // no plain queue can have it
-	} else if err := q.units.append(queueOffset, unit{logOffset: m.LogOffset, size: m.Size, tagsCode: s.extend(q, m, tagsCode)}); err != nil {
+	}
+	if q != g.queue || queueOffset != g.from+int64(len(g.units)) {
+		if err := s.putUnits(); err != nil {
+			return err
+		}
+		g.queue, g.from = q, queueOffset
+	}
+	u := unit{logOffset: m.LogOffset, size: m.Size, tagsCode: tagsCode}
+	if q.ext != nil && s.cfg.ConsumeQueueExt {
+		u.tagsCode = s.extend(q, m, tagsCode)
+	}
+	g.units = append(g.units, timedUnit{unit: u, storeTime: m.StoreTimestamp})
+	return nil
+}
+
+// putUnits puts the units that were gathered into their queue.
+func (s *Store) putUnits() error {
+	g := &s.dispatcher.gathered
+	q, units := g.queue, g.units
+	if len(units) == 0 {
+		return nil
+	}
+	g.queue, g.units = nil, units[:0]
+	if err := q.units.append(g.from, units...); err != nil {
 		return err
 	}
+	for i, u := range units {
+		s.noteUnit(q, g.from+int64(i)+1, u.tagsCode, u.storeTime)
+	}
+	return nil
+}
+
+// noteUnit notes what follows from a new unit in a queue, which is visible already.
+func (s *Store) noteUnit(q *Queue, behind, tagsCode, storeTime int64) {
+	d := &s.dispatcher
 	if !q.dirty {
 		q.dirty = true
 		d.dirty = append(d.dirty, q)
 	}
 	if (q.watchers.Load() > 0 || q.lite && s.queues.liteWatchers.Load() > 0) && s.hooks.Arrived != nil {
-		d.arrived = append(d.arrived, arrival{q, behind, tagsCode, m.StoreTimestamp})
+		d.arrived = append(d.arrived, arrival{q, behind, tagsCode, storeTime})
 	}
-	return nil
 }
 
-// extend keeps in the queue's extension, if it has one, what the unit has no room for, and returns what the unit gets.
+// extend keeps in the queue's extension what the unit has no room for, and returns what the unit gets.
 func (s *Store) extend(q *Queue, m *message.Dispatch, tagsCode int64) int64 {
-	if q.ext == nil || !s.cfg.ConsumeQueueExt || m.LogOffset < q.units.end() { // there already
+	if m.LogOffset < q.units.end() { // there already
 		return tagsCode
 	}
 	d := &s.dispatcher

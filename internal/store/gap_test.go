@@ -18,7 +18,7 @@ func TestConsumeQueue_BeginsBeforeAGapOfFillers(t *testing.T) {
 		q := gapped()
 		for n := begin; n < 40; n++ {
 			if n < 15 || n >= 30 { // 15 to 29 are lost
-				check(t, q.append(n, testUnit(n+1)))
+				check(t, q.append(n, timedUnit{unit: testUnit(n + 1)}))
 			}
 		}
 		check(t, q.flush(true))
@@ -56,7 +56,7 @@ func TestConsumeQueue_EndsAtALostPageBeforeAGap(t *testing.T) {
 	q := newConsumeQueue(memory, logfile.NewHandles(10), "/q", size)
 	for n := range int64(1000) {
 		if n < 500 || n >= 900 {
-			check(t, q.append(n, testUnit(n+1)))
+			check(t, q.append(n, timedUnit{unit: testUnit(n + 1)}))
 		}
 	}
 	check(t, q.flush(true))

@@ -34,7 +34,7 @@ type index struct {
 	files    []*indexFile // oldest first
 	newNames bool         // in dir, not durable
 	used     bool         // written to since the last idle
-	hashes   []int32      // of one message
+	touched  byte         // what touch has read, so that it is read
 }
 
 // indexTrust is what may be believed of index files at open.
@@ -159,41 +159,83 @@ func (x *index) loadFile(f *indexFile, trust indexTrust) (doubt, err error) {
 	return nil, err
 }
 
-// append takes the keys of a message, in the order of the log. What is there already is ignored.
-func (x *index) append(m *message.Dispatch) error {
-	if m.SysFlag&message.FlagTransaction == message.FlagTransactionRollback {
-		return nil
-	}
+// indexKey is one key of a message.
+type indexKey struct {
+	hash                 int32 // as files keep it
+	logOffset, storeTime int64
+}
+
+// append takes the keys of messages, in the order of the log. What is there already is ignored.
+func (x *index) append(keys []indexKey) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	again := false
-	if n := len(x.files); n > 0 && x.files[n-1].head.next > 1 {
-		end := x.files[n-1].head.endOffset
-		if m.LogOffset < end {
-			return nil
+	x.touch(keys)
+	newest := x.newestLocked()
+	for _, k := range keys {
+		if k.logOffset < newest {
+			continue
 		}
-		// Its keys may have come to lie in two files, of which the second was lost.
-		again = m.LogOffset == end
-	} else if n > 1 && m.LogOffset <= x.files[n-2].head.endOffset {
-		if m.LogOffset < x.files[n-2].head.endOffset {
-			return nil
+		if k.logOffset == newest { // it may have more keys than are there
+			if there, err := x.has(k); err != nil {
+				return err
+			} else if there {
+				continue
+			}
 		}
-		again = true
-	}
-	x.hashes = appendHashes(x.hashes[:0], m)
-	for _, hash := range x.hashes {
-		if err := x.put(hash, m, again); err != nil {
+		f, err := x.writable()
+		if err != nil {
 			return err
 		}
+		if err := f.put(k); err != nil {
+			return err
+		}
+		x.used = true
 	}
 	return nil
 }
 
-// appendHashes appends what the index keeps of a message's keys, in order.
-func appendHashes(dst []int32, m *message.Dispatch) []int32 {
+// newestLocked is the log offset of the newest message that has a key here, -1 for none. The newest file may be without an entry: it was
+// lost, or none could be put.
+func (x *index) newestLocked() int64 {
+	for i := len(x.files) - 1; i >= max(0, len(x.files)-2); i-- {
+		if x.files[i].head.next > 1 {
+			return x.files[i].head.endOffset
+		}
+	}
+	return -1
+}
+
+// touch reads the slots that keys are going to change. They lie all over 20 MB, so the processor waits for each; here it need not know one to go
+// on to the next, and waits for many at once.
+func (x *index) touch(keys []indexKey) {
+	if len(x.files) == 0 {
+		return
+	}
+	f := x.files[len(x.files)-1]
+	if f.mem == nil {
+		return
+	}
+	touched := byte(0)
+	for _, k := range keys {
+		at := f.shape.slotAt(k.hash % f.shape.slots)
+		if p := f.mem.pages[at/indexPage]; p != nil {
+			touched += p[at%indexPage]
+		}
+	}
+	x.touched = touched
+}
+
+// appendKeys appends the keys of a message, in order.
+func appendKeys(dst []indexKey, m *message.Dispatch) []indexKey {
+	if m.SysFlag&message.FlagTransaction == message.FlagTransactionRollback {
+		return dst
+	}
+	add := func(hash int32) {
+		dst = append(dst, indexKey{hash: indexHash(hash), logOffset: m.LogOffset, storeTime: m.StoreTimestamp})
+	}
 	topic := message.JavaHash(0, m.Topic)*31 + '#'
 	if m.UniqKey != nil {
-		dst = append(dst, indexHash(message.JavaHash(topic, m.UniqKey)))
+		add(message.JavaHash(topic, m.UniqKey))
 	}
 	for keys := m.Keys; len(keys) > 0; {
 		key := keys
@@ -203,11 +245,11 @@ func appendHashes(dst []int32, m *message.Dispatch) []int32 {
 			keys = nil
 		}
 		if len(key) > 0 {
-			dst = append(dst, indexHash(message.JavaHash(topic, key)))
+			add(message.JavaHash(topic, key))
 		}
 	}
 	if len(m.Tags) > 0 {
-		dst = append(dst, indexHash(message.JavaHash((topic*31+'T')*31+'#', m.Tags)))
+		add(message.JavaHash((topic*31+'T')*31+'#', m.Tags))
 	}
 	return dst
 }
@@ -220,28 +262,14 @@ func indexHash(h int32) int32 {
 	return max(h, -h)
 }
 
-func (x *index) put(hash int32, m *message.Dispatch, again bool) error {
-	if again {
-		if there, err := x.has(hash, m.LogOffset); there || err != nil {
-			return err
-		}
-	}
-	f, err := x.writable()
-	if err != nil {
-		return err
-	}
-	x.used = true
-	return f.put(hash, m.LogOffset, m.StoreTimestamp)
-}
-
-// has says whether the newest message has that hash already.
-func (x *index) has(hash int32, logOffset int64) (bool, error) {
+// has says whether a key of the newest message is there already. Its keys may lie in two files.
+func (x *index) has(k indexKey) (bool, error) {
 	for i := len(x.files) - 1; i >= max(0, len(x.files)-2); i-- {
 		f := x.files[i]
 		if err := x.acquire(f); err != nil {
 			return false, err
 		}
-		there, err := f.has(hash, logOffset)
+		there, err := f.has(k)
 		x.release(f)
 		if there || err != nil {
 			return there, err
@@ -250,14 +278,14 @@ func (x *index) has(hash int32, logOffset int64) (bool, error) {
 	return false, nil
 }
 
-func (f *indexFile) has(hash int32, logOffset int64) (bool, error) {
-	n, err := f.slot(hash % f.shape.slots)
+func (f *indexFile) has(k indexKey) (bool, error) {
+	n, err := f.slot(k.hash % f.shape.slots)
 	for next := f.head.next; err == nil && n > 0 && n < next; {
 		var e indexEntry
-		if e, err = f.entry(n); err != nil || e.logOffset < logOffset {
+		if e, err = f.entry(n); err != nil || e.logOffset < k.logOffset {
 			break
 		}
-		if e.hash == hash && e.logOffset == logOffset {
+		if e.hash == k.hash && e.logOffset == k.logOffset {
 			return true, nil
 		}
 		next, n = n, e.prev

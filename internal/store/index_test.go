@@ -38,7 +38,7 @@ func indexMessage(n int) *message.Dispatch {
 func appendMessages(t testing.TB, x *index, from, to int) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		check(t, x.append(indexMessage(n)))
+		check(t, x.append(appendKeys(nil, indexMessage(n))))
 	}
 }
 
@@ -149,7 +149,7 @@ func TestIndex_IgnoresRolledBackMessages(t *testing.T) {
 	x := openTestIndex(t, logfile.Disk{}, filepath.Join(t.TempDir(), "index"), indexTrust{})
 	m := indexMessage(0)
 	m.SysFlag = message.FlagTransactionRollback
-	check(t, x.append(m))
+	check(t, x.append(appendKeys(nil, m)))
 	wantMessages(t, x, 0)
 }
 
@@ -276,7 +276,7 @@ func TestIndex_MayBeAskedWhileItGrows(t *testing.T) {
 	wg.Go(func() {
 		defer close(done)
 		for n := range total {
-			if err := x.append(indexMessage(n)); err != nil {
+			if err := x.append(appendKeys(nil, indexMessage(n))); err != nil {
 				t.Error(err)
 			}
 		}
@@ -351,7 +351,7 @@ func TestGolden_IndexIsReadAndRebuiltEqual(t *testing.T) {
 
 	ours := open(dir)
 	goldenDispatch(t, func(m *message.Dispatch) {
-		check(t, ours.append(m))
+		check(t, ours.append(appendKeys(nil, m)))
 		for _, x := range []*index{x, ours} {
 			found := false
 			check(t, x.query(KeyQuery{Topic: string(m.Topic), Key: string(m.UniqKey), End: math.MaxInt64}, func(off int64) bool {
@@ -401,7 +401,7 @@ func FuzzIndex(f *testing.F) {
 		n := int(min(max(0, end), 1<<40)/100) + 1
 		m := indexMessage(n)
 		m.LogOffset = max(m.LogOffset, end+1)
-		check(t, x.append(m))
+		check(t, x.append(appendKeys(nil, m)))
 		check(t, x.flush(true))
 		if end < 1<<40 && len(x.files) == 1 && x.files[0].head.beginTime < 1<<40 {
 			found := false
@@ -478,6 +478,7 @@ func TestIndex_LosesNothingInAPowerCut(t *testing.T) {
 func BenchmarkIndexAppend(b *testing.B) {
 	x := &index{fs: logfile.Disk{}, dir: filepath.Join(b.TempDir(), "index"), shape: indexShape{slots: 5_000_000, entries: 20_000_000}, logger: slog.New(slog.DiscardHandler), now: time.Now}
 	m := &message.Dispatch{Topic: []byte("BenchmarkTopic"), UniqKey: []byte("C000020269074E0E2F2A670A18E50000")}
+	var keys []indexKey
 	b.ReportAllocs()
 	for b.Loop() {
 		m.LogOffset += 300
@@ -485,8 +486,12 @@ func BenchmarkIndexAppend(b *testing.B) {
 		for i := range 8 {
 			m.UniqKey[24+i] = "0123456789ABCDEF"[m.LogOffset>>(4*i)&15]
 		}
-		if err := x.append(m); err != nil {
+		if keys = appendKeys(keys, m); len(keys) < gatherMost {
+			continue
+		}
+		if err := x.append(keys); err != nil {
 			b.Fatal(err)
 		}
+		keys = keys[:0]
 	}
 }

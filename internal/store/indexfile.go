@@ -48,6 +48,7 @@ type indexMemory struct {
 	fresh   bool // the slots in the file are all 0, but for those that were written from here
 	written int32
 	pending []byte             // entries from written on
+	ahead   logfile.Ahead      // of written
 	pages   []*[indexPage]byte // of the slot table, as in the file; nil: not touched
 	dirty   []uint64           // bits, a page each
 }
@@ -81,6 +82,7 @@ const (
 	indexPage       = 4096      // pages are those of the file, so the first begins with the header
 	indexPageRun    = 64        // pages written at once
 	indexPendingMax = 64 << 10  // then entries are written
+	indexAhead      = 256 << 10 // and so much of the file made ready for more
 	indexPendingEnd = 256 << 10 // a disk that is full must not stop dispatch at once
 )
 
@@ -125,10 +127,12 @@ func (h indexHeader) fits(s indexShape) bool {
 
 func (e indexEntry) appendTo(dst []byte) []byte {
 	be := binary.BigEndian
-	dst = be.AppendUint32(dst, uint32(e.hash))
-	dst = be.AppendUint64(dst, uint64(e.logOffset))
-	dst = be.AppendUint32(dst, uint32(e.seconds))
-	return be.AppendUint32(dst, uint32(e.prev))
+	var b [indexEntrySize]byte
+	be.PutUint32(b[:], uint32(e.hash))
+	be.PutUint64(b[4:], uint64(e.logOffset))
+	be.PutUint32(b[12:], uint32(e.seconds))
+	be.PutUint32(b[16:], uint32(e.prev))
+	return append(dst, b[:]...)
 }
 
 func readIndexEntry(b []byte) indexEntry {
@@ -148,7 +152,7 @@ func (f *indexFile) full() bool { return f.head.next >= f.shape.entries }
 func (f *indexFile) remember(fresh bool) {
 	n := f.shape.pages()
 	f.mem = &indexMemory{
-		fresh: fresh, written: f.head.next,
+		fresh: fresh, written: f.head.next, ahead: logfile.Ahead{Step: indexAhead},
 		pages: make([]*[indexPage]byte, n), dirty: make([]uint64, (n+63)/64),
 	}
 }
@@ -185,14 +189,14 @@ func readFull(f logfile.File, p []byte, off int64) error {
 }
 
 // put adds an entry. The caller has seen that the file is not full.
-func (f *indexFile) put(hash int32, logOffset, storeTime int64) error {
+func (f *indexFile) put(k indexKey) error {
 	m := f.mem
 	if len(m.pending) >= indexPendingMax && len(m.pending)%indexPendingMax < indexEntrySize {
 		if err := f.writePending(); err != nil && len(m.pending) >= indexPendingEnd {
 			return err
 		}
 	}
-	at := f.shape.slotAt(hash % f.shape.slots)
+	at := f.shape.slotAt(k.hash % f.shape.slots)
 	n := int(at / indexPage)
 	p, err := f.page(n)
 	if err != nil {
@@ -207,16 +211,16 @@ func (f *indexFile) put(hash int32, logOffset, storeTime int64) error {
 	}
 	var seconds int64
 	if h.beginTime > 0 {
-		seconds = min(max(0, (storeTime-h.beginTime)/1000), 1<<31-1)
+		seconds = min(max(0, (k.storeTime-h.beginTime)/1000), 1<<31-1)
 	}
-	m.pending = indexEntry{hash, logOffset, int32(seconds), prev}.appendTo(m.pending)
+	m.pending = indexEntry{k.hash, k.logOffset, int32(seconds), prev}.appendTo(m.pending)
 	binary.BigEndian.PutUint32(slot, uint32(h.next))
 	m.dirty[n/64] |= 1 << (n % 64)
 	if h.next == 1 {
-		h.beginTime, h.beginOffset = storeTime, logOffset
+		h.beginTime, h.beginOffset = k.storeTime, k.logOffset
 	}
 	h.next++
-	h.endTime, h.endOffset = storeTime, logOffset
+	h.endTime, h.endOffset = k.storeTime, k.logOffset
 	return nil
 }
 
@@ -226,7 +230,11 @@ func (f *indexFile) writePending() error {
 	if len(m.pending) == 0 {
 		return nil
 	}
-	if _, err := f.file.WriteAt(m.pending, f.shape.entryAt(m.written)); err != nil {
+	from, to := f.shape.entryAt(m.written), f.shape.entryAt(m.written)+int64(len(m.pending))
+	if len(m.pending) >= indexPendingMax { // it is busy
+		m.ahead.Prepare(f.file, from, to, f.shape.slotsEnd(), f.shape.size())
+	}
+	if _, err := f.file.WriteAt(m.pending, from); err != nil {
 		return fmt.Errorf("cannot write index %q: %w", f.path, err)
 	}
 	m.written += int32(len(m.pending) / indexEntrySize)

@@ -150,8 +150,12 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 			d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
 			continue
 		}
-		if err := s.dispatchRecord(&scan.record); err != nil {
-			return fmt.Errorf("cannot dispatch message at log offset %d again: %w", scan.record.LogOffset, err)
+		err := s.gather(&scan.record)
+		if err == nil && scan.messages%gatherMost == 0 {
+			err = s.putGathered()
+		}
+		if err != nil {
+			return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", scan.record.LogOffset, err)
 		}
 		d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
 		if scan.messages%1024 != 0 {
@@ -168,6 +172,9 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	}
 	if scan.failed != nil {
 		return fmt.Errorf("cannot read commit log at %d: %w", scan.off, scan.failed)
+	}
+	if err := s.putGathered(); err != nil {
+		return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", d.newest, err)
 	}
 	end := scan.off
 	if err := s.truncate(end, clean, scan.why); err != nil {

@@ -255,7 +255,7 @@ func (r *repair) dispatch(ctx context.Context, progress func(done, total int64))
 					return err
 				}
 			}
-			return r.dispatchRecord(s, wanted, m)
+			return r.gather(s, wanted, m)
 		},
 		progress: func(off int64) {
 			if progress != nil {
@@ -263,6 +263,9 @@ func (r *repair) dispatch(ctx context.Context, progress func(done, total int64))
 			}
 		},
 	})
+	if err == nil {
+		err = s.putGathered()
+	}
 	if err != nil {
 		return err
 	}
@@ -329,7 +332,8 @@ func (r *repair) swap(made *Store) error {
 	return nil
 }
 
-func (r *repair) dispatchRecord(s *Store, wanted map[queueKey]*Queue, m *message.Dispatch) error {
+// gather is Store.gather but for queues that are as they were.
+func (r *repair) gather(s *Store, wanted map[queueKey]*Queue, m *message.Dispatch) error {
 	put := func(topic string, id int32, offset, tagsCode int64) error {
 		if q := wanted[queueKey{topic, id}]; q != nil && q.refused == nil && m.LogOffset >= q.emptiedAt {
 			return s.enqueue(q, m, offset, tagsCode)
@@ -349,8 +353,12 @@ func (r *repair) dispatchRecord(s *Store, wanted map[queueKey]*Queue, m *message
 			}
 		}
 	}
+	g := &s.dispatcher.gathered
 	if s.index != nil {
-		return s.index.append(m)
+		g.keys = appendKeys(g.keys, m)
+	}
+	if len(g.keys)+len(g.units) >= gatherMost {
+		return s.putGathered()
 	}
 	return nil
 }
