@@ -9,7 +9,7 @@ import (
 const (
 	pageSize = 4096
 	// The checkpoint moves at the latest after so much of the log or so much time, which bounds recovery.
-	checkpointBytes    = 256 << 20
+	checkpointBytes    = 1 << 30
 	checkpointInterval = 10 * time.Second
 	lateInterval       = 500 * time.Millisecond // between tries to flush or to dispatch what could not be
 )
