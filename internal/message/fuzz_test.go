@@ -3,7 +3,9 @@ package message
 import (
 	"bytes"
 	"maps"
+	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 func FuzzDecode(f *testing.F) {
@@ -85,6 +87,8 @@ func FuzzProperties(f *testing.F) {
 
 func FuzzIDs(f *testing.F) {
 	f.Add("7F000001000051AF00000000000000DF")
+	f.Add(strings.Repeat("\x7f", 39))
+	f.Add("sieben \u00fcber\x7f \U0001F600 acht und noch mehr")
 	f.Fuzz(func(t *testing.T, s string) {
 		if host, off, err := ParseOffsetID(s); err == nil {
 			if h, o, err := ParseOffsetID(AppendOffsetID(nil, host, off)); err != nil || o != off || h.Port() != host.Port() {
@@ -92,6 +96,13 @@ func FuzzIDs(f *testing.F) {
 			}
 		}
 		_, _ = ParseUniqKey(s)
+		naive := int32(7)
+		for _, c := range utf16.Encode([]rune(strings.ToValidUTF8(s, ""))) {
+			naive = naive*31 + int32(c)
+		}
+		if got := JavaHash(7, strings.ToValidUTF8(s, "")); got != naive {
+			t.Fatalf("%q: hash %d, want %d", s, got, naive)
+		}
 		JavaHash(0, s)
 	})
 }
