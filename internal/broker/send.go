@@ -365,7 +365,7 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	p := sb.add(t, h, ss)
 	p.Body, p.Properties = r.Body, props
 	if err := b.place(cfg, &facts, p); err != nil {
-		sb.Puts = sb.Puts[:len(sb.Puts)-1]
+		sb.drop(len(sb.Puts) - 1)
 		return err
 	}
 	in := t.countsOf(b.counts)
@@ -430,11 +430,41 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return illegal(cfg, fmt.Errorf("message body size exceeded: the batch has %d bytes, maxMessageSize is %d", len(r.Body), cfg.MaxMessageSize))
 	}
 	facts := inspect(h.properties)
-	n := 0
+	sb := ss.batch(b, r.Conn, cfg.wait(facts))
+	first := len(sb.Puts)
+	if err := sb.addEntries(cfg, ss, r.Body, h, t); err != nil {
+		sb.drop(first)
+		return err
+	}
+	n := len(sb.Puts) - first
+	if n == 0 {
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch is empty")
+	}
+	if t.batchQueue && len(facts.uniqKey) > 0 {
+		sb.drop(first)
+		return sb.addInner(cfg, ss, r, h, t, n, facts.kind())
+	}
+	start := len(sb.arena)
+	sb.arena = append(sb.arena, facts.uniqKey...)
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
+		first: first, n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)], in: t.countsOf(b.counts), kind: facts.kind()})
+	return nil
+}
+
+// drop takes messages away again, from one on.
+func (sb *sendBatch) drop(first int) {
+	clear(sb.Puts[first:])
+	sb.Puts = sb.Puts[:first]
+}
+
+// addEntries adds the messages of a batch's body up to the first that cannot be.
+func (sb *sendBatch) addEntries(cfg *settings, ss *session, body []byte, h *sendHeader, t *topic) error {
+	first := len(sb.Puts)
 	var m message.BatchEntry
-	for rest := r.Body; len(rest) > 0; {
+	for len(body) > 0 {
+		n := len(sb.Puts) - first
 		var err error
-		if rest, err = message.NextInBatch(rest, &m); err != nil {
+		if body, err = message.NextInBatch(body, &m); err != nil {
 			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal, message %d of the batch: %v", n, err)
 		}
 		if len(m.Properties) > message.MaxProperties {
@@ -447,25 +477,9 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		if f.isDiverted() {
 			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: message %d of the batch is delayed, timed or transactional, which a batch cannot be", n)
 		}
-		n++
-	}
-	if n == 0 {
-		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch is empty")
-	}
-	sb := ss.batch(b, r.Conn, cfg.wait(facts))
-	if t.batchQueue && len(facts.uniqKey) > 0 {
-		return sb.addInner(cfg, ss, r, h, t, n, facts.kind())
-	}
-	start := len(sb.arena)
-	sb.arena = append(sb.arena, facts.uniqKey...)
-	s := sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
-		first: len(sb.Puts), n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)], in: t.countsOf(b.counts), kind: facts.kind()}
-	for rest := r.Body; len(rest) > 0; {
-		rest, _ = message.NextInBatch(rest, &m) // checked above
 		p := sb.add(t, h, ss)
 		p.Flag, p.Body, p.Properties = m.Flag, m.Body, m.Properties
 	}
-	sb.sends = append(sb.sends, s)
 	return nil
 }
 
