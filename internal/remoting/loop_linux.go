@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,9 @@ const (
 	waitMax  = 64 // events taken at once
 	// roundsMax is how many full buffers a connection may bring before the others get their turn.
 	roundsMax = 4
+	// yieldAfter is how often a loop gives Go's scheduler its processor. One that has not for 10 ms is taken for a goroutine that keeps it too
+	// long: each time it waits its processor is taken from it, by a thread that looks every 20 µs then, and must be got back.
+	yieldAfter = 8 * time.Millisecond
 
 	edgeTriggered = 1 << 31
 	socketEvents  = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edgeTriggered
@@ -193,7 +197,8 @@ func (l *loop) forgetLocked(c *Conn) {
 func (l *loop) run(gen int) {
 	r := Request{inLoop: true}
 	var events [waitMax]syscall.EpollEvent
-	alone := runtime.GOMAXPROCS(0) == 1
+	alone := runtime.GOMAXPROCS(0) == 1 // what was started meanwhile would have to wait, too
+	var yielded time.Time
 	var c *Conn // the one that had its turn and is still the loop's
 	for {
 		t, last, replaced := l.nextTurn(gen, c)
@@ -208,8 +213,9 @@ func (l *loop) run(gen int) {
 			continue
 		}
 		settle(l.handler)
-		if alone {
-			runtime.Gosched() // what was started meanwhile would have to wait, too
+		if now := time.Now(); alone || now.Sub(yielded) > yieldAfter {
+			runtime.Gosched()
+			yielded = now
 		}
 		if ended, again := l.waits(gen); ended {
 			return
