@@ -57,10 +57,11 @@ type arrival struct {
 // places are those of some messages that are dispatched together: what many have in common is done once, and memory that each needs is
 // asked for by all at once.
 type places struct {
-	queue *Queue      // of units
-	from  int64       // queue offset of the first
-	units []timedUnit // next to each other in one queue
-	keys  []indexKey
+	queue  *Queue      // of units
+	from   int64       // queue offset of the first
+	units  []timedUnit // next to each other in one queue
+	keys   []indexKey
+	failed error // of units that were gathered before these
 }
 
 type timedUnit struct {
@@ -148,7 +149,7 @@ func (s *Store) dispatchSome(off, to int64) error {
 	return failed
 }
 
-// gather finds the places of one message in its queue and the index. putGathered puts them there, perhaps some of them are before. It is done again
+// gather finds the places of one message in its queue and the index, for putGathered to put them there. They are gathered again
 // after a crash or an error, so both ignore what they have already. The caller holds d.mu.
 func (s *Store) gather(m *message.Dispatch) error {
 	d := &s.dispatcher
@@ -179,16 +180,18 @@ func (s *Store) gather(m *message.Dispatch) error {
 	return nil
 }
 
-// putGathered puts what was gathered where it belongs. What it could not is not gathered any more. The caller holds d.mu.
+// putGathered puts what was gathered where it belongs. Without an error all of it is there; with one all must be gathered again. The
+// caller holds d.mu.
 func (s *Store) putGathered() error {
 	g := &s.dispatcher.gathered
 	err := s.putUnits()
-	if len(g.keys) > 0 {
-		if err == nil {
-			err = s.index.append(g.keys)
-		}
-		g.keys = g.keys[:0]
+	if g.failed != nil {
+		err = g.failed
 	}
+	if err == nil && len(g.keys) > 0 {
+		err = s.index.append(g.keys)
+	}
+	g.keys, g.failed = g.keys[:0], nil
 	return err
 }
 
@@ -239,6 +242,7 @@ func (s *Store) putUnits() error {
 	}
 	g.queue, g.units = nil, units[:0]
 	if err := q.units.append(g.from, units...); err != nil {
+		g.failed = err
 		return err
 	}
 	for i, u := range units {

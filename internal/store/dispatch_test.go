@@ -96,3 +96,31 @@ func TestDispatch_PutsTogetherWhatIsForManyQueues(t *testing.T) {
 		})
 	}
 }
+
+// A run that cannot be put is met while the next message is looked at, which goes to another queue.
+func TestDispatch_TriesAgainWhatFailsBehindOthers(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, nil)
+	queues := []*Queue{s.Queue("TopicA", 0), s.Queue("TopicB", 0)}
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "consumequeue", Err: syscall.ENOSPC})
+	want := map[*Queue][]string{}
+	for n := 0; n < 2*pendingFull/unitSize+2000; {
+		var puts []Put
+		for range 300 {
+			q, body := queues[n%2], fmt.Sprint("m", n)
+			puts = append(puts, testPut(q, body))
+			want[q] = append(want[q], body)
+			n++
+		}
+		putWait(t, s, Written, puts...)
+	}
+	if s.dispatcher.dispatched.Load() == s.log.written.Load() {
+		t.Fatal("nothing has failed")
+	}
+	faults.Heal()
+	check(t, s.dispatch(0))
+	for _, q := range queues {
+		wantBodies(t, bodies(t, s, q, 0), want[q])
+	}
+	check(t, s.Close())
+}
