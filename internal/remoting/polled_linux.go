@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 // polled is what a connection has that a loop serves.
@@ -129,9 +128,6 @@ func (p *polled) close() {
 	}
 }
 
-// readFD and writeFD do not tell the scheduler that they enter the kernel: they never wait there, and it would cost more than it
-// gives. Told, it lends the processor of who stays for 20 microseconds to others, and whoever wrote must get another one back.
-
 // readFD reads what the socket has.
 func readFD(fd int, b []byte) (int, error) { return onSocket(syscall.SYS_READ, fd, b) }
 
@@ -149,17 +145,4 @@ func writeFD(fd int, b []byte) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-func onSocket(call uintptr, fd int, b []byte) (int, error) {
-	for {
-		n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-		switch errno {
-		case 0:
-			return int(n), nil
-		case syscall.EINTR:
-		default:
-			return 0, errno
-		}
-	}
 }
