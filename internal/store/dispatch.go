@@ -66,6 +66,7 @@ type places struct {
 
 type timedUnit struct {
 	unit
+	tagsCode  int64 // the message's; the unit may have a place in the queue's extension instead
 	storeTime int64
 }
 
@@ -229,7 +230,7 @@ func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int
 	if q.ext != nil && s.cfg.ConsumeQueueExt {
 		u.tagsCode = s.extend(q, m, tagsCode)
 	}
-	g.units = append(g.units, timedUnit{unit: u, storeTime: m.StoreTimestamp})
+	g.units = append(g.units, timedUnit{unit: u, tagsCode: tagsCode, storeTime: m.StoreTimestamp})
 	return nil
 }
 

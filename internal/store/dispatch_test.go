@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
@@ -123,4 +124,23 @@ func TestDispatch_TriesAgainWhatFailsBehindOthers(t *testing.T) {
 		wantBodies(t, bodies(t, s, q, 0), want[q])
 	}
 	check(t, s.Close())
+}
+
+// With an extension the unit has a place in it where the tags code would be; who waits is told the tags code all the same.
+func TestDispatch_TellsTheTagsCode(t *testing.T) {
+	t.Parallel()
+	for _, ext := range []bool{false, true} {
+		cfg := memoryConfig(t, logfile.NewMemory())
+		cfg.ConsumeQueueExt = ext
+		var told []int64
+		s, err := Open(context.Background(), cfg, Hooks{Arrived: func(_ *Queue, _, tagsCode, _ int64) { told = append(told, tagsCode) }})
+		check(t, err)
+		q := s.Queue("TopicA", 0)
+		q.Watch(1)
+		putWait(t, s, Written, testPut(q, "one"), testPut(q, "two"))
+		if want := message.TagsCode([]byte("T")); len(told) != 2 || told[0] != want || told[1] != want {
+			t.Errorf("with extension: %v; told %d, want %d twice", ext, told, want)
+		}
+		check(t, s.Close())
+	}
 }
