@@ -98,10 +98,13 @@ func (p *producer) messages(text string) []message {
 	return all
 }
 
+// loadPace is what load waits between messages.
+const loadPace = 2 * time.Millisecond
+
 // load sends like fill until it is stopped, each message until it is acknowledged.
 func (p *producer) load(topic string, options ...any) (stop func() []message) {
 	p.t.Helper()
-	p.ask("load", append([]any{"topic", topic, "prefix", uniqueName(p.t, "load"), "pace", 2}, options...)...)
+	p.ask("load", append([]any{"topic", topic, "prefix", uniqueName(p.t, "load"), "pace", loadPace.Milliseconds()}, options...)...)
 	stopped := false
 	stop = func() []message {
 		p.t.Helper()

@@ -209,6 +209,7 @@ func takesOverFromAKilledConsumer(t *testing.T, c client) {
 		}
 		return nil
 	})
+	looked := time.Now()
 	victim.look(0, 0)
 	before := len(heir.seen)
 	victim.program.proc.kill()
@@ -231,15 +232,15 @@ func takesOverFromAKilledConsumer(t *testing.T, c client) {
 	}
 	acked := stop()
 	await(t, []*consumer{heir}, func() error {
-		return lacks(withoutUntold(acked, victim.seen, heir.seen[before:], lost), heir.seen, victim.seen)
+		untold := 10 + int64(killed.Sub(looked)/loadPace)
+		return lacks(withoutUntold(acked, victim.seen, heir.seen[before:], lost, untold), heir.seen, victim.seen)
 	})
 	inOrder(t, heir.seen[before:])
 }
 
-// withoutUntold leaves out what the victim may have consumed, and committed with a pull, between its last word and its end: a few messages
-// of a lost queue, from behind the last that it told of to where the heir began.
-func withoutUntold(acked, victim, heir []message, lost []int) []message {
-	const few = 10
+// withoutUntold leaves out what the victim may have consumed, and committed with a pull, between its last word and its end: messages
+// of a lost queue, from behind the last that it told of to where the heir began, no more than can have been sent meanwhile.
+func withoutUntold(acked, victim, heir []message, lost []int, most int64) []message {
 	return slices.DeleteFunc(slices.Clone(acked), func(m message) bool {
 		if !slices.Contains(lost, m.queue) {
 			return false
@@ -255,6 +256,6 @@ func withoutUntold(acked, victim, heir []message, lost []int) []message {
 				began = h.offset
 			}
 		}
-		return m.offset > told && m.offset < began && began-told <= few
+		return m.offset > told && m.offset < began && began-told <= most
 	})
 }
