@@ -72,11 +72,6 @@ func (b *bench) measure(ctx context.Context, sc scenario) error {
 // round puts a load on one server, lets it settle, and measures.
 func (b *bench) round(ctx context.Context, sc scenario, s *side, settle time.Duration, warming bool) (sample, error) {
 	s.rounds++
-	if sc.limit > 0 {
-		if err := warmMemory(b.dir); err != nil {
-			return sample{}, err
-		}
-	}
 	s.running.resume()
 	defer s.running.pause()
 	l, err := sc.open(ctx, s)
@@ -90,6 +85,11 @@ func (b *bench) round(ctx context.Context, sc scenario, s *side, settle time.Dur
 	settled := func() bool { return !warming && l.counted() >= settleMessages }
 	if err := l.serve(ctx, settle, settled); err != nil {
 		return sample{}, err
+	}
+	if sc.limit > 0 && !warming {
+		if err := warmMemory(b.dir); err != nil {
+			return sample{}, err
+		}
 	}
 	l.reset()
 	before, err := b.meter(s.running)
