@@ -36,18 +36,18 @@ type commitLog struct {
 	writeTime atomic.Int64 // store timestamp of the newest written message
 	flushTime atomic.Int64 // of the newest flushed one
 
-	mu         sync.Mutex // the append lock; protects the fields below
-	appended   int64      // encoded into the tail
-	appendTime int64      // store timestamp of the newest appended message
-	writing    bool       // a goroutine is in write, or writeLoop is about to be
-	waiting    waiters    // for written
-	flushing   waiters    // for flushed
-	parts      []part     // of the one who writes
-	ahead      logfile.Ahead
-	closing    bool  // Put refuses
-	stuck      error // why what is appended cannot be written for now; nil when it can
-	late       error // why what is written cannot be flushed for now; nil when it can
-	err        error // why the log is not written any more
+	mu         sync.Mutex    // the append lock; protects the fields below
+	appended   int64         // encoded into the tail
+	appendTime int64         // store timestamp of the newest appended message
+	writing    bool          // a goroutine is in write, or writeLoop is about to be
+	waiting    waiters       // for written
+	flushing   waiters       // for flushed
+	parts      []part        // of the one who writes
+	ahead      logfile.Ahead // of the one who writes, too
+	closing    bool          // Put refuses
+	stuck      error         // why what is appended cannot be written for now; nil when it can
+	late       error         // why what is written cannot be flushed for now; nil when it can
+	err        error         // why the log is not written any more
 
 	lights int // light queues that have messages
 
