@@ -205,17 +205,20 @@ func TestSendLoad_CountsWhatIsAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.close()
-		if err := l.begin(); err != nil {
-			t.Fatal(err)
-		}
 		ctx := context.Background()
-		if err := l.loop.runFor(ctx, time.Minute, func() bool { return l.messages >= 1000 }); err != nil {
-			t.Fatal(err)
+		for range 2 { // a load that has finished begins again
+			l.reset()
+			if err := l.begin(); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.loop.runFor(ctx, time.Minute, func() bool { return l.messages >= 1000 }); err != nil {
+				t.Fatal(err)
+			}
+			if err := (checkedSend{l, addr, "T", 0}).finish(ctx); err != nil {
+				t.Error(err)
+			}
 		}
-		if err := (checkedSend{l, addr, "T", 0}).finish(ctx); err != nil {
-			t.Error(err)
-		}
-		if l.accepted < 1000 || l.accepted != stored.Load() || l.latency.n != uint64(l.accepted) {
+		if l.accepted < 2000 || l.accepted != stored.Load() || l.latency.n != uint64(l.messages) {
 			t.Errorf("accepted %d, stored %d, %d latencies", l.accepted, stored.Load(), l.latency.n)
 		}
 	}

@@ -17,8 +17,10 @@ type load interface {
 	reset()
 	counted() int64 // messages since the reset
 	latencies() *histogram
-	refused() refusals                // since the reset
-	finish(ctx context.Context) error // what is under way comes home, and the counts are checked against the server's
+	refused() refusals // since the reset
+	// finish waits until what is under way has come home and the server has done all its work for it, and checks the counts against the
+	// server's. A load that stores messages can begin again afterwards.
+	finish(ctx context.Context) error
 	close()
 }
 
@@ -30,7 +32,9 @@ type scenario struct {
 	open   func(ctx context.Context, s *side) (load, error)
 	warmup time.Duration // of Apache's JVM, before the first round
 	time   time.Duration
-	limit  int64 // messages at which a round ends before its time, so that a fast server does not fill the disk; 0 where none are stored
+	// limit is how many messages end a round before its time, so that a fast server does not fill the disk; 0 where messages are not
+	// stored, or not as fast as they can be.
+	limit int64
 }
 
 const (
@@ -86,7 +90,11 @@ func (b *bench) round(ctx context.Context, sc scenario, s *side, settle time.Dur
 	if err := l.serve(ctx, settle, settled); err != nil {
 		return sample{}, err
 	}
-	if sc.limit > 0 && !warming {
+	stores := sc.limit > 0
+	if stores { // what settling has left to do is not the round's
+		if err := l.finish(ctx); err != nil {
+			return sample{}, err
+		}
 		if err := warmMemory(b.dir); err != nil {
 			return sample{}, err
 		}
@@ -96,10 +104,20 @@ func (b *bench) round(ctx context.Context, sc scenario, s *side, settle time.Dur
 	if err != nil {
 		return sample{}, err
 	}
-	if err := l.serve(ctx, sc.time, func() bool { return sc.limit > 0 && l.counted() >= sc.limit }); err != nil {
+	if stores {
+		if err := l.begin(); err != nil {
+			return sample{}, err
+		}
+	}
+	if err := l.serve(ctx, sc.time, func() bool { return stores && l.counted() >= sc.limit }); err != nil {
 		return sample{}, err
 	}
-	messages := l.counted()
+	messages, wall := l.counted(), clock()-before.at
+	if stores { // what a server has put off is
+		if err := l.finish(ctx); err != nil {
+			return sample{}, err
+		}
+	}
 	after, err := b.meter(s.running)
 	if err != nil {
 		return sample{}, err
@@ -107,7 +125,8 @@ func (b *bench) round(ctx context.Context, sc scenario, s *side, settle time.Dur
 	if messages == 0 {
 		return sample{}, fmt.Errorf("cannot measure: no message in %v", sc.time)
 	}
-	got := newSample(before, after, messages, l.latencies())
+	got := newSample(before, after, l.counted(), l.latencies())
+	got.Rate, got.Seconds = float64(messages)/wall.Seconds(), wall.Seconds()
 	refused := l.refused()
 	got.Refused = refused.n
 	if refused.n > messages/2 {

@@ -211,8 +211,9 @@ func newSendLoad(addr string, m message, connections, inFlightEach int, writeEac
 
 func (s *sendLoad) close() { s.loop.close() }
 
-// begin puts the first requests on their way.
+// begin puts the first requests on their way, also after a drain.
 func (s *sendLoad) begin() error {
+	s.closing = false
 	for i := range s.slots {
 		s.post(i, clock())
 	}

@@ -76,6 +76,7 @@ func newTxLoad(addr string, before int64, connections, each int, writeEach bool)
 }
 
 func (t *txLoad) begin() error {
+	t.closing = false
 	for i := range t.slots {
 		t.post(i, clock())
 	}
