@@ -174,7 +174,7 @@ func (q *batchQueue) append(u batchUnit) error {
 	return nil
 }
 
-// writeLocked writes what is pending to the files.
+// writeLocked writes what is pending to the files. A file is made durable before the next one is begun.
 func (q *batchQueue) writeLocked() error {
 	if !q.tailed { // Apache's truncation leaves units behind the end
 		if err := clearFrom(q.files, q.written*batchUnitSize); err != nil {
@@ -183,8 +183,13 @@ func (q *batchQueue) writeLocked() error {
 		q.tailed = true
 	}
 	for len(q.pending) > 0 {
-		q.dirty = true
 		pos := q.written * batchUnitSize
+		if q.dirty && pos%q.files.FileSize() == 0 { // load looks for the end in the last files only
+			if err := q.files.Sync(); err != nil {
+				return fmt.Errorf("cannot sync %q: %w", q.dir, err)
+			}
+		}
+		q.dirty = true
 		n := min(int64(len(q.pending)), q.files.FileSize()-pos%q.files.FileSize())
 		if _, err := q.files.WriteAt(q.pending[:n], pos); err != nil {
 			return fmt.Errorf("cannot write %q: %w", q.dir, err)
