@@ -210,12 +210,12 @@ func (s *Store) queueOf(m *message.Dispatch) *Queue {
 func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int64) error {
 	g := &s.dispatcher.gathered
 	if q.batch != nil {
-		u := batchUnitOf(m, tagsCode)
-		if err := q.batch.append(u); err != nil {
-			return err
+		u, before := batchUnitOf(m, tagsCode), q.batch.reached.Load()
+		err := q.batch.append(u)
+		if q.batch.reached.Load() > before {
+			s.noteUnit(q, u.behind(), tagsCode, m.StoreTimestamp)
 		}
-		s.noteUnit(q, u.behind(), tagsCode, m.StoreTimestamp)
-		return nil
+		return err
 	}
 	if m.SysFlag&message.FlagInnerBatch != 0 {
 		return nil // no plain queue can have it
@@ -242,14 +242,18 @@ func (s *Store) putUnits() error {
 		return nil
 	}
 	g.queue, g.units = nil, units[:0]
-	if err := q.units.append(g.from, units...); err != nil {
+	before := q.units.reached.Load()
+	err := q.units.append(g.from, units...)
+	if err != nil {
 		g.failed = err
-		return err
 	}
+	after := q.units.reached.Load()
 	for i, u := range units {
-		s.noteUnit(q, g.from+int64(i)+1, u.tagsCode, u.storeTime)
+		if u.end() > before && u.end() <= after { // it is new
+			s.noteUnit(q, g.from+int64(i)+1, u.tagsCode, u.storeTime)
+		}
 	}
-	return nil
+	return err
 }
 
 // noteUnit notes what follows from a new unit in a queue, which is visible already.

@@ -32,10 +32,10 @@ func TestDispatch_PutsTogetherWhatIsForManyQueues(t *testing.T) {
 			cfg.LightQueues, cfg.MaxIndexNum = true, 1500
 			next := map[*Queue]int64{} // what Arrived has told
 			arrived := func(q *Queue, behind, _, _ int64) {
-				if behind > next[q]+1 {
+				if behind != next[q]+1 { // also when it is gathered again
 					t.Errorf("%s-%d: told of %d behind %d", q.Topic(), q.ID(), behind, next[q])
 				}
-				next[q] = max(next[q], behind)
+				next[q] = behind
 			}
 			s, err := Open(context.Background(), cfg, Hooks{Arrived: arrived})
 			check(t, err)
