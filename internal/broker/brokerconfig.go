@@ -107,7 +107,7 @@ func (b *Broker) useConfig(shown config.Broker) {
 	if l := logging.Of(b.log); l != nil {
 		l.SetLevel(next.Log.SlogLevel())
 	}
-	if servers := next.NamesrvAddrs(); !slices.Equal(servers, old.NamesrvAddrs()) {
+	if servers := registersWith(&next); !slices.Equal(servers, registersWith(&old.Broker)) {
 		b.registrar.use(servers)
 	}
 	b.timers.wake()

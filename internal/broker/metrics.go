@@ -1,11 +1,13 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -291,6 +293,9 @@ func (r *registrar) standings() map[string]bool {
 func (b *Broker) Ready() error {
 	if err := b.store.Writable(); err != nil {
 		return fmt.Errorf("messages are refused: %w", err)
+	}
+	if b.settings.Load().BrokerRole == config.Slave {
+		return errors.New("a slave does not copy its master yet, and no NameServer is told of it (brokerRole=SLAVE)")
 	}
 	all := b.registrar.standings()
 	if len(all) == 0 {

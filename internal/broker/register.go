@@ -12,6 +12,7 @@ import (
 	"time"
 
 	remote "github.com/liftoffmq/liftoff/internal/client"
+	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -114,7 +115,7 @@ func newRegistrar(b *Broker) (*registrar, error) {
 		haPort = set.ListenPort + 1
 	}
 	return makeRegistrar(registrarConfig{
-		servers: set.NamesrvAddrs(),
+		servers: registersWith(&set.Broker),
 		self: protocol.BrokerIdentityHeader{BrokerName: set.Name, BrokerAddr: fmt.Sprintf("%s:%d", set.BrokerIP1, set.ListenPort),
 			ClusterName: set.Cluster, BrokerID: set.ID},
 		haAddr: fmt.Sprintf("%s:%d", set.BrokerIP2, haPort),
@@ -127,6 +128,15 @@ func newRegistrar(b *Broker) (*registrar, error) {
 		answered:   b.registered,
 		tls:        clientTLS, log: b.log,
 	}), nil
+}
+
+// registersWith lists the NameServers that are told of a broker. A slave copies nothing yet, so that it has none of its group's messages: a
+// consumer that was sent to it while the master is away would find its offsets beyond the end, and go back to 0.
+func registersWith(cfg *config.Broker) []string {
+	if cfg.BrokerRole == config.Slave {
+		return nil
+	}
+	return cfg.NamesrvAddrs()
 }
 
 // registered takes a NameServer's answer. Topics that it lists as ordered become so; that one is not listed says nothing, as

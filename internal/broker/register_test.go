@@ -12,6 +12,7 @@ import (
 	"time"
 
 	remote "github.com/liftoffmq/liftoff/internal/client"
+	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -313,6 +314,33 @@ func TestRegistrar_LetsASlaveAct(t *testing.T) {
 	}
 	if len(got.body.Topics.TopicConfigTable) != 2 {
 		t.Errorf("compressed topics: %+v", got.body.Topics.TopicConfigTable)
+	}
+}
+
+func TestSlave_RegistersWithNobody(t *testing.T) {
+	t.Parallel()
+	n, later := newNSDouble(t), newNSDouble(t)
+	cfg := testConfig(t)
+	cfg.BrokerRole, cfg.ID, cfg.NamesrvAddr = config.Slave, 1, n.addr
+	b := openTest(t, cfg)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	b.WaitRegistered(t.Context())
+	cfg.NamesrvAddr = n.addr + ";" + later.addr
+	b.Reload(cfg)
+	if all := b.registrar.standings(); len(all) != 0 || b.Config().NamesrvAddr != cfg.NamesrvAddr {
+		t.Errorf("it registers with %v of %s", all, b.Config().NamesrvAddr)
+	}
+	if err := b.Ready(); err == nil {
+		t.Error("clients may be sent to it")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(n.got)+len(later.got) != 0 {
+		t.Error("a NameServer heard of it")
 	}
 }
 

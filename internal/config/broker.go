@@ -299,6 +299,16 @@ func (b *Broker) Validate() error {
 	return v.err()
 }
 
+// adviseRole tells what a role that is about copying means while there is no copying.
+func (b *Broker) adviseRole(n *notes) {
+	switch b.BrokerRole {
+	case SyncMaster:
+		n.warn("brokerRole", "SYNC_MASTER counts as ASYNC_MASTER: there is no copying yet, so a message is on this host only")
+	case Slave:
+		n.warn("brokerRole", "slaves do not copy their master yet: this one gets no messages and does not register, so that no client is sent to it")
+	}
+}
+
 // settle brings values to where RocketMQ brings them when it uses them, and says so.
 func (b *Broker) settle(n *notes) {
 	b.Store.settle(n)

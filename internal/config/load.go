@@ -41,6 +41,7 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 	b.adviseBind(l.origins)
 	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)
+	b.adviseRole(&l.notes)
 	b.explainPaths(&l)
 	err = l.finish(err, b.Validate())
 	return b, l.notes.list, err
@@ -333,6 +334,9 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 	}
 	b.extra = l.extra
 	b.settle(&l.notes)
+	if _, set := changes["brokerRole"]; set {
+		b.adviseRole(&l.notes)
+	}
 	err = l.finish(nil, b.Validate())
 	return b, l.notes.list, err
 }

@@ -16,8 +16,8 @@ type BrokerRole string
 // The roles. The words are part of the properties files.
 const (
 	AsyncMaster BrokerRole = "ASYNC_MASTER" // answers without waiting for slaves
-	SyncMaster  BrokerRole = "SYNC_MASTER"  // answers when the in-sync replicas have the message
-	Slave       BrokerRole = "SLAVE"        // copies a master
+	SyncMaster  BrokerRole = "SYNC_MASTER"  // the same: there is no copying to wait for yet
+	Slave       BrokerRole = "SLAVE"        // takes no messages, copies none yet either, and does not register
 )
 
 // FlushDiskType says when a message is acknowledged.
@@ -37,7 +37,8 @@ type Store struct {
 	// file in turn. Default empty: <root>/commitlog.
 	CommitLogDir string `prop:"storePathCommitLog,restart,important"`
 
-	// BrokerRole is ASYNC_MASTER, SYNC_MASTER or SLAVE. Default ASYNC_MASTER.
+	// BrokerRole is ASYNC_MASTER, SYNC_MASTER or SLAVE. Nothing is copied between brokers yet: SYNC_MASTER counts as ASYNC_MASTER, and a
+	// SLAVE does not register with NameServers. Default ASYNC_MASTER.
 	BrokerRole BrokerRole `prop:"brokerRole,restart,important"`
 	// FlushDiskType is ASYNC_FLUSH or SYNC_FLUSH. Default ASYNC_FLUSH.
 	FlushDiskType FlushDiskType `prop:"flushDiskType,restart,important"`
