@@ -129,6 +129,10 @@ func (p *pull) resume() {
 			log.Error("panic while answering a held pull", "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
 		}
 	}()
+	if conn.IsClosed() { // who waited is gone: what it would take, a reset too, is for others
+		p.release()
+		return
+	}
 	p.serve(nil)
 	conn.Flush()
 }

@@ -208,6 +208,9 @@ func (l *lites) wake(told []*liteClient) {
 	h := &l.b.holds
 	h.mu.Lock()
 	for _, c := range told {
+		for list := l.waiting[c.id]; len(list) > 0 && list[0].conn.IsClosed(); list = l.waiting[c.id] {
+			h.removeLocked(&list[0].held)
+		}
 		list := l.waiting[c.id]
 		if len(list) == 0 || slices.ContainsFunc(ready, func(p *litePop) bool { return p.ConsumerGroup == c.group }) {
 			continue

@@ -100,6 +100,9 @@ func (p *litePop) check(cfg *settings) error {
 // serve answers the pop, or holds it.
 func (p *litePop) serve() {
 	b := p.b
+	if p.kept && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
+		return
+	}
 	cfg := b.settings.Load()
 	if err := p.check(cfg); err != nil {
 		p.refuse(err)

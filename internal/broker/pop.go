@@ -253,6 +253,9 @@ func (p *popRequest) serve() {
 // serveOnce is serve without waking others: it returns whom to wake.
 func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 	b = p.b
+	if p.kept && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
+		return b, p.pg, p.queueID
+	}
 	cfg := b.settings.Load()
 	t, g, err := p.check(cfg)
 	if err == nil && p.sub == nil {

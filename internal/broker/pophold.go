@@ -204,8 +204,12 @@ func (w *popWaits) wakeLocked(h *holds, ready []*popRequest, q *store.Queue, nex
 	}
 	wants := func(p *popRequest) bool { return force || p.sub == nil || p.sub.wants(tagsCode) }
 	var forAll, forOne *popRequest
+	var room [4]*popRequest
+	gone := room[:0]
 	for _, p := range w.pops {
 		switch own := string(p.topic) == q.Topic(); {
+		case p.conn.IsClosed():
+			gone = append(gone, p)
 		case !wants(p):
 		case p.queueID < 0:
 			if forAll == nil {
@@ -222,11 +226,16 @@ func (w *popWaits) wakeLocked(h *holds, ready []*popRequest, q *store.Queue, nex
 	}
 	for i := len(w.notes) - 1; i >= 0; i-- { // first, for a pop may leave nothing to tell of
 		p := w.notes[i]
-		if wants(p) && (p.queueID < 0 || p.queueID == q.ID() || string(p.topic) != q.Topic()) {
+		if p.conn.IsClosed() {
+			gone = append(gone, p)
+		} else if wants(p) && (p.queueID < 0 || p.queueID == q.ID() || string(p.topic) != q.Topic()) {
 			h.removeLocked(&p.held)
 			ready = append(ready, p)
 			break
 		}
+	}
+	for _, p := range gone {
+		h.removeLocked(&p.held)
 	}
 	for _, p := range [...]*popRequest{forAll, forOne} {
 		if p != nil {

@@ -111,7 +111,7 @@ func (c *Conn) Notify(call *Call) error {
 
 func (c *Conn) send(call *Call, ch chan<- *Response) (int32, error) {
 	out := c.Lock()
-	if c.closed {
+	if c.closed.Load() {
 		err := c.err
 		c.Unlock(out)
 		return 0, fmt.Errorf("cannot call %s at %s: connection closed: %w", protocol.RequestName(call.Code), c.RemoteAddr(), err)

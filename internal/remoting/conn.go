@@ -135,7 +135,7 @@ type Conn struct {
 	much      atomic.Bool // outHigh was passed
 	fullSince time.Time   // when the peer last took some of them
 	stalled   bool        // not read any more until the peer takes answers
-	closed    bool
+	closed    atomic.Bool // set under mu
 	err       error
 	calls     map[int32]chan<- *Response
 	opaque    int32
@@ -158,6 +158,9 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // LocalAddr is our address on this connection.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
+// IsClosed says whether nothing can be sent any more. What is appended then is dropped.
+func (c *Conn) IsClosed() bool { return c.closed.Load() }
+
 // Done is closed when the connection has ended and its handler has been told.
 func (c *Conn) Done() <-chan struct{} { return c.ended }
 
@@ -178,7 +181,7 @@ func (c *Conn) Lock() []byte {
 
 // Unlock ends Lock.
 func (c *Conn) Unlock(out []byte) {
-	if c.closed {
+	if c.closed.Load() {
 		out = out[:0]
 	}
 	c.out.b = out
@@ -201,11 +204,11 @@ func (c *Conn) waitingLocked() int {
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waitingLocked() > outMax && c.unsent > 0 && !c.closed {
+	if c.waitingLocked() > outMax && c.unsent > 0 && !c.closed.Load() {
 		c.log.Warn("connection closed: its peer does not read its answers", "addr", c.RemoteAddr(), "unread_bytes", c.waitingLocked())
 		c.closeLocked(errors.New("the peer does not read"))
 	}
-	if c.writing || c.closed || c.polled.isFull() || c.out == nil || len(c.out.b) == 0 {
+	if c.writing || c.closed.Load() || c.polled.isFull() || c.out == nil || len(c.out.b) == 0 {
 		return
 	}
 	c.writing = true
@@ -219,7 +222,7 @@ func (c *Conn) Flush() {
 // takeLocked takes what is to be sent; nil when there is nothing or nobody to send it to.
 func (c *Conn) takeLocked() *outBuf {
 	buf := c.out
-	if buf == nil || len(buf.b) == 0 || c.closed {
+	if buf == nil || len(buf.b) == 0 || c.closed.Load() {
 		return nil
 	}
 	c.out = nil
@@ -277,7 +280,7 @@ func (c *Conn) waitRoom() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stalled = c.waitingLocked() > outHigh
-	for c.stalled && !c.closed {
+	for c.stalled && !c.closed.Load() {
 		c.drained.Wait()
 		c.stalled = c.waitingLocked() > outHigh/2
 	}
@@ -306,10 +309,11 @@ func (c *Conn) hangUp() {
 }
 
 func (c *Conn) closeLocked(err error) {
-	if c.closed {
+	if c.closed.Load() {
 		return
 	}
-	c.closed, c.err = true, err
+	c.closed.Store(true)
+	c.err = err
 	c.hangUp()
 	for _, ch := range c.calls {
 		close(ch)

@@ -34,7 +34,7 @@ func (c *Conn) stall() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stalled = c.waitingLocked() > outHigh && !c.closed; c.stalled {
+	if c.stalled = c.waitingLocked() > outHigh && !c.closed.Load(); c.stalled {
 		c.polled.watched.Store(true)
 	} else {
 		c.much.Store(false)
@@ -53,7 +53,7 @@ func (c *Conn) write() (stalled bool) {
 	} else if c.writing {
 		p.again = true
 	}
-	c.stalled = c.stalled && !c.closed && c.waitingLocked() > outHigh/2
+	c.stalled = c.stalled && !c.closed.Load() && c.waitingLocked() > outHigh/2
 	p.watched.Store(c.stalled || c.writing || p.rest != nil)
 	return c.stalled
 }
@@ -62,7 +62,7 @@ func (c *Conn) write() (stalled bool) {
 // meanwhile, and has set writing.
 func (c *Conn) writeLocked(buf *outBuf, n int) {
 	p := &c.polled
-	for buf != nil && !c.closed {
+	for buf != nil && !c.closed.Load() {
 		c.mu.Unlock()
 		w, err := writeFD(p.fd, buf.b[n:])
 		c.mu.Lock()
@@ -103,7 +103,7 @@ func (c *Conn) writeLocked(buf *outBuf, n int) {
 func (c *Conn) closeDeaf() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.polled.rest != nil && !c.closed && time.Since(c.fullSince) > drainTimeout {
+	if c.polled.rest != nil && !c.closed.Load() && time.Since(c.fullSince) > drainTimeout {
 		c.deafLocked()
 		c.closeLocked(errors.New("the peer does not read"))
 	}
