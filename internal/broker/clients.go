@@ -57,6 +57,7 @@ type consumerGroup struct {
 	consumeType string
 	fromWhere   string
 	fingerprint int32 // of the last heartbeat; 0 when it had none
+	beaten      bool  // there was a heartbeat
 	told        bool  // some consumer has told its subscriptions
 	disagree    bool  // two consumers subscribe differently
 }
@@ -122,8 +123,8 @@ func (c *clients) registerConsumer(r registration) (stale bool) {
 		g = &consumerGroup{name: r.GroupName, members: map[*remoting.Conn]*client{}}
 		c.consumers[r.GroupName] = g
 	}
-	stale = g.fingerprint != 0 && g.fingerprint != r.fingerprint
-	g.fingerprint = r.fingerprint
+	stale = g.beaten && g.fingerprint != r.fingerprint
+	g.beaten, g.fingerprint = true, r.fingerprint
 	g.consumeType, g.fromWhere = r.ConsumeType, r.ConsumeFromWhere
 	g.model.Store(r.MessageModel)
 	changed := c.updateMember(g, &r.who)

@@ -216,6 +216,8 @@ func TestClients_Version2IsAskedForSubscriptionsWhenTheyMayDiffer(t *testing.T) 
 	if b.clients.consumerGroup([]byte("G")).subscription([]byte("T")) == nil {
 		t.Error("the subscription is gone")
 	}
+	check("of a client that has none", one.beat(t, "G", 0, sub("Other", "*", 2)), true)
+	check("after one that had none", one.beat(t, "G", 7), true)
 	// A broker that was started since knows nothing of the group.
 	fresh := openTest(t, testConfig(t))
 	late := newConsumer(t, fresh, "one")
