@@ -87,6 +87,9 @@ func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (
 		flag = protocol.TopicFlagUnitSub
 	}
 	t, err := b.retryTopic(retryPrefix+h.Group, g.RetryQueueNums, flag)
+	if err == nil && t.Perm&permWrite == 0 {
+		err = protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] sending message is forbidden (perm=%d)", t.TopicName, t.Perm)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +131,8 @@ func groupMissing(cfg *settings, group string) error {
 	return protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group not exist, %s (autoCreateSubscriptionGroup=%t)", shown(group), cfg.AutoCreateGroup)
 }
 
-// retryTopic returns a group's retry or dead-letter topic, made if it is not there.
+// retryTopic returns a group's retry or dead-letter topic, made if it is not there. A dead-letter topic takes messages without the
+// permission to write, too: nobody else writes there, and those that are out of tries have no other place.
 func (b *Broker) retryTopic(name string, queues, flag int32) (*topic, error) {
 	t := b.topics.find(name)
 	if t == nil {
@@ -136,9 +140,6 @@ func (b *Broker) retryTopic(name string, queues, flag int32) (*topic, error) {
 		if t, err = b.topics.createRetry(name, min(queues, queuesMax), false, flag); err != nil {
 			return nil, protocol.Errorf(protocol.CodeSystemError, "topic[%s] not exist (%v)", name, err)
 		}
-	}
-	if t.Perm&permWrite == 0 {
-		return nil, protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] sending message is forbidden (perm=%d)", name, t.Perm)
 	}
 	return t, nil
 }

@@ -105,6 +105,12 @@ func TestSendBack_FollowsLevelAndLimitOfTheRequest(t *testing.T) {
 	if perm := b.topics.find("%DLQ%G").Perm; perm != permRead|permWrite {
 		t.Errorf("permission of the dead-letter topic is %d", perm)
 	}
+	closed := b.topics.find("%DLQ%G").TopicConfig
+	closed.Perm = permRead
+	if err := b.topics.update(closed); err != nil {
+		t.Fatal(err)
+	}
+	back(backFields("G", at, -1)) // nobody else may write there
 	none := protocol.NewSubscriptionGroupConfig("Forgets")
 	none.RetryQueueNums = 0
 	if err := b.groups.update(none); err != nil {
