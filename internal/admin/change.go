@@ -12,6 +12,7 @@ import (
 type change struct {
 	name    string // what, in short, for errors; empty when what is short
 	what    string // such as "delete topic orders (8 queues, 1200 messages) at broker-a (127.0.0.1:10911)"
+	now     string // what is there before it, such as `it is "b"`; empty when that is not said
 	do      func(context.Context) error
 	details []string // of many things done in one request, what happens to each
 }
@@ -29,7 +30,11 @@ func (a *Admin) carry(ctx context.Context, dryRun bool, changes []change) error 
 		verb = "would"
 	}
 	for _, c := range changes {
-		a.say("%s %s", verb, c.what)
+		if c.now == "" {
+			a.say("%s %s", verb, c.what)
+		} else {
+			a.say("%s %s; %s", verb, c.what, c.now)
+		}
 		for _, detail := range c.details {
 			a.say("  %s", detail)
 		}

@@ -85,6 +85,7 @@ func TestCommands_PrintWhatApachesToolPrints(t *testing.T) {
 		{"getNamesrvConfig", "~^============<ns>============\n(?s:.*)\nlistenPort                                        =  \\d+\n", "", nil},
 		{"updateNamesrvConfig -k orderMessageEnable -v true", "update name server config success![<ns>]\norderMessageEnable : true\n",
 			"~will set orderMessageEnable to \"true\" at <ns>; it is \"false\"\n", nil},
+		{"updateBrokerConfig -b <0> -k logFile -v /x --dry-run", "", "would set logFile to \"/x\" at <0>; it does not show this key now\nnothing was changed: this was a dry run\n", nil},
 		{"updateBrokerConfig -c DefaultCluster -k fileReservedTime -v 24", "update broker config success, <0>\nupdate broker config success, <1>\n",
 			"will set fileReservedTime to \"24\" at <0>; it is \"72\"\nwill set fileReservedTime to \"24\" at <1>; it is \"72\"\n", nil},
 		{"getBrokerConfig -b <0>", "~^============<0>============\n(?s:.*)\nfileReservedTime                                  =  24\n(?s:.*)\n\n$", "", nil},
@@ -283,13 +284,14 @@ func TestCommands_RefuseWhatMakesNoSense(t *testing.T) {
 		"electMaster -a 127.0.0.1:1 -b 1 -bn b -c c":                       "connection refused",
 		"exportMetadataInRocksDB -p /x -t topics":                          "not applicable: ",
 		"dumpCompactionLog -f /nowhere":                                    "file /nowhere not exist",
-		"updateBrokerConfig -b <0> -k nonsense -v 1":                       "nonsense",
+		"updateBrokerConfig -b <0> -k loglevel -v debug":                   `cannot set loglevel to "debug" at <0>: cannot call UPDATE_BROKER_CONFIG at <0>: code 29: no such key: loglevel; did you mean logLevel?`,
 		"remappingStaticTopic -b broker-a -t nobody":                       "no broker has topic nobody",
 		"updateStaticTopic -b broker-x -t s -qn 1":                         "can't find addr for broker broker-x",
 		"updateOrderConf -t t -m put":                                      "please set orderConf with option -v",
 		"updateStaticTopic -b broker-a -t s -totalQueueNum 1 -mf /nowhere": "no such file",
 	} {
 		r := mqadmin(t, append(strings.Fields(strings.ReplaceAll(args, "<0>", c.brokers[0])), "-n", c.addr)...)
+		want = strings.ReplaceAll(want, "<0>", c.brokers[0])
 		if r.err == nil || !strings.Contains(r.err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, r.err, want)
 		}

@@ -40,7 +40,7 @@ func (a *Admin) updateKvConfig() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		put := change{what: fmt.Sprintf("set %s of %s to %q at %s; %s", key, namespace, value, a.namesrvAddr, now), do: func(ctx context.Context) error {
+		put := change{what: fmt.Sprintf("set %s of %s to %q at %s", key, namespace, value, a.namesrvAddr), now: now, do: func(ctx context.Context) error {
 			return a.names.PutKVConfig(ctx, namespace, key, value)
 		}}
 		if err := a.carry(ctx, dry, []change{put}); err != nil || dry {
@@ -65,7 +65,7 @@ func (a *Admin) deleteKvConfig() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		remove := change{what: fmt.Sprintf("delete %s of %s at %s; %s", key, namespace, a.namesrvAddr, now), do: func(ctx context.Context) error {
+		remove := change{what: fmt.Sprintf("delete %s of %s at %s", key, namespace, a.namesrvAddr), now: now, do: func(ctx context.Context) error {
 			return a.names.DeleteKVConfig(ctx, namespace, key)
 		}}
 		if err := a.carry(ctx, dry, []change{remove}); err != nil || dry {
@@ -191,12 +191,11 @@ func configChanges(ctx context.Context, servers []string, key, value string, get
 		if err != nil {
 			return nil, err
 		}
-		now, known := cfg[key]
-		is := fmt.Sprintf("it is %q", now)
-		if !known {
-			is = "it has no such key"
+		now := "it does not show this key now" // which one that is empty does not do either
+		if is, shown := cfg[key]; shown {
+			now = fmt.Sprintf("it is %q", is)
 		}
-		changes = append(changes, change{what: fmt.Sprintf("set %s to %q at %s; %s", key, value, addr, is), do: func(ctx context.Context) error {
+		changes = append(changes, change{what: fmt.Sprintf("set %s to %q at %s", key, value, addr), now: now, do: func(ctx context.Context) error {
 			return set(ctx, addr, map[string]string{key: value})
 		}})
 	}

@@ -86,11 +86,11 @@ func (a *Admin) updateOrderConf() *cobra.Command {
 			if conf == "" {
 				return errors.New("please set orderConf with option -v")
 			}
-			do = change{what: fmt.Sprintf("set the order of topic %s to %q at %s; it is %q", topic, conf, a.namesrvAddr, old), do: func(ctx context.Context) error {
+			do = change{what: fmt.Sprintf("set the order of topic %s to %q at %s", topic, conf, a.namesrvAddr), now: fmt.Sprintf("it is %q", old), do: func(ctx context.Context) error {
 				return a.names.PutKVConfig(ctx, orderConfig, topic, conf)
 			}}
 		case "delete":
-			do = change{what: fmt.Sprintf("delete the order of topic %s at %s; it is %q", topic, a.namesrvAddr, old), do: func(ctx context.Context) error {
+			do = change{what: fmt.Sprintf("delete the order of topic %s at %s", topic, a.namesrvAddr), now: fmt.Sprintf("it is %q", old), do: func(ctx context.Context) error {
 				return a.names.DeleteKVConfig(ctx, orderConfig, topic)
 			}}
 		default:

@@ -327,8 +327,11 @@ func (l *loader) finish(err, invalid error) error {
 // With is the configuration with some keys changed, as a request from outside may do it. The error is an [UnknownKey], a [ForbiddenKey] or
 // a [WrongValues], and nothing is changed then.
 func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
-	forbidden := []string{"configBlackList", "brokerConfigPath", "rocketmqHome"}
-	l, err := change(brokerKind(), reflect.ValueOf(&b).Elem(), b.extra, append(forbidden, split(b.ConfigBlackList)...), changes)
+	never := []string{"configBlackList", "brokerConfigPath", "rocketmqHome"}
+	if err := forbid(changes, never, b.ConfigBlackList); err != nil {
+		return Broker{}, nil, err
+	}
+	l, err := change(brokerKind(), reflect.ValueOf(&b).Elem(), b.extra, changes)
 	if err != nil {
 		return Broker{}, nil, err
 	}
@@ -343,8 +346,11 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 
 // With is the configuration with some keys changed, as a request from outside may do it; see [Broker.With].
 func (n Namesrv) With(changes map[string]string) (Namesrv, []Note, error) {
-	forbidden := []string{"configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"}
-	l, err := change(namesrvKind(), reflect.ValueOf(&n).Elem(), n.extra, append(forbidden, split(n.ConfigBlackList)...), changes)
+	never := []string{"configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"}
+	if err := forbid(changes, never, n.ConfigBlackList); err != nil {
+		return Namesrv{}, nil, err
+	}
+	l, err := change(namesrvKind(), reflect.ValueOf(&n).Elem(), n.extra, changes)
 	if err != nil {
 		return Namesrv{}, nil, err
 	}
@@ -353,23 +359,26 @@ func (n Namesrv) With(changes map[string]string) (Namesrv, []Note, error) {
 	return n, l.notes.list, err
 }
 
-func split(list string) []string {
-	var keys []string
-	for key := range strings.SplitSeq(list, ";") {
-		keys = append(keys, strings.TrimSpace(key))
+// forbid is a [ForbiddenKey] when a key that changes is one of never or of blackList.
+func forbid(changes map[string]string, never []string, blackList string) error {
+	listed := make(map[string]bool)
+	for key := range strings.SplitSeq(blackList, ";") {
+		listed[strings.TrimSpace(key)] = true
 	}
-	return keys
+	for _, key := range sortedKeys(changes) {
+		if listed[key] || slices.Contains(never, key) {
+			return ForbiddenKey{key, listed[key]}
+		}
+	}
+	return nil
 }
 
-func change(k *kind, target reflect.Value, have extra, forbidden []string, changes map[string]string) (*loader, error) {
+func change(k *kind, target reflect.Value, have extra, changes map[string]string) (*loader, error) {
 	l := &loader{kind: k, target: target, extra: maps.Clone(have), origins: make(map[string]origin)}
 	if l.extra == nil {
 		l.extra = make(extra)
 	}
 	for _, key := range sortedKeys(changes) {
-		if slices.Contains(forbidden, key) {
-			return nil, ForbiddenKey{key}
-		}
 		if _, old := spelling(key, k.known); !k.known(key) && !old {
 			if _, set := l.extra[key]; !set {
 				return nil, UnknownKey{key, nearest(key, k.names)}

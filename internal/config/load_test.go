@@ -217,15 +217,19 @@ func TestWith_RefusesAndSaysWhy(t *testing.T) {
 		}
 	}
 	_, _, err := b.With(map[string]string{"maxMessageSize": "1"})
-	check(err, ForbiddenKey{"maxMessageSize"})
+	check(err, ForbiddenKey{"maxMessageSize", true})
 	_, _, err = b.With(map[string]string{"configBlackList": ""})
-	check(err, ForbiddenKey{"configBlackList"})
+	check(err, ForbiddenKey{"configBlackList", false})
 	_, _, err = b.With(map[string]string{"maxMesageSize": "1"})
 	check(err, UnknownKey{"maxMesageSize", "maxMessageSize"})
 	_, _, err = b.With(map[string]string{"fileReservedTime": "-1"})
 	check(err, WrongValues{{Key: "fileReservedTime", Value: "-1", Allowed: "at least 0"}})
 	_, _, err = n.With(map[string]string{"kvConfigPath": "/etc/passwd"})
-	check(err, ForbiddenKey{"kvConfigPath"})
+	check(err, ForbiddenKey{"kvConfigPath", true})
+	_, _, err = DefaultBroker().With(map[string]string{"rocketmqHome": "/"})
+	if err == nil || err.Error() != "rocketmqHome cannot be changed from outside" {
+		t.Error(err)
+	}
 	_, _, err = n.With(map[string]string{"listenPort": "x"})
 	check(err, WrongValues{{Key: "listenPort", Value: "x", Allowed: "a whole number"}})
 }

@@ -74,11 +74,18 @@ func didYouMean(nearest string) string {
 	return "; did you mean " + nearest + "?"
 }
 
-// ForbiddenKey is the answer to changing a key of configBlackList from outside.
-type ForbiddenKey struct{ Key string }
+// ForbiddenKey is the answer to changing a key from outside that may not be.
+type ForbiddenKey struct {
+	Key    string
+	Listed bool // configBlackList names it
+}
 
 func (f ForbiddenKey) Error() string {
-	return f.Key + " cannot be changed from outside: it is in configBlackList"
+	why := ""
+	if f.Listed {
+		why = ": it is in configBlackList"
+	}
+	return f.Key + " cannot be changed from outside" + why
 }
 
 // validation collects wrong values.
