@@ -8,6 +8,24 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
+// While nobody takes, a message that is late already gets the slot of its time: the checkpoint must not be behind that.
+func TestFlush_KeepsWhatComesLate(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	w := open(t, cfg)
+	for n, due := range []int64{now + 1000, now - 3000, now - 5000} {
+		add(t, w, entry(int64(n), due))
+		w.Reached(int64(n) + 1)
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := cfg
+	again.FS = cfg.FS.(*logfile.Memory).Kill()
+	_, got := drain(t, open(t, again), now+10_000, 3)
+	equal(t, "after a kill", got, 2, 1, 0)
+}
+
 // What was delivered while Flush made the messages durable may be lost with the power: the durable checkpoint must not say that it was.
 func TestFlush_MakesDurableOnlyWhatWasDeliveredBefore(t *testing.T) {
 	t.Parallel()

@@ -301,7 +301,9 @@ func (t *Timer) Flush() error {
 	t.mu.Lock()
 	t.untouch()
 	err := t.log.write()
-	read, logEnd, queueOffset, written := t.readLocked(t.cfg.clock()), t.log.end, t.reached, max(t.check.QueueWritten, t.reached)
+	// Not beyond the slots that are closed: others may still get messages, which are late when the queue is taken in late.
+	read := min(t.readLocked(t.cfg.clock()), t.read)
+	logEnd, queueOffset, written := t.log.end, t.reached, max(t.check.QueueWritten, t.reached)
 	var copies []pageCopy
 	if err == nil && len(t.wheel.pages) > 0 {
 		if err = t.wheel.create(); err == nil {
