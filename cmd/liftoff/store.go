@@ -110,6 +110,11 @@ It ends with code 1 when something is wrong.`,
 			if err != nil {
 				return err
 			}
+			if found := o.WrongLogSize(); found != 0 {
+				cfg := o.Config()
+				return errors.Join(fmt.Errorf("cannot check store %s: its log files are %d bytes long, mappedFileSizeCommitLog in %s is %d; correct it, or leave out -c",
+					cfg.RootDir, found, f.file, cfg.CommitLogFileSize), o.Close())
+			}
 			k := storeCheck{p: p, o: o, broker: b, json: f.json, ownSizes: f.file == ""}
 			return errors.Join(k.run(ctx, repair, dry), o.Close())
 		},

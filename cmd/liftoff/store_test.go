@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,46 @@ func TestStoreCheck_RefusesWhatIsNoStoreOrInUse(t *testing.T) {
 	check("stop the broker first", exitFailed, filepath.Join(s.data, "store"))
 }
 
+func TestStoreCheck_RefusesASizeThatNoFileOfTheLogHas(t *testing.T) {
+	t.Parallel()
+	dir := goldenStore(t)
+	file := filepath.Join(t.TempDir(), "broker.properties")
+	list := func() string {
+		t.Helper()
+		var all strings.Builder
+		err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+			if err == nil && !info.IsDir() && info.Name() != "lock" {
+				fmt.Fprintln(&all, path, info.Size(), info.ModTime())
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all.String()
+	}
+	before := list()
+	for _, size := range []string{"", "mappedFileSizeCommitLog=65536\n"} {
+		if err := os.WriteFile(file, []byte(size+"mappedFileSizeConsumeQueue=6000\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		given := strings.TrimSuffix(strings.TrimPrefix(size, "mappedFileSizeCommitLog="), "\n")
+		if given == "" {
+			given = "1073741824"
+		}
+		want := "cannot check store " + dir + ": its log files are 131072 bytes long, mappedFileSizeCommitLog in " + file + " is " + given + "; correct it, or leave out -c"
+		for _, flags := range [][]string{nil, {"--repair"}, {"--repair", "--dry-run"}} {
+			out, errs, code := runProgram(t, "liftoff", append([]string{"store", "check", dir, "-c", file}, flags...)...)
+			if code != exitFailed || !strings.Contains(errs, want) || out != "" {
+				t.Errorf("%q %v: %d\n%s%s", size, flags, code, out, errs)
+			}
+		}
+	}
+	if after := list(); after != before {
+		t.Error("a refused check has changed files")
+	}
+}
+
 func TestStoreDump_PrintsWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	dir := goldenStore(t)
@@ -136,7 +177,11 @@ func TestBrokerDryRun_TellsWhatAStartWouldDo(t *testing.T) {
 	write(sizes)
 	check(exitOK, "sendMessageThreadPoolNums", "last written by Apache RocketMQ, closed", "recovery reads the last", "The way back", "would start")
 	write("")
-	check(exitFailed, "! commitlog/00000000000000000000 is 131072 bytes long", "mappedFileSizeCommitLog=131072", "mappedFileSizeConsumeQueue=6000", "maxHashSlotNum=100", "would not start")
+	check(exitFailed, "! commitlog/00000000000000000000 is 131072 bytes long", "would fit with mappedFileSizeCommitLog=131072", "would fit with mappedFileSizeConsumeQueue=6000",
+		"would fit with mapperFileSizeBatchConsumeQueue=4600", "would fit with maxHashSlotNum=100", "would fit with maxIndexNum=400", "would not start")
+	if out, _, _ := runProgram(t, "liftoff", "broker", "--dry-run", "-c", file); strings.Contains(out, "files of the log from") || strings.Contains(out, "is recovered") || strings.Contains(out, "there is no log") {
+		t.Errorf("of a log whose files do not fit more is told than can be known:\n%s", out)
+	}
 	write("listenPort=nonsense")
 	check(exitMisused, "listenPort")
 	before, err := os.ReadDir(dir)

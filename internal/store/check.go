@@ -189,32 +189,43 @@ func (c *checker) logFiles() {
 				Do:    "bring back the missing files from a copy or from another replica"})
 		}
 	}
-	for _, odd := range o.oddLog {
-		c.oddLogFile(odd)
+	newest := o.newestCut()
+	for i, odd := range o.oddLog {
+		c.oddLogFile(odd, i == newest)
 	}
 }
 
-func (c *checker) oddLogFile(odd oddFile) {
-	size := c.o.cfg.CommitLogFileSize
-	f := Finding{Kind: "log-file-size", File: c.o.name(odd.Path), At: -1, What: fmt.Sprintf("it is %d bytes long, the others are %d", odd.Size, size)}
-	switch isLast := odd.Start >= c.o.logFilesEnd(); {
+// oddLogFile tells of one file of the log that Open would refuse. cut: it is the newest one, and only too short.
+func (c *checker) oddLogFile(odd oddFile, cut bool) {
+	o, size := c.o, c.o.cfg.CommitLogFileSize
+	f := Finding{Kind: "log-file-size", File: o.name(odd.Path), At: -1, What: fmt.Sprintf("it is %d bytes long, mappedFileSizeCommitLog is %d", odd.Size, size)}
+	if len(o.runs) > 0 {
+		f.What = fmt.Sprintf("it is %d bytes long, the others are %d", odd.Size, size)
+	}
+	end := o.logFilesEnd()
+	if len(o.plan.extend) > 0 {
+		end = o.plan.extend[0].Start + size
+	}
+	switch {
+	case odd.Size == 0 && odd.Start == end:
+		f.Means, f.Do = "it was made and never used", "nothing: the next start removes it"
+		c.note(f)
+		return
+	case cut:
+		f.Means = "it was cut off; no broker starts on this store, and what is in this file was not looked at"
+		f.Do = "run again with --repair: it gives the file its length, and what then is no whole record is cut"
+		o.plan.extend = append(o.plan.extend, odd)
+		c.problem(f)
+		return
 	case odd.Size == size:
 		f.What = "another file has this part of the log, or some of it, too"
 		f.Means, f.Do = "no broker starts on this store", "move one of the two away; -c FILE with storePathCommitLog tells the folders of the log"
-		c.problem(f)
-	case odd.Start == c.o.logFilesEnd() && odd.Size == 0:
-		f.Means, f.Do = "it was made and never used", "nothing: the next start removes it"
-		c.note(f)
-	case isLast && odd.Size < size:
-		f.Means = "it was cut off; no broker starts on this store, and what is in this file was not looked at"
-		f.Do = "run again with --repair: it gives the file its length, and what then is no whole record is cut"
-		c.o.plan.extend = append(c.o.plan.extend, odd)
-		c.problem(f)
 	default:
 		f.Means = "no broker starts on this store with this size"
 		f.Do = "if the size was set for this store on purpose, check with -c FILE, which has mappedFileSizeCommitLog; else bring the file back from a copy"
-		c.problem(f)
 	}
+	o.plan.odd = append(o.plan.odd, odd)
+	c.problem(f)
 }
 
 // log reads the log and compares queues and index with it.

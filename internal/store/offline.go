@@ -81,51 +81,6 @@ func (o *Offline) load() (err error) {
 	return err
 }
 
-// findSizes takes sizes that are not given from the files.
-func (o *Offline) findSizes() error {
-	c := &o.cfg
-	o.knowsShape = true
-	standard := DefaultConfig(c.RootDir)
-	if len(c.CommitLogDirs) == 0 {
-		c.CommitLogDirs = []string{filepath.Join(c.RootDir, "commitlog")}
-	}
-	sub := func(name string) ([]string, error) { return queueDirs(c.FS, filepath.Join(c.RootDir, name)) }
-	for _, size := range []struct {
-		of       *int64
-		standard int64
-		unit     int64
-		dirs     func() ([]string, error)
-	}{
-		{&c.CommitLogFileSize, standard.CommitLogFileSize, 1, func() ([]string, error) { return c.CommitLogDirs, nil }},
-		{&c.ConsumeQueueFileSize, standard.ConsumeQueueFileSize, unitSize, func() ([]string, error) { return sub("consumequeue") }},
-		{&c.BatchConsumeQueueFileSize, standard.BatchConsumeQueueFileSize, batchUnitSize, func() ([]string, error) { return sub("batchconsumequeue") }},
-		{&c.ConsumeQueueExtFileSize, standard.ConsumeQueueExtFileSize, 1, func() ([]string, error) { return sub("consumequeue_ext") }},
-	} {
-		if *size.of != 0 {
-			continue
-		}
-		dirs, err := size.dirs()
-		if err != nil {
-			return err
-		}
-		if *size.of, err = logfile.FindSize(c.FS, size.unit, dirs...); err != nil {
-			return err
-		}
-		if *size.of == 0 {
-			*size.of = size.standard
-		}
-	}
-	if c.MaxHashSlotNum == 0 || c.MaxIndexNum == 0 {
-		shape, known, err := findShape(c.FS, filepath.Join(c.RootDir, "index"), indexShape{int32(standard.MaxHashSlotNum), int32(standard.MaxIndexNum)})
-		if err != nil {
-			return err
-		}
-		o.knowsShape = known
-		c.MaxHashSlotNum, c.MaxIndexNum = int(shape.slots), int(shape.entries)
-	}
-	return nil
-}
-
 // queueDirs lists the folders <topic>/<queueId> in dir.
 func queueDirs(fs logfile.FS, dir string) ([]string, error) {
 	topics, err := fs.List(dir)

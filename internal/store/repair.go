@@ -14,7 +14,8 @@ import (
 
 // plan is what Check has found that can be mended from the log.
 type plan struct {
-	extend  []oddFile    // newest files of the log that are too short
+	extend  []oddFile    // the newest file of the log, when it is too short
+	odd     []oddFile    // files of the log that nothing explains: what they have is not known, so nothing may be made anew or cut
 	tail    *Stretch     // what is to be cut behind the last good record
 	damaged bool         // there is damage that cannot be mended
 	queues  []*queueView // to be made anew
@@ -26,7 +27,7 @@ type plan struct {
 }
 
 func (p *plan) empty() bool {
-	return len(p.extend) == 0 && p.tail == nil && len(p.queues) == 0 && len(p.behind) == 0 && !p.index && !p.checkpoint
+	return len(p.extend) == 0 && len(p.odd) == 0 && p.tail == nil && len(p.queues) == 0 && len(p.behind) == 0 && !p.index && !p.checkpoint
 }
 
 // leavesRest says whether the next start has something to do that a repair must not take from it.
@@ -38,6 +39,10 @@ func (p *plan) leavesRest() bool { return p.indexBehind && !p.index }
 func (o *Offline) Repair(ctx context.Context, dry bool, tell func(string), progress func(done, total int64)) (again bool, err error) {
 	p := &o.plan
 	if p.empty() {
+		return false, nil
+	}
+	if len(p.odd) > 0 {
+		tell(fmt.Sprintf("leaves log, queues and index as they are: what is to be done with %s must be known first, see log-file-size above", o.name(p.odd[0].Path)))
 		return false, nil
 	}
 	r := repair{o: o, dry: dry, tell: tell, suffix: "." + o.cfg.now().Format("20060102150405")}
