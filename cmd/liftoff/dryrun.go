@@ -102,7 +102,6 @@ func (d *dryRun) store(ctx context.Context) error {
 		return err
 	}
 	d.files(o, out)
-	d.recovery(o, out)
 	d.timers()
 	d.state()
 	return nil
@@ -119,40 +118,15 @@ func (d *dryRun) files(o *store.Offline, out store.Outlook) {
 		how = "not closed (killed, or running elsewhere)"
 	}
 	d.line("%s, last written by %s, %s", o.Config().RootDir, writer, how)
-	d.line("%d files of the log from %d to %d, %d queues, %d index files", out.LogFiles, out.OldestStart, out.FilesEnd, out.QueueCount, out.IndexFiles)
 	for _, wrong := range out.WrongFiles {
 		d.stop("%s", wrong)
 	}
-	if len(out.WrongFiles) > 0 {
-		d.sizes()
+	for _, size := range out.Sizes {
+		d.line("the files would fit with %s=%d, it is %d", size.Name, size.Found, size.Given)
 	}
-}
-
-// sizes tells the settings that fit the files.
-func (d *dryRun) sizes() {
-	cfg := offlineConfig(&d.cfg)
-	cfg.CommitLogFileSize, cfg.ConsumeQueueFileSize, cfg.BatchConsumeQueueFileSize, cfg.ConsumeQueueExtFileSize = 0, 0, 0, 0
-	cfg.MaxHashSlotNum, cfg.MaxIndexNum = 0, 0
-	o, err := store.OpenOffline(cfg, false)
-	if err != nil {
-		return
-	}
-	defer o.Close()
-	found := o.Config()
-	for _, size := range []struct {
-		key       string
-		have, fit int64
-	}{
-		{"mappedFileSizeCommitLog", int64(d.cfg.CommitLogFileSize), found.CommitLogFileSize},
-		{"mappedFileSizeConsumeQueue", int64(d.cfg.ConsumeQueueFileSize), found.ConsumeQueueFileSize},
-		{"mapperFileSizeBatchConsumeQueue", int64(d.cfg.BatchQueueFileSize), found.BatchConsumeQueueFileSize},
-		{"mappedFileSizeConsumeQueueExt", int64(d.cfg.QueueExtFileSize), found.ConsumeQueueExtFileSize},
-		{"maxHashSlotNum", int64(d.cfg.IndexSlots), int64(found.MaxHashSlotNum)},
-		{"maxIndexNum", int64(d.cfg.IndexEntries), int64(found.MaxIndexNum)},
-	} {
-		if size.have != size.fit {
-			d.line("the files would fit with %s=%d", size.key, size.fit)
-		}
+	if len(out.WrongFiles) == 0 {
+		d.line("%d files of the log from %d to %d, %d queues, %d index files", out.LogFiles, out.OldestStart, out.FilesEnd, out.QueueCount, out.IndexFiles)
+		d.recovery(o, out)
 	}
 }
 

@@ -178,7 +178,8 @@ func TestBrokerDryRun_TellsWhatAStartWouldDo(t *testing.T) {
 	check(exitOK, "sendMessageThreadPoolNums", "last written by Apache RocketMQ, closed", "recovery reads the last", "The way back", "would start")
 	write("")
 	check(exitFailed, "! commitlog/00000000000000000000 is 131072 bytes long", "would fit with mappedFileSizeCommitLog=131072", "would fit with mappedFileSizeConsumeQueue=6000",
-		"would fit with mapperFileSizeBatchConsumeQueue=4600", "would fit with maxHashSlotNum=100", "would fit with maxIndexNum=400", "would not start")
+		"would fit with mapperFileSizeBatchConsumeQueue=4600", "timerlog/00000000000000000000: it is 104000 bytes long, mappedFileSizeTimerLog is",
+		"would fit with maxHashSlotNum=100", "would fit with maxIndexNum=400", "would not start")
 	if out, _, _ := runProgram(t, "liftoff", "broker", "--dry-run", "-c", file); strings.Contains(out, "files of the log from") || strings.Contains(out, "is recovered") || strings.Contains(out, "there is no log") {
 		t.Errorf("of a log whose files do not fit more is told than can be known:\n%s", out)
 	}

@@ -18,7 +18,8 @@ type Outlook struct {
 	LikelyEnd   int64 // where data end in the last file, as the file system tells
 	OwnLast     bool  // the checkpoint is Liftoff's
 	LogFiles    int
-	WrongFiles  []string // that Open refuses, and why
+	WrongFiles  []string      // that Open refuses, and why; with any, nothing else is told but Sizes
+	Sizes       []SizeSetting // that do not fit, when there are wrong files
 	QueueCount  int
 	IndexFiles  int
 	IndexAgain  bool // index files are made again, as far as recovery reads
@@ -51,6 +52,12 @@ func (o *Offline) Outlook(ctx context.Context) (Outlook, error) {
 	}
 	if err := o.outlookIndex(&out); err != nil {
 		return out, err
+	}
+	if len(out.WrongFiles) > 0 {
+		var err error
+		if out.Sizes, err = o.Sizes(); err != nil {
+			return out, err
+		}
 	}
 	cp, err := readCheckpoint(o.cfg.FS, s.checkpointPath())
 	if err != nil {

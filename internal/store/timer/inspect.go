@@ -96,9 +96,13 @@ func (x *inspector) load(dir string) error {
 	if err != nil {
 		return err
 	}
+	others := "the others are"
+	if len(runs) == 0 {
+		others = "mappedFileSizeTimerLog is"
+	}
 	for _, f := range odd {
 		if f.Size > 0 || f.Start < x.sum.Checkpoint.LogFlushed {
-			x.problem(Problem{Path: f.Path, At: -1, What: fmt.Sprintf("it is %d bytes long, the others are %d", f.Size, size)})
+			x.problem(Problem{Path: f.Path, At: -1, What: fmt.Sprintf("it is %d bytes long, %s %d", f.Size, others, size)})
 		}
 	}
 	if len(runs) == 0 || size < recordSize+blankSize {
