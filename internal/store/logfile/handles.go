@@ -96,12 +96,14 @@ func (h *Handles) close(s *segment) error {
 
 // syncLocked syncs a file that is going to be closed. The kernel tells a failure once; Log.Sync tells it on.
 func (h *Handles) syncLocked(s *segment) {
-	if s.dirty.Swap(false) {
-		if err := s.file.Sync(); err != nil {
-			s.failed = fmt.Errorf("%w %q: %w", ErrSync, s.path, err)
-			s.dirty.Store(true)
-		}
+	if !s.dirty.Load() {
+		return
 	}
+	if err := s.file.Sync(); err != nil {
+		s.failed = fmt.Errorf("%w %q: %w", ErrSync, s.path, err)
+		return
+	}
+	s.dirty.Store(false) // not before: Log.Sync would go well meanwhile. Nobody writes, for nobody uses it
 }
 
 func (h *Handles) closeLocked(s *segment) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -254,6 +255,41 @@ func TestHandles_TellASyncThatFailedBeforeAClose(t *testing.T) {
 	if err := l.Sync(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A file that is being synced to be closed is not durable yet.
+func TestLog_SyncWaitsForOneThatGoesOn(t *testing.T) {
+	t.Parallel()
+	faults := &Faults{FS: NewMemory()}
+	l := NewLog(faults, NewHandles(1), testFileSize, "/log")
+	hold := make(chan struct{})
+	faults.Inject(Fault{Op: OpSync, Path: FileName(0), Times: 1, Err: syscall.EIO, Hold: hold})
+	filled, synced := make(chan struct{}), make(chan error, 1)
+	fill(t, l, 1)
+	other := NewLog(faults, l.handles, testFileSize, "/other")
+	go func() {
+		defer close(filled)
+		for i := range int64(3) { // more than twice as many as may be open
+			_, _ = other.WriteAt([]byte{1}, i*testFileSize)
+		}
+	}()
+	for begun := false; !begun; runtime.Gosched() {
+		faults.mu.Lock()
+		begun = faults.faults[0].seen > 0
+		faults.mu.Unlock()
+	}
+	go func() { synced <- l.Sync() }()
+	select {
+	case err := <-synced:
+		t.Errorf("got %v, though the file is not synced yet", err)
+		synced <- err
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(hold)
+	if err := <-synced; !errors.Is(err, ErrSync) {
+		t.Errorf("got %v", err)
+	}
+	<-filled
 }
 
 func TestMemory_CrashLosesWhatWasNotSynced(t *testing.T) {
