@@ -3,8 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // Topics returns the names of the topics that have had messages, sorted.
@@ -114,10 +117,18 @@ func (s *Store) stopDispatch() (resume func()) {
 	}
 }
 
-// passDeleted moves the checkpoint behind the messages of queues that were emptied: recovery would dispatch them again, for
-// it does not know that.
+// passDeleted makes durable that the files of queues are gone, and moves the checkpoint behind their messages: recovery would dispatch
+// them again, for it does not know that.
 func (s *Store) passDeleted() error {
-	err := s.catchUp()
+	var err error
+	for _, dir := range []string{s.consumeQueueDir(), s.batchQueueDir()} {
+		if failed := logfile.SyncDir(s.cfg.FS, dir); !errors.Is(failed, fs.ErrNotExist) {
+			err = errors.Join(err, failed)
+		}
+	}
+	if err == nil {
+		err = s.catchUp()
+	}
 	if err == nil {
 		err = s.flushBehind()
 	}

@@ -221,3 +221,22 @@ func TestDeleteTopic_NewMessagesAreKept(t *testing.T) {
 		})
 	}
 }
+
+func TestDeleteTopic_IsDurable(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	q := s.Queue("T", 0)
+	putWait(t, s, Flushed, testPut(q, "a"), testPut(q, "b"), testPut(q, "c"))
+	awaitVisible(t, q, 3)
+	check(t, s.flushBehind())
+	check(t, s.DeleteTopic("T"))
+	cfg.FS = m.Crash(nil)
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	if end := s.Queue("T", 0).MaxOffset(); end != 0 || len(s.Topics()) > 0 {
+		t.Errorf("after a power cut the queue ends at %d, topics %v", end, s.Topics())
+	}
+	check(t, s.Close())
+}
