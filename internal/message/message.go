@@ -26,7 +26,7 @@ import (
 //
 // Big-endian, lengths signed, times in ms since 1970. A host is 4 bytes of IPv4 or 16 of IPv6 and a 4-byte port; the two
 // V6 bits of sysFlag say which. Body CRC is CRC-32 (IEEE) with the top bit cleared. Version 2 is written only for a topic
-// longer than 127 bytes. With enabledAppendPropCRC the properties end in a CRC of all bytes before it, 20 bytes:
+// longer than 127 bytes. With enabledAppendPropCRC, or when they hold a zero byte, the properties end in a CRC of all bytes before it, 20 bytes:
 // __CRC32# 0x01, ten digits, the last digit first, 0x02.
 //
 // Where the next record does not fit into a file, the rest of it is one blank: size 4B (all that is left), magicBlank.

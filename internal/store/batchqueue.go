@@ -479,5 +479,5 @@ func (p *Put) makeBaseRoom() {
 // placeBase gives an inner batch its base offset. The caller holds the append lock.
 func (s *Store) placeBase(p *Put) {
 	p.Properties = append(strconv.AppendInt(p.Properties[:p.lightAt], p.Queue.next, 10), 2)
-	p.Size = int32(p.RecordSize(s.cfg.AppendPropCRC))
+	p.Size = int32(p.RecordSize(p.crc))
 }

@@ -80,7 +80,7 @@ func (s *Store) append(p *Put, now int64) {
 		p.Queue.next += int64(max(p.Inner, 1))
 	}
 	c := l.tail.room(l.appended, int(m.Size), s.keptFrom())
-	m.AppendRecord(c.buf[c.used:c.used:c.used+int(m.Size)], s.cfg.AppendPropCRC)
+	m.AppendRecord(c.buf[c.used:c.used:c.used+int(m.Size)], p.crc)
 	c.used += int(m.Size)
 	l.appended += int64(m.Size)
 	l.appendTime = now

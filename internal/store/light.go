@@ -76,7 +76,7 @@ func (s *Store) placeLight(p *Put) {
 		b = strconv.AppendInt(b, q.next-1, 10)
 	}
 	p.Properties = append(b, 2)
-	p.Size = int32(p.RecordSize(s.cfg.AppendPropCRC))
+	p.Size = int32(p.RecordSize(p.crc))
 }
 
 // WatchLite adds to the number of those who want Hooks.Arrived to be called for every lite topic.

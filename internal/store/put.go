@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -40,7 +41,8 @@ type Put struct {
 	Light []*Queue
 	// Inner is how many messages the body of an inner batch has, 0 for a message that is none.
 	Inner   int
-	lightAt int // where offsets go in Properties
+	lightAt int  // where offsets go in Properties
+	crc     bool // its record gets a CRC
 
 	// Err says why this message alone was not stored; others of its batch may be.
 	Err error
@@ -149,6 +151,7 @@ func (s *Store) prepare(p *Put) {
 	if p.Err != nil {
 		return
 	}
+	p.crc = s.cfg.AppendPropCRC || bytes.IndexByte(m.Properties, 0) >= 0 // else recovery might take it for a damaged one (lostPage)
 	switch {
 	case p.Light != nil:
 		p.makeRoom()
@@ -164,11 +167,11 @@ func (s *Store) prepare(p *Put) {
 		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, most)
 		return
 	}
-	if err := m.Check(s.cfg.AppendPropCRC); err != nil {
+	if err := m.Check(p.crc); err != nil {
 		p.Err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 		return
 	}
-	size := m.RecordSize(s.cfg.AppendPropCRC)
+	size := m.RecordSize(p.crc)
 	if limit := most + 64<<10; size > limit {
 		p.Err = fmt.Errorf("%w: record of %d bytes, possible are %d", ErrTooLarge, size, limit)
 	} else if int64(size)+message.BlankSize > s.cfg.CommitLogFileSize {

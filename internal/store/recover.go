@@ -437,14 +437,14 @@ func (c *scanner) check(rec []byte) error {
 	if c.record.QueueOffset < 0 || c.record.QueueID < 0 {
 		return fmt.Errorf("queue %d, offset %d", c.record.QueueID, c.record.QueueOffset)
 	}
-	if !c.clean && lostPage(rec, c.record.LogOffset, len(rec)-len(c.record.Properties)) {
+	if !c.clean && lostPage(rec, c.record.LogOffset, len(rec)-len(c.record.Properties)) && message.CheckRecord(rec) != nil {
 		return errors.New("a page of its properties was never written")
 	}
 	return nil
 }
 
 // lostPage says whether a page that reached the disk only as zeros lies in the part of a record that no CRC covers:
-// topic and properties, which hold no zeros of their own. A power cut leaves such pages.
+// topic and properties. A power cut leaves such pages. Properties that have zeros of their own are stored with a CRC.
 func lostPage(rec []byte, off int64, props int) bool {
 	for at := props; at < len(rec); {
 		pageEnd := at + int(pageSize-(off+int64(at))%pageSize)

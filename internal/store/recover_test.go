@@ -214,6 +214,25 @@ func TestRecover_PutsAsideFilesBehindDamage(t *testing.T) {
 	}
 }
 
+// A page of zeros in a message's properties is what a power cut leaves, or what a client has put there.
+func TestRecover_KeepsPropertiesWithZeros(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	q := s.Queue("T", 0)
+	zeros := testPut(q, "zeros")
+	zeros.Properties = message.AppendProperty(zeros.Properties, "k", strings.Repeat("\x00", 9000))
+	open := testPut(q, "open") // as in a batch, whose properties are stored as they come
+	open.Properties = append(open.Properties, "k\x01\x00\x00"...)
+	putWait(t, s, Flushed, zeros, open, testPut(q, "behind"))
+	cfg.FS = m.Kill()
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	wantBodies(t, bodies(t, s, s.Queue("T", 0), 0), []string{"zeros", "open", "behind"})
+	check(t, s.Close())
+}
+
 // Whatever was acknowledged as flushed is there after a power cut, at any moment, whatever else is.
 func TestRecover_KeepsFlushedMessagesAfterPowerCut(t *testing.T) {
 	t.Parallel()
