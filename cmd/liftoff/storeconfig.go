@@ -95,7 +95,7 @@ func badConfig(path, name string) error {
 	}
 	var content map[string]any
 	if err := fastjson.Unmarshal(data, &content); err != nil {
-		return fmt.Errorf("it is no JSON: %w", err)
+		return err
 	}
 	if table := tables[name]; table != "" {
 		if _, there := content[table]; !there {

@@ -344,7 +344,7 @@ func (d *storeDump) config(context.Context) error {
 		}
 		plain, err := fastjson.Standard(data)
 		if err != nil {
-			fmt.Fprintf(d.p.err, "config/%s: it is no JSON: %v\n", e.Name(), err)
+			fmt.Fprintf(d.p.err, "config/%s: %v\n", e.Name(), err)
 			continue
 		}
 		if d.f.json {

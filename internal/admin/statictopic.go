@@ -114,7 +114,7 @@ func readMapping(path, topic string) (*mappingFile, error) {
 	}
 	var f mappingFile
 	if err := fastjson.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("cannot read %q: %w", path, err)
 	}
 	if len(f.Brokers) == 0 {
 		return nil, fmt.Errorf("%s: it has no brokerConfigMap", path)

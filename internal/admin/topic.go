@@ -253,7 +253,7 @@ func readList[T any](file string, to *[]T) error {
 		return err
 	}
 	if err := fastjson.Unmarshal(data, to); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("cannot read %q: %w", file, err)
 	}
 	return nil
 }

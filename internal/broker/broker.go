@@ -19,6 +19,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/statefile"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -142,7 +143,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	}
 	b.beganAt = b.store.Stats().Appended
 	if err := b.openState(cfg); err != nil {
-		return err
+		return statefile.Advise(err, "topics.json", "topicQueueMapping.json", "subscriptionGroup.json", "consumerOffset.json", "messageRequestMode.json")
 	}
 	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax, Latencies: b.latencies}
 	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {

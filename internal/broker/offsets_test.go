@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -312,4 +313,27 @@ func TestPull_CommitsNoOffsetBelowZero(t *testing.T) {
 			t.Errorf("commitOffset=%s: consumer offset %d, want %d", step.offset, got, step.want)
 		}
 	}
+}
+
+func TestOpen_SaysWhatIsWrongWithAFileOfStateAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	check := func(name, content, want string) {
+		t.Helper()
+		cfg := testConfig(t)
+		path := filepath.Join(cfg.RootDir, "config", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err == nil {
+			t.Fatal(name, "was taken", b.Close())
+		}
+		if got := strings.ReplaceAll(err.Error(), path, "F"); got != want {
+			t.Errorf("%s: %s\nwant %s", name, got, want)
+		}
+	}
+	check("consumerOffset.json", `{"offsetTable":{"a":5}}`, `cannot read "F": at "/offsetTable/a" of the JSON stands 5 where an object should be; there is no usable .bak. `+
+		`Put a copy of the file back, or move it away to start without these data and bring them back with "liftoff restore" if there is a backup`)
+	check("delayOffset.json", `{"offsetTable":`, `cannot read "F": not JSON: end where a value should be at byte 15; there is no usable .bak. `+
+		`Put a copy of the file back, or move it away to start without these data`)
 }

@@ -1,6 +1,7 @@
 package fastjson
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,10 +9,47 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // ErrType is wrapped by errors about a value that does not fit where it should go.
 var ErrType = errors.New("wrong type")
+
+// typeError is a value that is of the wrong type.
+type typeError struct {
+	path      string // to the value, such as /offsetTable/a; empty for the whole
+	got, want string
+}
+
+func (e *typeError) Error() string {
+	return fmt.Sprintf("at %q of the JSON stands %s where %s should be", cmp.Or(e.path, "/"), e.got, e.want)
+}
+
+func (e *typeError) Unwrap() error { return ErrType }
+
+// wanted is what a type takes, for errors. They are read by operators, who know no types of Go.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "Base64"
+		}
+		return "a list"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return fmt.Sprintf("a whole number of %d bits", t.Bits())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return fmt.Sprintf("a whole number of %d bits, not below 0,", t.Bits())
+	}
+	return "something else"
+}
 
 // Unmarshal reads data into what v points to. An error leaves v partly set.
 func Unmarshal(data []byte, v any) error {
@@ -21,13 +59,10 @@ func Unmarshal(data []byte, v any) error {
 	}
 	std, err := Standard(data)
 	if err != nil {
-		return fmt.Errorf("cannot read: %w", err)
+		return err
 	}
 	d := decoder{in: std, types: types{}}
-	if err := d.value(to.Elem()); err != nil {
-		return fmt.Errorf("cannot read: %w", err)
-	}
-	return nil
+	return d.value(to.Elem())
 }
 
 // decoder walks over standard JSON without spaces, so it need not look for syntax errors.
@@ -39,14 +74,36 @@ type decoder struct {
 }
 
 func (d *decoder) wrong(to reflect.Value, got string) error {
-	if len(got) > 40 {
-		got = got[:40] + "…"
-	}
+	return &typeError{d.where(), got, wanted(to.Type())}
+}
+
+func (d *decoder) where() string {
 	where := ""
 	for _, name := range d.path {
 		where += "/" + name
 	}
-	return fmt.Errorf("%s at %q cannot be a %s: %w", got, where, to.Type(), ErrType)
+	return where
+}
+
+// shown is a string, number or boolean for errors.
+func shown(s string, wasText bool) string {
+	if len(s) > 40 {
+		s = strings.ToValidUTF8(s[:40], "") + "…"
+	}
+	if wasText {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// own lets a type read its value by itself.
+func (d *decoder) own(u json.Unmarshaler) error {
+	err := u.UnmarshalJSON(d.skip())
+	var wrong *typeError
+	if errors.As(err, &wrong) {
+		wrong.path = d.where() + wrong.path // it knows its own part only
+	}
+	return err
 }
 
 // skip passes over one value and returns it.
@@ -115,13 +172,13 @@ func (d *decoder) value(to reflect.Value) error {
 			to.Set(reflect.New(to.Type().Elem()))
 		}
 		if u, ok := to.Interface().(json.Unmarshaler); ok {
-			return u.UnmarshalJSON(d.skip())
+			return d.own(u)
 		}
 		return d.value(to.Elem())
 	}
 	if to.CanAddr() {
 		if u, ok := to.Addr().Interface().(json.Unmarshaler); ok {
-			return u.UnmarshalJSON(d.skip())
+			return d.own(u)
 		}
 	}
 	if to.Kind() == reflect.Interface && to.NumMethod() == 0 {
@@ -203,7 +260,7 @@ func (d *decoder) array(to reflect.Value) error {
 		return d.fixedArray(to)
 	}
 	if to.Kind() != reflect.Slice {
-		return d.wrong(to, "an array")
+		return d.wrong(to, "a list")
 	}
 	if to.IsNil() {
 		to.Set(reflect.MakeSlice(to.Type(), 0, 0))
@@ -252,14 +309,14 @@ func (d *decoder) scalar(to reflect.Value, s string, wasText bool) error {
 		case "false", "0", "FALSE", "False", "N", "F", "":
 			to.SetBool(false)
 		default:
-			return d.wrong(to, s)
+			return d.wrong(to, shown(s, wasText))
 		}
 		return nil
 	case reflect.Slice:
 		if wasText && to.Type().Elem().Kind() == reflect.Uint8 {
 			b, err := base64.StdEncoding.DecodeString(s)
 			if err != nil {
-				return d.wrong(to, s)
+				return d.wrong(to, shown(s, wasText))
 			}
 			to.SetBytes(b)
 			return nil
@@ -276,7 +333,7 @@ func (d *decoder) scalar(to reflect.Value, s string, wasText bool) error {
 			to.SetInt(0)
 			return nil
 		}
-		return d.wrong(to, s)
+		return d.wrong(to, shown(s, wasText))
 	}
 	switch {
 	case to.CanInt():
@@ -284,28 +341,28 @@ func (d *decoder) scalar(to reflect.Value, s string, wasText bool) error {
 		if err != nil {
 			f, ferr := strconv.ParseFloat(s, 64)
 			if ferr != nil || math.Abs(f) >= 1<<63 {
-				return d.wrong(to, s)
+				return d.wrong(to, shown(s, wasText))
 			}
 			n = int64(f)
 		}
 		if to.OverflowInt(n) {
-			return d.wrong(to, s)
+			return d.wrong(to, shown(s, wasText))
 		}
 		to.SetInt(n)
 	case to.CanUint():
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil || to.OverflowUint(n) {
-			return d.wrong(to, s)
+			return d.wrong(to, shown(s, wasText))
 		}
 		to.SetUint(n)
 	case to.CanFloat():
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil || to.OverflowFloat(f) {
-			return d.wrong(to, s)
+			return d.wrong(to, shown(s, wasText))
 		}
 		to.SetFloat(f)
 	default:
-		return d.wrong(to, s)
+		return d.wrong(to, shown(s, wasText))
 	}
 	return nil
 }

@@ -94,22 +94,44 @@ func TestUnmarshal_TakesTextForNumbersAndBack(t *testing.T) {
 
 func TestUnmarshal_SaysWhatDoesNotFitWhere(t *testing.T) {
 	t.Parallel()
-	for in, where := range map[string]string{
-		`{"small":3000000000}`:           "/small",
-		`{"small":"x"}`:                  "/small",
-		`{"queues":{"a":1}}`:             "/queues/a",
-		`{"names":{"n":{"counter":[]}}}`: "/names/n/counter",
-		`{"list":{}}`:                    "/list",
-		`{"flag":"maybe"}`:               "/flag",
+	for in, want := range map[string]string{
+		`{"small":3000000000}`:           `at "/small" of the JSON stands 3000000000 where a whole number of 32 bits should be`,
+		`{"small":"x"}`:                  `at "/small" of the JSON stands "x" where a whole number of 32 bits should be`,
+		`{"queues":{"a":1}}`:             `at "/queues/a" of the JSON stands "a" where a whole number of 32 bits should be`,
+		`{"names":{"n":{"counter":[]}}}`: `at "/names/n/counter" of the JSON stands a list where a whole number of 64 bits should be`,
+		`{"list":{}}`:                    `at "/list" of the JSON stands an object where a list should be`,
+		`{"flag":"maybe"}`:               `at "/flag" of the JSON stands "maybe" where true or false should be`,
+		`[]`:                             `at "/" of the JSON stands a list where an object should be`,
 	} {
 		var v sample
 		err := Unmarshal([]byte(in), &v)
-		if !errors.Is(err, ErrType) || !strings.Contains(err.Error(), where) {
-			t.Errorf("%s: %v", in, err)
+		if !errors.Is(err, ErrType) || err.Error() != want {
+			t.Errorf("%s: %v, want %s", in, err, want)
 		}
 	}
 	if err := Unmarshal([]byte(`{}`), sample{}); !errors.Is(err, ErrType) {
 		t.Errorf("into no pointer: %v", err)
+	}
+}
+
+// ownReader reads its JSON by itself.
+type ownReader struct{ Small int32 }
+
+func (o *ownReader) UnmarshalJSON(data []byte) error {
+	var plain struct {
+		Small int32 `json:"small"`
+	}
+	err := Unmarshal(data, &plain)
+	o.Small = plain.Small
+	return err
+}
+
+func TestUnmarshal_NamesTheWholeWayToWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	v := map[string]map[string]*ownReader{}
+	err := Unmarshal([]byte(`{"a":{"b":{"small":{}}}}`), &v)
+	if want := `at "/a/b/small" of the JSON stands an object where a whole number of 32 bits should be`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -36,7 +36,7 @@ type scanner struct {
 }
 
 func (s *scanner) bad(what string) error {
-	return fmt.Errorf("%s at byte %d: %w", what, s.at, ErrSyntax)
+	return fmt.Errorf("%w: %s at byte %d", ErrSyntax, what, s.at)
 }
 
 // peek skips space and returns the next byte, 0 at the end.

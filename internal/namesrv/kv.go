@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"sync"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -37,7 +38,7 @@ func (k *kv) open(path string, log *slog.Logger) error {
 		return fastjson.Unmarshal(data, &f)
 	})
 	if err != nil {
-		return fmt.Errorf("cannot open the KV configuration: %w", err)
+		return statefile.Advise(fmt.Errorf("cannot open the KV configuration: %w", err), filepath.Base(path))
 	}
 	if c.Why != nil {
 		log.Warn("KV configuration read from its backup: it may be older than expected", "path", c.Path, "err", c.Why)

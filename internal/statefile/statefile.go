@@ -9,13 +9,51 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // MaxSize bounds what Read takes into memory: a million topics need about 250 MB.
 const MaxSize = 1 << 30
 
-// ErrDamaged is wrapped when there is a state file and neither it nor its .bak can be used.
-var ErrDamaged = errors.New("damaged")
+// Damaged is the error when there is a state file and neither it nor its .bak can be used.
+type Damaged struct {
+	Path     string
+	Why      error // why it cannot be used
+	Bak      string
+	WhyNoBak error // why its copy cannot be used
+}
+
+func (d *Damaged) Error() string {
+	why := fmt.Sprintf("cannot read %q: %v; ", d.Path, because(d.Why))
+	if isNone(d.WhyNoBak) {
+		return why + "there is no usable .bak"
+	}
+	return why + fmt.Sprintf("nor its .bak, %q: %v", d.Bak, because(d.WhyNoBak))
+}
+
+// Advise adds to an error that a file is [Damaged] what can be done. The names are those of files whose data `liftoff restore` can bring back.
+func Advise(err error, backedUp ...string) error {
+	var d *Damaged
+	if !errors.As(err, &d) {
+		return err
+	}
+	away, restore := "it", ""
+	if !isNone(d.WhyNoBak) {
+		away = "both"
+	}
+	if slices.Contains(backedUp, filepath.Base(d.Path)) {
+		restore = ` and bring them back with "liftoff restore" if there is a backup`
+	}
+	return fmt.Errorf("%w. Put a copy of the file back, or move %s away to start without these data%s", err, away, restore)
+}
+
+// because is the reason without the name of the file.
+func because(why error) string {
+	if errors.Is(why, fs.ErrNotExist) {
+		return "there is no such file"
+	}
+	return why.Error()
+}
 
 const (
 	bakSuffix = ".bak"
@@ -184,10 +222,10 @@ func Read(path string, valid func([]byte) error) (Content, error) {
 		}
 		return Content{Why: why}, nil
 	}
-	return Content{}, fmt.Errorf("cannot read %q: %w: %w; its copy: %w", path, ErrDamaged, why, whyBak)
+	return Content{}, &Damaged{Path: path, Why: why, Bak: bak, WhyNoBak: whyBak}
 }
 
-var errEmpty = errors.New("file is empty")
+var errEmpty = errors.New("it is empty")
 
 func isNone(why error) bool {
 	return errors.Is(why, fs.ErrNotExist) || errors.Is(why, errEmpty)
@@ -209,12 +247,12 @@ func try(path string, valid func([]byte) error) (data []byte, why, err error) {
 	}
 	switch {
 	case len(data) == 0:
-		return nil, fmt.Errorf("%q: %w", path, errEmpty), nil
+		return nil, errEmpty, nil
 	case len(data) > MaxSize:
 		return nil, nil, fmt.Errorf("cannot read %q: larger than %d bytes", path, MaxSize)
 	}
 	if err := valid(data); err != nil {
-		return nil, fmt.Errorf("%q: %w", path, err), nil
+		return nil, err, nil
 	}
 	return data, nil, nil
 }

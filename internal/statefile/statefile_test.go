@@ -80,18 +80,25 @@ func TestRead_FallsBackToBakAndSaysWhy(t *testing.T) {
 func TestRead_FailsWhenNothingIsUsable(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "f")
-	put(t, path, "junk")
-	if c, err := Read(path, state); !errors.Is(err, ErrDamaged) {
-		t.Errorf("no bak: %+v %v", c, err)
+	fails := func(name, want string) {
+		t.Helper()
+		_, err := Read(path, state)
+		var damaged *Damaged
+		if got := Advise(err).Error(); !errors.As(err, &damaged) || damaged.Path != path || strings.ReplaceAll(got, path, "F") != want {
+			t.Errorf("%s: %s, want\n%s", name, got, want)
+		}
 	}
+	put(t, path, "junk")
+	fails("no bak", `cannot read "F": not a state; there is no usable .bak. Put a copy of the file back, or move it away to start without these data`)
+	put(t, path+".bak", "")
+	fails("empty bak", `cannot read "F": not a state; there is no usable .bak. Put a copy of the file back, or move it away to start without these data`)
 	put(t, path+".bak", "junk")
-	if c, err := Read(path, state); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), errNotMine.Error()) {
-		t.Errorf("damaged bak: %+v %v", c, err)
+	fails("damaged bak", `cannot read "F": not a state; nor its .bak, "F.bak": not a state. Put a copy of the file back, or move both away to start without these data`)
+	if err := Advise(errNotMine, "f"); err != errNotMine {
+		t.Error(err)
 	}
 	os.Remove(path)
-	if c, err := Read(path, state); !errors.Is(err, ErrDamaged) {
-		t.Errorf("only a damaged bak: %+v %v", c, err)
-	}
+	fails("only a damaged bak", `cannot read "F": there is no such file; nor its .bak, "F.bak": not a state. Put a copy of the file back, or move both away to start without these data`)
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
