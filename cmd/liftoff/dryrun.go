@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/broker"
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/store"
 	"github.com/liftoffmq/liftoff/internal/store/timer"
@@ -37,6 +38,9 @@ func (p *program) dryRun(ctx context.Context, cfg config.Broker, notes []config.
 	d.line("broker %s of cluster %s, told to clients as %s:%d", cfg.Name, cfg.Cluster, cfg.BrokerIP1, cfg.ListenPort)
 	if doubt := config.AddressDoubt(cfg.BrokerIP1); doubt != "" {
 		d.line("%s", doubt)
+	}
+	for _, err := range broker.CheckAddresses(ctx, cfg) {
+		d.stop("%v", explainListen(err, "listenPort, or --port"))
 	}
 	if err := d.store(ctx); err != nil {
 		return err
@@ -84,6 +88,7 @@ func (d *dryRun) store(ctx context.Context) error {
 	entries, err := os.ReadDir(root)
 	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
 		d.line("%s is not there yet, or empty: a new store would be made", root)
+		d.access()
 		return nil
 	}
 	if err != nil {
@@ -91,6 +96,7 @@ func (d *dryRun) store(ctx context.Context) error {
 		return nil
 	}
 	d.whatIsNotRead(root)
+	d.access()
 	o, err := store.OpenOffline(offlineConfig(&d.cfg), false)
 	if err != nil {
 		d.stop("%v", err)
@@ -98,10 +104,14 @@ func (d *dryRun) store(ctx context.Context) error {
 	}
 	defer o.Close()
 	out, err := o.Outlook(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
 		return err
+	case err != nil:
+		d.stop("%v", err)
+	default:
+		d.files(o, out)
 	}
-	d.files(o, out)
 	d.timers()
 	d.state()
 	return nil
@@ -109,15 +119,19 @@ func (d *dryRun) store(ctx context.Context) error {
 
 // files tells which files there are and which do not fit.
 func (d *dryRun) files(o *store.Offline, out store.Outlook) {
-	writer := "Apache RocketMQ"
-	if out.OwnLast {
-		writer = "Liftoff"
+	writer, how := "last written by Apache RocketMQ", "closed"
+	switch {
+	case out.OwnLast:
+		writer = "last written by Liftoff"
+	case !out.Checkpoint && out.FilesEnd == 0 && len(out.WrongFiles) == 0:
+		writer = "never written to"
+	case !out.Checkpoint:
+		writer = "without a checkpoint, which would tell who wrote to it last"
 	}
-	how := "closed"
 	if !out.Clean {
 		how = "not closed (killed, or running elsewhere)"
 	}
-	d.line("%s, last written by %s, %s", o.Config().RootDir, writer, how)
+	d.line("%s, %s, %s", o.Config().RootDir, writer, how)
 	for _, wrong := range out.WrongFiles {
 		d.stop("%s", wrong)
 	}
@@ -199,21 +213,29 @@ func (d *dryRun) timers() {
 
 // state tells about the files of config/.
 func (d *dryRun) state() {
-	dir := filepath.Join(d.cfg.RootDir, "config")
-	for _, name := range sortedKeys(tables) {
-		path := filepath.Join(dir, name)
-		why := badConfig(path, name)
-		if why == nil || errors.Is(why, os.ErrNotExist) && badConfig(path+".bak", name) != nil {
-			continue
+	for _, f := range broker.CheckState(d.cfg) {
+		switch {
+		case f.Err != nil:
+			d.stop("%v", f.Err)
+		case f.Why != nil && f.Taken != "":
+			d.line("config/%s cannot be used (%v); its copy, which is older, is taken", f.Name, f.Why)
+		case f.Why != nil:
+			d.line("config/%s: %v; it counts as if nothing had ever been there", f.Name, f.Why)
 		}
-		if errors.Is(why, errEmptyFile) && badConfig(path+".bak", name) != nil {
-			continue
-		}
-		if badConfig(path+".bak", name) == nil {
-			d.line("config/%s cannot be read (%v); its copy, which is older, is taken", name, why)
-		} else {
-			d.stop("config/%s cannot be read (%v), nor can its copy", name, why)
-		}
+	}
+}
+
+// access tells what the broker could not write to.
+func (d *dryRun) access() {
+	refused, more := store.CheckAccess(d.cfg.RootDir, offlineConfig(&d.cfg).CommitLogDirs...)
+	for _, err := range refused {
+		d.stop("%v", err)
+	}
+	if more > 0 {
+		d.line("and to %d files and folders more", more)
+	}
+	if len(refused) > 0 {
+		d.line("run the broker as the user whom the store belongs to, or give it to this one (%d)", os.Geteuid())
 	}
 }
 

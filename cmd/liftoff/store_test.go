@@ -157,7 +157,7 @@ func TestBrokerDryRun_TellsWhatAStartWouldDo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "broker.properties")
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte("storePathRootDir="+dir+"\nsendMessageThreadPoolNums=8\n"+text), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte("storePathRootDir="+dir+"\nsendMessageThreadPoolNums=8\nlistenPort=0\n"+text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

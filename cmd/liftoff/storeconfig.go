@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/broker"
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/statefile"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -20,7 +21,7 @@ type configRepair struct {
 	path string
 }
 
-// tables are what the files must have, so that a file of something else is not taken for one.
+// tables are what the files are there for; one without it counts as empty.
 var tables = map[string]string{
 	"topics.json":            "topicConfigTable",
 	"subscriptionGroup.json": "subscriptionGroupTable",
@@ -57,6 +58,8 @@ func (k *storeCheck) checkConfigFile(path, name string, found func(store.Finding
 	why, whyBak := badConfig(path, name), badConfig(path+".bak", name)
 	f := store.Finding{Kind: "config", File: "config/" + name, At: -1}
 	switch {
+	case why == nil && lacksTable(path, name):
+		f.What, f.Means = "it has no "+tables[name], "a broker takes it as if there were nothing in it"
 	case why == nil && (whyBak == nil || errors.Is(whyBak, fs.ErrNotExist)):
 		return
 	case why == nil:
@@ -97,12 +100,17 @@ func badConfig(path, name string) error {
 	if err := fastjson.Unmarshal(data, &content); err != nil {
 		return err
 	}
-	if table := tables[name]; table != "" {
-		if _, there := content[table]; !there {
-			return fmt.Errorf("it has no %s", table)
-		}
+	return broker.CheckStateFile(name, data)
+}
+
+// lacksTable says whether a file that can be used has not even the table that it is there for.
+func lacksTable(path, name string) bool {
+	data, err := os.ReadFile(path)
+	var content map[string]any
+	if err != nil || tables[name] == "" || fastjson.Unmarshal(data, &content) != nil {
+		return false
 	}
-	return nil
+	return content[tables[name]] == nil
 }
 
 // repairConfig puts good copies into the place of damaged files.

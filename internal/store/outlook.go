@@ -16,7 +16,8 @@ type Outlook struct {
 	From        int64 // log offset from which on the log is read
 	FilesEnd    int64 // behind the last file of the log
 	LikelyEnd   int64 // where data end in the last file, as the file system tells
-	OwnLast     bool  // the checkpoint is Liftoff's
+	Checkpoint  bool  // there is one
+	OwnLast     bool  // it is Liftoff's
 	LogFiles    int
 	WrongFiles  []string      // that Open refuses, and why; with any, nothing else is told but Sizes
 	Sizes       []SizeSetting // that do not fit, when there are wrong files
@@ -60,11 +61,11 @@ func (o *Offline) Outlook(ctx context.Context) (Outlook, error) {
 		}
 	}
 	cp, err := readCheckpoint(o.cfg.FS, s.checkpointPath())
+	out.Checkpoint, out.OwnLast = err != nil || cp != checkpoint{}, cp.ours
 	if err != nil {
 		cp = checkpoint{}
 	}
 	s.checkpoint = cp
-	out.OwnLast = cp.ours
 	out.IndexAgain = !o.clean && !cp.ours && out.IndexFiles > 0
 	if out.IndexAgain { // recovery reads what it may lack; which part that is shows only when its files are opened
 		s.index = &index{}

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// parts are the files and folders of a store directory that a broker writes to.
+var parts = []string{"lock", "abort", "checkpoint", "commitlog", "consumequeue", "batchconsumequeue", "consumequeue_ext", "index", "config", "timerwheel", "timerlog"}
+
+// CheckAccess tells which files and folders of a store, that may not be there yet, this process could not write to: the first few, and how
+// many. It writes nothing.
+func CheckAccess(rootDir string, commitLogDirs ...string) (refused []error, more int) {
+	told := map[string]bool{}
+	check := func(path string) {
+		err := logfile.MayWrite(path)
+		if err == nil || told[path] {
+			return
+		}
+		told[path] = true
+		if len(refused) == accessMost {
+			more++
+		} else {
+			refused = append(refused, fmt.Errorf("cannot write to %s: %w", path, err))
+		}
+	}
+	check(existing(rootDir))
+	dirs := slices.Clone(commitLogDirs)
+	for _, dir := range commitLogDirs {
+		check(existing(dir))
+	}
+	for _, part := range parts {
+		dirs = append(dirs, filepath.Join(rootDir, part))
+	}
+	for _, dir := range dirs {
+		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if !errors.Is(err, fs.ErrNotExist) {
+				check(path)
+			}
+			return nil
+		})
+	}
+	return refused, more
+}
+
+const accessMost = 3
+
+// existing is the path, or the folder above it that is there.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
