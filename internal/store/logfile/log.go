@@ -315,6 +315,19 @@ func (l *Log) onFile(off int64, do func(*segment, File) error) error {
 	return do(s, f)
 }
 
+// Doubt makes the next Sync cover the files from the one that holds off on, and their names: whoever wrote them may have ended before
+// they were durable.
+func (l *Log) Doubt(off int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.segments {
+		if s.start+l.fileSize > off {
+			s.dirty.Store(true)
+			l.noteNameLocked(filepath.Dir(s.path))
+		}
+	}
+}
+
 // Sync makes durable what was written before the call, and the names of new files. What it could not is the next Sync's, but for a file
 // whose sync failed: each later one fails too.
 func (l *Log) Sync() error {

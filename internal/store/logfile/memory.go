@@ -76,16 +76,24 @@ func (m *Memory) Crash(r *rand.Rand) *Memory {
 	return left
 }
 
-// Kill returns a new file system with what the end of the process now would leave: all of it.
+// Kill returns a new file system with what the end of the process now would leave: all of it, and as durable as it is.
 func (m *Memory) Kill() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	left := NewMemory()
 	left.usage = m.usage
+	copies := map[*memoryFile]*memoryFile{}
+	copyOf := func(f *memoryFile) *memoryFile {
+		if copies[f] == nil {
+			copies[f] = &memoryFile{dir: f.dir, data: slices.Clone(f.data), synced: slices.Clone(f.synced), dirty: maps.Clone(f.dirty), modTime: f.modTime}
+		}
+		return copies[f]
+	}
 	for name, f := range m.names {
-		c := &memoryFile{dir: f.dir, data: slices.Clone(f.data), dirty: map[int64]bool{}, modTime: f.modTime}
-		c.synced = slices.Clone(c.data)
-		left.names[name], left.durable[name] = c, c
+		left.names[name] = copyOf(f)
+	}
+	for name, f := range m.durable {
+		left.durable[name] = copyOf(f)
 	}
 	return left
 }

@@ -69,7 +69,26 @@ func (t *Timer) load() (err error) {
 	if err := t.wheel.open(); err != nil {
 		return err
 	}
+	if err := t.secure(); err != nil {
+		return err
+	}
 	return t.metrics.load()
+}
+
+// secure makes durable what was found, which a process may have written that was killed before it made it durable: the next flush
+// covers what was changed since only, and its checkpoint all.
+func (t *Timer) secure() error {
+	t.log.files.Doubt(t.check.LogFlushed)
+	if err := t.log.files.Sync(); err != nil {
+		return fmt.Errorf("cannot sync timer log: %w", err)
+	}
+	if t.wheel.file == nil {
+		return nil
+	}
+	if err := t.wheel.file.Sync(); err != nil {
+		return fmt.Errorf("cannot sync timer wheel: %w", err)
+	}
+	return nil
 }
 
 // removeTorn removes files of the timer log that a power cut took the length of, or the name of the file before. They hold nothing that

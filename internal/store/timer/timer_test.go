@@ -269,16 +269,27 @@ func TestTimer_SurvivesKills(t *testing.T) {
 	}
 }
 
-// When the power goes, nothing is lost either.
+// When the power goes, nothing is lost either, not even what a killed process had left to the kernel.
 func TestTimer_SurvivesPowerCuts(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(30) {
+	for seed := range uint64(60) {
 		cfg := testConfig(t)
 		memory := logfile.NewMemory()
 		cfg.FS = memory
 		s := &script{t: t, rng: rand.New(rand.NewPCG(seed, 1)), w: open(t, cfg), clock: now, due: map[int64]int64{}, done: map[int64]bool{}}
 		for range s.rng.IntN(100) {
 			s.step()
+		}
+		if seed%2 == 1 {
+			memory = memory.Kill()
+			cfg.FS = memory
+			s.recovered(cfg)
+			for range s.rng.IntN(5) {
+				s.step()
+			}
+			if err := s.w.Flush(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		cfg.FS = memory.Crash(rand.New(rand.NewPCG(seed, 2)))
 		s.recovered(cfg)
