@@ -238,6 +238,14 @@ func (q *batchQueue) read(offset int64, dst []batchUnit) (int, error) {
 	return len(dst), err
 }
 
+// doubt makes the next flush cover at least so many of the newest units.
+func (q *batchQueue) doubt(units int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dirty = true
+	q.files.Doubt((q.written - units) * batchUnitSize)
+}
+
 // flush writes what is pending and makes it durable.
 func (q *batchQueue) flush() error {
 	q.mu.Lock()

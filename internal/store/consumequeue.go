@@ -604,6 +604,19 @@ func (q *consumeQueue) read(queueOffset int64, dst []unit, now bool) (int, error
 	return n, nil
 }
 
+// doubt makes the next flush cover at least so many of the newest units.
+func (q *consumeQueue) doubt(units int64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	files, err := q.filesLocked()
+	if err != nil {
+		return fmt.Errorf("cannot open %q: %w", q.dir, err)
+	}
+	q.dirty = true
+	files.Doubt((q.written - units) * unitSize)
+	return nil
+}
+
 // flush writes what is pending, and with sync makes all that is written durable.
 func (q *consumeQueue) flush(sync bool) error {
 	q.mu.Lock()

@@ -259,12 +259,17 @@ func (s *Store) putUnits() error {
 // noteUnit notes what follows from a new unit in a queue, which is visible already.
 func (s *Store) noteUnit(q *Queue, behind, tagsCode, storeTime int64) {
 	d := &s.dispatcher
-	if !q.dirty {
-		q.dirty = true
-		d.dirty = append(d.dirty, q)
-	}
+	s.dirtied(q)
 	if (q.watchers.Load() > 0 || q.lite && s.queues.liteWatchers.Load() > 0) && s.hooks.Arrived != nil {
 		d.arrived = append(d.arrived, arrival{q, behind, tagsCode, storeTime})
+	}
+}
+
+// dirtied notes that a queue has units that are not durable. The caller holds d.mu.
+func (s *Store) dirtied(q *Queue) {
+	if !q.dirty {
+		q.dirty = true
+		s.dispatcher.dirty = append(s.dispatcher.dirty, q)
 	}
 }
 

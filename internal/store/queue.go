@@ -149,6 +149,15 @@ func (q *Queue) end() int64 {
 	return q.units.end()
 }
 
+// doubt makes the next flush cover at least so many of the newest units.
+func (q *Queue) doubt(units int64) error {
+	if q.batch != nil {
+		q.batch.doubt(units)
+		return nil
+	}
+	return q.units.doubt(units)
+}
+
 func (q *Queue) flush() error {
 	if q.batch != nil {
 		return q.batch.flush()

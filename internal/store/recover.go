@@ -177,14 +177,27 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 		return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", d.newest, err)
 	}
 	end := scan.off
+	durable, durableTime := end, d.newestTime
+	if !clean && s.cfg.SyncFlush { // what is not durable is little, and not visible
+		l.files.Doubt(from)
+	}
 	if err := s.truncate(end, clean, scan.why); err != nil {
 		return err
 	}
+	if !clean && !s.cfg.SyncFlush { // it may be much, and starting need not wait for it
+		l.files.Doubt(from)
+		durable, durableTime = min(from, end), s.checkpoint.physicTime
+	}
+	if !clean {
+		if err := s.doubtQueues(from, end); err != nil {
+			return err
+		}
+	}
 	l.appended, l.appendTime = end, d.newestTime
 	l.written.Store(end)
-	l.flushed.Store(end)
+	l.flushed.Store(durable)
 	l.writeTime.Store(d.newestTime)
-	l.flushTime.Store(d.newestTime)
+	l.flushTime.Store(durableTime)
 	d.dispatched.Store(end)
 	d.checkpointed = from
 	for _, q := range s.queues.all() {
@@ -202,8 +215,27 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	if len(d.dirty) > 0 {
 		s.wakeBehind(0)
 	}
+	if durable < end {
+		s.wakeFlush()
+	}
 	s.logger.Info("store opened", "root", s.cfg.RootDir, "clean", clean, "log_start", l.files.Start(), "log_end", end,
 		"recovered_from", from, "messages_recovered", scan.messages, "took", s.now().Sub(began).Round(time.Millisecond))
+	return nil
+}
+
+// doubtQueues makes the next flush cover what queues have of messages in [from, end): the process that wrote it may have been killed
+// before it was durable. The caller holds d.mu.
+func (s *Store) doubtQueues(from, end int64) error {
+	most := (end-from)/message.MinRecordSize + 1
+	for _, q := range s.queues.all() {
+		if q.end() <= from {
+			continue
+		}
+		if err := q.doubt(most); err != nil {
+			return err
+		}
+		s.dirtied(q)
+	}
 	return nil
 }
 

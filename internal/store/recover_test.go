@@ -233,6 +233,65 @@ func TestRecover_KeepsPropertiesWithZeros(t *testing.T) {
 	check(t, s.Close())
 }
 
+// What a killed process has left to the kernel is durable before this one says that it is.
+func TestRecover_MakesDurableWhatAKillLeft(t *testing.T) {
+	t.Parallel()
+	for _, sync := range []bool{false, true} {
+		for _, how := range []string{"flush", "put", "checkpoint"} {
+			t.Run(fmt.Sprintf("%s,sync=%v", how, sync), func(t *testing.T) {
+				t.Parallel()
+				r := rand.New(rand.NewPCG(1, 0))
+				for range 8 {
+					m := logfile.NewMemory()
+					cfg := memoryConfig(t, m)
+					cfg.SyncFlush, cfg.CommitLogFileSize = sync, 1<<16
+					cfg.ConsumeQueueFileSize, cfg.BatchConsumeQueueFileSize = 40*unitSize, 20*batchUnitSize
+					cfg.FlushInterval, cfg.FlushThoroughInterval = time.Hour, time.Hour
+					s := openTest(t, cfg)
+					topics := []string{"Plain", "Batch"}
+					check(t, s.MakeBatch("Batch"))
+					var snapshot *logfile.Memory // in the middle of it, for a put waits for its flush with SYNC_FLUSH
+					at := r.IntN(40)
+					for i := range 40 {
+						for _, topic := range topics {
+							putWait(t, s, Written, testPut(s.Queue(topic, 0), fmt.Sprint(i, strings.Repeat("z", 3000))))
+						}
+						if i == at/2 {
+							check(t, s.flushBehind())
+						}
+						if i == at {
+							snapshot = m.Kill()
+						}
+					}
+					check(t, s.Close())
+					cfg.FS = snapshot
+					s = openTest(t, cfg)
+					want := map[string][]string{}
+					for _, topic := range topics {
+						want[topic] = bodies(t, s, s.Queue(topic, 0), 0)
+					}
+					switch how {
+					case "flush":
+						check(t, s.Flush())
+					case "put":
+						putWait(t, s, Flushed, testPut(s.Queue("Plain", 0), "x"))
+						want["Plain"] = append(want["Plain"], "x")
+					case "checkpoint":
+						check(t, s.flushBehind())
+					}
+					cfg.FS = snapshot.Crash(nil)
+					check(t, s.Close())
+					s = openTest(t, cfg)
+					for _, topic := range topics {
+						wantBodies(t, bodies(t, s, s.Queue(topic, 0), 0), want[topic])
+					}
+					check(t, s.Close())
+				}
+			})
+		}
+	}
+}
+
 // Whatever was acknowledged as flushed is there after a power cut, at any moment, whatever else is.
 func TestRecover_KeepsFlushedMessagesAfterPowerCut(t *testing.T) {
 	t.Parallel()
