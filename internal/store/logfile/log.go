@@ -415,11 +415,17 @@ func (l *Log) syncSegment(s *segment) error {
 // RemoveFirst removes the first file.
 func (l *Log) RemoveFirst() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.segments) == 0 {
+		l.mu.Unlock()
 		return nil
 	}
-	return l.removeLocked(0, l.fs.Remove)
+	dir := filepath.Dir(l.segments[0].path)
+	err := l.removeLocked(0, l.fs.Remove)
+	l.mu.Unlock()
+	if err == nil && len(l.dirs) > 1 { // else a power cut might bring this one back, and not the next, which lies on another disk
+		err = SyncDir(l.fs, dir)
+	}
+	return err
 }
 
 // RemoveFrom removes the files that start at or behind off.

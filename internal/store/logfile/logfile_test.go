@@ -143,6 +143,27 @@ func TestLog_RotatesOverFolders(t *testing.T) {
 	})
 }
 
+func TestLog_IsWithoutGapsWhenThePowerIsCutWhileFilesGo(t *testing.T) {
+	t.Parallel()
+	memory := NewMemory()
+	l := newTestLog(t, memory, "/a", "/b")
+	fill(t, l, 4)
+	if err := l.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.RemoveFirst(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := memory.SyncDir("/b"); err != nil { // its disk is the quicker one
+		t.Fatal(err)
+	}
+	if l = newTestLog(t, memory.Crash(nil), "/a", "/b"); l.Len() != 2 {
+		t.Errorf("%d files are left", l.Len())
+	}
+}
+
 func TestLog_RemovesUnderReaders(t *testing.T) {
 	onBoth(t, func(t *testing.T, fs FS, dir string) {
 		l := newTestLog(t, fs, dir)
