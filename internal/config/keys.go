@@ -441,10 +441,14 @@ var groups = []struct {
 			maxSlaveResendLength long 268435456`,
 	},
 	{
-		why:   "the commit log lies in one directory",
-		level: slog.LevelWarn,
+		why:     "files in further directories that are only read are not read here, and their messages would be missing; name those directories in storePathCommitLog, which may be several, separated by commas",
+		refused: true,
 		keys: `
-			readOnlyCommitLogStorePaths string -
+			readOnlyCommitLogStorePaths string -`,
+	},
+	{
+		why: "RocketMQ looks at it only where several brokers share a disk (replicasPerDiskPartition), which is not served yet",
+		keys: `
 			logicalDiskSpaceCleanForciblyThreshold double 0.8`,
 	},
 	{

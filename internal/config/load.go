@@ -236,7 +236,7 @@ func (l *loader) idle(r row, value string) {
 		return
 	}
 	if r.refused {
-		l.wrong = append(l.wrong, WrongValue{Key: r.key, Value: value, Allowed: r.text + ": " + r.why})
+		l.wrong = append(l.wrong, WrongValue{Key: r.key, Value: value, Allowed: cmp.Or(r.text, "empty") + ": " + r.why})
 		return
 	}
 	l.notes.add(r.level, r.key, "has no effect: %s", r.why)

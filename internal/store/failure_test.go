@@ -285,7 +285,10 @@ func TestPut_IsBusyWhenTheDiskDoesNotKeepUp(t *testing.T) {
 	cfg.CommitLogFileSize = 256 << 20
 	faults := &logfile.Faults{FS: logfile.Disk{}}
 	cfg.FS = faults
+	slow := filepath.Join(cfg.RootDir, "slow-commitlog")
+	cfg.CommitLogDirs = []string{filepath.Join(cfg.RootDir, "commitlog"), slow}
 	s := openTest(t, cfg)
+	s.log.files.Avoid(cfg.CommitLogDirs[:1])
 	q := s.Queue("TopicA", 0)
 	hold := make(chan struct{})
 	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Hold: hold})
@@ -304,7 +307,7 @@ func TestPut_IsBusyWhenTheDiskDoesNotKeepUp(t *testing.T) {
 		put()
 	}
 	err := <-done
-	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "writing") || !strings.Contains(err.Error(), "MiB") {
+	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "writing to "+slow) || !strings.Contains(err.Error(), "MiB") {
 		t.Errorf("got %v", err)
 	}
 	close(hold)

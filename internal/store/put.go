@@ -205,9 +205,9 @@ func (s *Store) busy(behind int64) error {
 	what := "dispatching to consume queues"
 	switch written := s.log.written.Load(); {
 	case s.log.appended-written > behind/2:
-		what = "writing to " + s.cfg.CommitLogDirs[0]
+		what = "writing to " + s.log.files.NewestDir()
 	case s.cfg.SyncFlush && written-s.log.flushed.Load() > behind/2:
-		what = "fsync of " + s.cfg.CommitLogDirs[0]
+		what = "fsync of " + s.log.files.NewestDir()
 	}
 	return fmt.Errorf("%w: %s is %d MiB behind", ErrBusy, what, behind>>20)
 }

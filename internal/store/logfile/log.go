@@ -27,6 +27,7 @@ type Log struct {
 	handles  *Handles
 	dirs     []string // new files rotate over them by file number
 	fileSize int64
+	newest   atomic.Int32 // of dirs: where the newest file lies, or is being made
 
 	mu       sync.RWMutex // protects the fields below
 	segments []*segment   // ascending, without gap
@@ -107,11 +108,18 @@ func (l *Log) Load() error {
 		}
 		sorted = append(sorted, s)
 	}
+	if len(sorted) > 0 {
+		newest := filepath.Dir(sorted[len(sorted)-1].path)
+		l.newest.Store(int32(max(0, slices.IndexFunc(l.dirs, func(dir string) bool { return filepath.Clean(dir) == newest }))))
+	}
 	l.mu.Lock()
 	l.segments = sorted
 	l.mu.Unlock()
 	return nil
 }
+
+// NewestDir is the folder of the newest file, or of the one that is being made. It waits for nothing, so that it can tell of a disk that hangs.
+func (l *Log) NewestDir() string { return l.dirs[l.newest.Load()] }
 
 // Start is the position of the first byte, 0 when there is no file.
 func (l *Log) Start() int64 {
@@ -251,6 +259,7 @@ func (l *Log) Extend(off int64) error {
 		dirs = l.dirs
 	}
 	dir := dirs[(start/l.fileSize)%int64(len(dirs))]
+	l.newest.Store(int32(slices.Index(l.dirs, dir)))
 	s := &segment{fs: l.fs, path: filepath.Join(dir, FileName(start)), start: start}
 	if err := l.fs.MkdirAll(dir); err != nil {
 		return fmt.Errorf("cannot make folder %q: %w", dir, err)
