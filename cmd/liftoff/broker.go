@@ -22,6 +22,7 @@ func (p *program) brokerCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			from := config.Sources{File: f.file, Flags: f.overrides(c)}
 			cfg, notes, err := config.LoadBroker(from)
+			err = misused(err)
 			if dry {
 				return p.dryRun(c.Context(), cfg, notes, err)
 			}

@@ -59,6 +59,9 @@ func (p *program) consumeCommand() *cobra.Command {
 			if f.from != "first" && f.from != "last" {
 				return misuse{fmt.Errorf("--from=%s is wrong: it must be first or last", f.from)}
 			}
+			if f.count < 0 {
+				return misuse{fmt.Errorf("--count=%d is wrong: it must be at least 0, which is all", f.count)}
+			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return f.explainCall(p.consume(ctx, &f))
@@ -68,7 +71,7 @@ func (p *program) consumeCommand() *cobra.Command {
 	c.Flags().StringVarP(&f.group, "group", "g", "", "consumer `GROUP`")
 	c.Flags().StringVar(&f.tag, "tag", "", "only messages with these `TAGS`, such as 'a || b'")
 	c.Flags().StringVar(&f.from, "from", "first", "where to begin, unless the group has begun before: first or last")
-	c.Flags().IntVar(&f.count, "count", 0, "end after `N` messages")
+	c.Flags().IntVar(&f.count, "count", 0, "end after `N` messages; 0 is all")
 	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "wait for more at the end")
 	return c
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/liftoffmq/liftoff/internal/admin"
-	"github.com/liftoffmq/liftoff/internal/config"
 )
 
 func main() {
@@ -41,11 +40,6 @@ const (
 	exitMisused = 2 // the command line or a configuration file is wrong
 )
 
-// misuse is an error of whoever typed the command.
-type misuse struct{ error }
-
-func (m misuse) Unwrap() error { return m.error }
-
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
 	root.SetArgs(admin.Args(root, args))
@@ -58,8 +52,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	fmt.Fprintln(p.err, "liftoff: "+strings.ReplaceAll(err.Error(), "\n", "\nliftoff: "))
 	var m misuse
-	var wrong config.WrongValues
-	if errors.As(err, &m) || errors.As(err, &wrong) {
+	if errors.As(err, &m) {
 		return exitMisused
 	}
 	return exitFailed
@@ -94,9 +87,9 @@ func (p *program) command() *cobra.Command {
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "info", "debug, info, warn or error")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return misuse{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
+	root.SetFlagErrorFunc(seeHelp)
+	root.PersistentPreRunE = checkFlags
+	tellMisuse(root)
 	return root
 }
 

@@ -61,7 +61,7 @@ func (p *program) namesrvCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			from := config.Sources{File: f.file, Flags: f.overrides(c)}
 			cfg, notes, err := config.LoadNamesrv(from)
-			l, log, err := p.openLog(c.Context(), cfg.Log, notes, err)
+			l, log, err := p.openLog(c.Context(), cfg.Log, notes, misused(err))
 			if err != nil {
 				return err
 			}

@@ -53,6 +53,9 @@ func (p *program) sendCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if f.count < 1 {
+				return misuse{fmt.Errorf("--count=%d is wrong: it must be at least 1", f.count)}
+			}
 			return p.send(c.Context(), &f, args[0])
 		},
 	}

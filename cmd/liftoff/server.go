@@ -110,7 +110,7 @@ func exists(path string) bool {
 // serve runs both daemons until ctx ends: the NameServer begins first and ends last, so that the broker can take its leave.
 func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) error {
 	namesrvConfig, brokerConfig, notes, err := f.load(c)
-	l, log, err := p.openLog(ctx, brokerConfig.Log, notes, err)
+	l, log, err := p.openLog(ctx, brokerConfig.Log, notes, misused(err))
 	if err != nil {
 		return err
 	}

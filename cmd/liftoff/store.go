@@ -48,7 +48,7 @@ func (p *program) openStore(f *storeFlags, args []string, change bool) (*store.O
 	if f.file != "" {
 		var err error
 		if b, _, err = config.LoadBroker(config.Sources{File: f.file}); err != nil {
-			return nil, b, err
+			return nil, b, misuse{err}
 		}
 	}
 	switch {

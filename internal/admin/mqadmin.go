@@ -75,6 +75,18 @@ func short(c *cobra.Command, flag, name string) {
 	f.Usage = "also -" + name + ": " + f.Usage
 }
 
+// FlagName is how a flag may be written: -t/--topic.
+func FlagName(f *pflag.Flag) string {
+	name := "--" + f.Name
+	if f.Shorthand != "" {
+		return "-" + f.Shorthand + "/" + name
+	}
+	for _, short := range f.Annotations[shortOf] {
+		return "-" + short + "/" + name
+	}
+	return name
+}
+
 // spelled gives names of commands at the beginning the case in which cobra knows them.
 func spelled(root *cobra.Command, args []string) []string {
 	args = slices.Clone(args)
