@@ -72,6 +72,16 @@ func (p *program) openStore(f *storeFlags, args []string, change bool) (*store.O
 	return o, b, err
 }
 
+// fits refuses a configuration with which the log of a store looks ruined.
+func (f *storeFlags) fits(o *store.Offline, do string) error {
+	cfg, found := o.Config(), o.WrongLogSize()
+	if found == 0 {
+		return nil
+	}
+	return fmt.Errorf("cannot %s store %s: its log files are %d bytes long, mappedFileSizeCommitLog in %s is %d; correct it, or leave out -c",
+		do, cfg.RootDir, found, f.file, cfg.CommitLogFileSize)
+}
+
 // offlineConfig is what a configuration says about the files.
 func offlineConfig(b *config.Broker) store.Config {
 	c := store.DefaultConfig(b.RootDir)
@@ -110,10 +120,8 @@ It ends with code 1 when something is wrong.`,
 			if err != nil {
 				return err
 			}
-			if found := o.WrongLogSize(); found != 0 {
-				cfg := o.Config()
-				return errors.Join(fmt.Errorf("cannot check store %s: its log files are %d bytes long, mappedFileSizeCommitLog in %s is %d; correct it, or leave out -c",
-					cfg.RootDir, found, f.file, cfg.CommitLogFileSize), o.Close())
+			if err := f.fits(o, "check"); err != nil {
+				return errors.Join(err, o.Close())
 			}
 			k := storeCheck{p: p, o: o, broker: b, json: f.json, ownSizes: f.file == ""}
 			return errors.Join(k.run(ctx, repair, dry), o.Close())

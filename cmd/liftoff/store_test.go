@@ -121,6 +121,9 @@ func TestStoreCheck_RefusesASizeThatNoFileOfTheLogHas(t *testing.T) {
 				t.Errorf("%q %v: %d\n%s%s", size, flags, code, out, errs)
 			}
 		}
+		if out, errs, code := runProgram(t, "liftoff", "store", "dump", dir, "-c", file); code != exitFailed || !strings.Contains(errs, strings.Replace(want, "check", "print", 1)) {
+			t.Errorf("dump with %q: %d\n%s%s", size, code, out, errs)
+		}
 	}
 	if after := list(); after != before {
 		t.Error("a refused check has changed files")

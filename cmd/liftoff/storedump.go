@@ -66,6 +66,11 @@ entries of the index, the records of the timer log, the checkpoint, or the files
 			if err != nil {
 				return err
 			}
+			if what == "log" || what == "index" {
+				if err := f.fits(o, "print"); err != nil {
+					return errors.Join(err, o.Close())
+				}
+			}
 			d := &storeDump{p: p, o: o, f: f, left: f.limit, timerCfg: (&storeCheck{o: o, broker: b, ownSizes: f.file == ""}).timerConfig()}
 			if err = d.ranges(); err == nil {
 				err = do(d, ctx)

@@ -191,6 +191,11 @@ func (c *checker) logFiles() {
 	}
 	newest := o.newestCut()
 	for i, odd := range o.oddLog {
+		if i == len(o.oddLog)-1 && odd.Size == 0 && odd.Start >= o.logFilesEnd() {
+			c.note(Finding{Kind: "log-file-size", File: o.name(odd.Path), At: -1, What: "it is empty",
+				Means: "it was made and never used", Do: "nothing: the next start removes it"})
+			continue
+		}
 		c.oddLogFile(odd, i == newest)
 	}
 }
@@ -202,15 +207,7 @@ func (c *checker) oddLogFile(odd oddFile, cut bool) {
 	if len(o.runs) > 0 {
 		f.What = fmt.Sprintf("it is %d bytes long, the others are %d", odd.Size, size)
 	}
-	end := o.logFilesEnd()
-	if len(o.plan.extend) > 0 {
-		end = o.plan.extend[0].Start + size
-	}
 	switch {
-	case odd.Size == 0 && odd.Start == end:
-		f.Means, f.Do = "it was made and never used", "nothing: the next start removes it"
-		c.note(f)
-		return
 	case cut:
 		f.Means = "it was cut off; no broker starts on this store, and what is in this file was not looked at"
 		f.Do = "run again with --repair: it gives the file its length, and what then is no whole record is cut"
