@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type queueLocks struct {
 
 	mu     sync.Mutex
 	groups map[string]map[protocol.MessageQueue]queueLock
+	swept  time.Time // when those that had expired were forgotten last
 }
 
 type queueLock struct {
@@ -53,6 +55,10 @@ func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue, 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
+	if now.Sub(l.swept) > l.most {
+		l.swept = now
+		l.sweepLocked(now)
+	}
 	locks := l.groups[group]
 	if locks == nil && len(queues) > 0 {
 		locks = map[protocol.MessageQueue]queueLock{}
@@ -112,6 +118,16 @@ func (l *queueLocks) unlock(group, client string, queues []protocol.MessageQueue
 	}
 	if len(locks) == 0 {
 		delete(l.groups, group)
+	}
+}
+
+// sweepLocked forgets the locks that have expired, of groups that are gone too.
+func (l *queueLocks) sweepLocked(now time.Time) {
+	for group, locks := range l.groups {
+		maps.DeleteFunc(locks, func(_ protocol.MessageQueue, held queueLock) bool { return now.Sub(held.asked) > l.most })
+		if len(locks) == 0 {
+			delete(l.groups, group)
+		}
 	}
 }
 

@@ -46,6 +46,13 @@ func TestQueueLocks_AreOneClientsForAMinute(t *testing.T) {
 	if len(l.groups) != 0 {
 		t.Errorf("left: %v", l.groups)
 	}
+	for range 5 { // of clients that end without a word
+		now = now.Add(time.Minute + time.Millisecond)
+		check(now.String(), "one", q(0), q(0))
+	}
+	if len(l.groups) != 1 {
+		t.Errorf("left: %v", l.groups)
+	}
 }
 
 func TestLockBatchMQ_AnswersWithWhatWasLocked(t *testing.T) {
