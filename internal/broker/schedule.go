@@ -401,7 +401,7 @@ func (s *schedule) dueOf(l *delayLevel, e store.Entry) (due int64, err error) {
 	if e.TagsCode >= 0 {
 		return e.TagsCode, nil
 	}
-	// A broker with enableConsumeQueueExt keeps the time elsewhere.
+	// The queue's extension, which enableConsumeQueueExt keeps the time in, is not there.
 	_, _, err = s.b.store.Records(l.queue, []store.Entry{e}, nil, func(_ store.Entry, record []byte) {
 		var d message.Dispatch
 		if record != nil && message.ReadDispatch(record, &d) == nil {

@@ -141,6 +141,10 @@ func TestDispatch_TellsTheTagsCode(t *testing.T) {
 		if want := message.TagsCode([]byte("T")); len(told) != 2 || told[0] != want || told[1] != want {
 			t.Errorf("with extension: %v; told %d, want %d twice", ext, told, want)
 		}
+		var entries [3]Entry
+		if n, _, err := s.Entries(q, 0, entries[:]); err != nil || n != 2 || entries[1].TagsCode != message.TagsCode([]byte("T")) {
+			t.Errorf("with extension: %v; entries %+v, %v", ext, entries, err)
+		}
 		check(t, s.Close())
 	}
 }

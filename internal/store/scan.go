@@ -15,6 +15,7 @@ type Entry struct {
 // from where to go on: it is behind places without a message too. None and the same offset is the queue's end.
 func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64, err error) {
 	var units [32]unit
+	var g *getter // where the queue has an extension
 	next = max(offset, q.MinOffset())
 	for n < len(dst) {
 		got, err := q.units.read(next, units[:min(len(units), len(dst)-n)], false)
@@ -26,6 +27,15 @@ func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64,
 		}
 		for _, u := range units[:got] {
 			if u.good() && !u.filler() {
+				if q.ext != nil && isExtAddress(u.tagsCode) {
+					if g == nil {
+						g = s.getter(q, nil)
+						defer g.free()
+					}
+					if e, ok := g.extended(u.tagsCode); ok {
+						u.tagsCode = e.tagsCode
+					}
+				}
 				dst[n] = Entry{QueueOffset: next, LogOffset: u.logOffset, TagsCode: u.tagsCode, Size: u.size}
 				n++
 			}
