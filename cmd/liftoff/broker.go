@@ -50,7 +50,7 @@ func (p *program) brokerCommand() *cobra.Command {
 			defer told.Close()
 			b, err := broker.Open(ctx, cfg, log)
 			if err != nil {
-				return explainListen(err, "listenPort, or --port")
+				return explainOpen(err, "listenPort, or --port")
 			}
 			told.Set(roleBroker, b)
 			return signals.whileServing(ctx, log, func() { reloadBroker(log, b, from) }, func(ctx context.Context) error {

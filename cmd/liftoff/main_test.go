@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -139,7 +140,12 @@ func TestServer_SaysWhoHasThePort(t *testing.T) {
 		t.Errorf("who has the port is not said:\n%s", errs)
 	}
 	_, errs, code = runProgram(t, "liftoff", "server", "--data", t.TempDir(), "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", port, "--metrics-port", "0")
-	if code != exitFailed || !strings.Contains(errs, "--broker-port") {
+	if code != exitFailed || strings.Count(errs, "another port") != 1 || !strings.Contains(errs, "--broker-port") {
+		t.Errorf("%d\n%s", code, errs)
+	}
+	second := strconv.Itoa(l.Addr().(*net.TCPAddr).Port + 2)
+	_, errs, code = runProgram(t, "liftoff", "server", "--data", t.TempDir(), "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", second, "--metrics-port", "0")
+	if code != exitFailed || !strings.Contains(errs, "second port, which is listenPort - 2: listen tcp 127.0.0.1:"+port+":") || strings.Count(errs, "another port") != 1 {
 		t.Errorf("%d\n%s", code, errs)
 	}
 }
@@ -178,6 +184,8 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	}
 	check("no such file or directory", exitMisused, "liftoff", "server", "--data", t.TempDir(), "-c", "none.properties")
 	check("no such file or directory", exitMisused, "liftoff", "store", "check", "-c", "none.properties")
+	check("--namesrv-port=99999 is wrong: it must be from 0 to 65535", exitMisused, "liftoff", "server", "--namesrv-port", "99999")
+	check("--port=-1 is wrong: it must be from 0 to 65535", exitMisused, "liftoff", "broker", "--port", "-1")
 	check("cannot do without -t/--topic; see liftoff consume --help", exitMisused, "liftoff", "consume")
 	check("cannot do without -t/--topic; see mqadmin topicRoute --help", exitMisused, "mqadmin", "topicRoute")
 	check("at least one of the flags in the group [-b/--brokerAddr, -c/--clusterName] is required; see mqadmin updateTopic --help", exitMisused, "mqadmin", "updateTopic", "-t", "x")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,10 +49,22 @@ func seeHelp(c *cobra.Command, err error) error {
 // flagGroup is how cobra names flags that belong together.
 var flagGroup = regexp.MustCompile(`\[[A-Za-z -]+\]`)
 
-// checkFlags looks at the flags that must be given, before cobra does, whose errors could not be told from others.
+// checkFlags looks at ports, and at the flags that must be given, before cobra does, whose errors could not be told from others.
 func checkFlags(c *cobra.Command, _ []string) error {
 	if c.DisableFlagParsing {
 		return nil
+	}
+	var wrong error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != "port" && !strings.HasSuffix(f.Name, "-port") {
+			return
+		}
+		if n, err := strconv.Atoi(f.Value.String()); err == nil && (n < 0 || n > 65535) {
+			wrong = seeHelp(c, fmt.Errorf("--%s=%d is wrong: it must be from 0 to 65535", f.Name, n))
+		}
+	})
+	if wrong != nil {
+		return wrong
 	}
 	var missing []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {

@@ -77,7 +77,7 @@ func (p *program) namesrvCommand() *cobra.Command {
 			defer told.Close()
 			server, err := namesrv.Open(cfg, log)
 			if err != nil {
-				return explainListen(err, "listenPort, or --port")
+				return explainOpen(err, "listenPort, or --port")
 			}
 			told.Set(roleNamesrv, server)
 			p.namesrvStarted(server.Addr())

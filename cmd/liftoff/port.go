@@ -12,6 +12,11 @@ import (
 	"syscall"
 )
 
+// explainOpen adds to an error of opening a daemon what can be done about it.
+func explainOpen(err error, setting string) error {
+	return explainOwner(explainListen(err, setting))
+}
+
 // explainListen adds to an error of listening what can be done about it.
 func explainListen(err error, setting string) error {
 	var op *net.OpError

@@ -121,7 +121,7 @@ func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) er
 	defer told.Close()
 	names, err := namesrv.Open(namesrvConfig, log)
 	if err != nil {
-		return explainListen(err, "--namesrv-port")
+		return explainOpen(err, "--namesrv-port")
 	}
 	told.Set(roleNamesrv, names)
 	end, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,7 +138,7 @@ func (p *program) serve(ctx context.Context, c *cobra.Command, f serverFlags) er
 
 	b, err := broker.Open(ctx, brokerConfig, log)
 	if err != nil {
-		err = explainListen(err, "--broker-port")
+		err = explainOpen(err, "--broker-port")
 	} else {
 		told.Set(roleBroker, b)
 		reload := func() {

@@ -19,7 +19,6 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
-	"github.com/liftoffmq/liftoff/internal/statefile"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -143,7 +142,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	}
 	b.beganAt = b.store.Stats().Appended
 	if err := b.openState(cfg); err != nil {
-		return statefile.Advise(err, "topics.json", "topicQueueMapping.json", "subscriptionGroup.json", "consumerOffset.json", "messageRequestMode.json")
+		return adviseState(err)
 	}
 	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax, Latencies: b.latencies}
 	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {
@@ -169,7 +168,7 @@ func checkPorts(host string, port int) (int, error) {
 	for try := 0; ; try++ {
 		main, err := net.Listen("tcp", hostPort(host, port))
 		if err != nil {
-			return 0, fmt.Errorf("cannot listen: %w (set listenPort to another port, or end who has it)", err)
+			return 0, fmt.Errorf("cannot listen: %w", err)
 		}
 		chosen := main.Addr().(*net.TCPAddr).Port
 		_ = main.Close()
@@ -181,7 +180,7 @@ func checkPorts(host string, port int) (int, error) {
 			return chosen, fast.Close()
 		}
 		if port != 0 || try == 20 {
-			return 0, fmt.Errorf("cannot listen on the broker's second port, listenPort - 2: %w (set listenPort to another port, or end who has it)", err)
+			return 0, fmt.Errorf("cannot listen on the broker's second port, which is listenPort - %d: %w", fastPortBelow, err)
 		}
 	}
 }

@@ -55,6 +55,11 @@ const (
 	lightOffsetsFile = "lmqConsumerOffset.json"
 )
 
+// adviseState adds to the error of a damaged file of config/ what can be done.
+func adviseState(err error) error {
+	return statefile.Advise(err, "topics.json", "topicQueueMapping.json", "subscriptionGroup.json", offsetsFile, "messageRequestMode.json") // what a backup has
+}
+
 func reads[File any](data []byte) error {
 	var file File
 	return fastjson.Unmarshal(data, &file)
@@ -88,7 +93,7 @@ func CheckState(cfg config.Broker) (files []StateFile) {
 		}
 		c, err := statefile.Read(filepath.Join(dir, f.name), f.reads)
 		noLight = noLight || f.name == lightOffsetsFile && err == nil && c.Path == ""
-		files = append(files, StateFile{Name: f.name, Taken: c.Path, Why: c.Why, Err: err})
+		files = append(files, StateFile{Name: f.name, Taken: c.Path, Why: c.Why, Err: adviseState(err)})
 	}
 	return files
 }

@@ -36,6 +36,14 @@ func addrList(list string) []string {
 	return addrs
 }
 
+// hasPort says whether more than the address or name of a host is there; IPv6 addresses have colons of their own.
+func hasPort(host string) bool {
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return false
+	}
+	return strings.ContainsRune(host, ':')
+}
+
 // LocalAddress is the address under which others may find this host, chosen as RocketMQ chooses it: of the network
 // interfaces that are up and neither bridge nor point-to-point, a public IPv4 address, else a private one, else IPv6. One thing
 // differs: an address that the host gave itself (169.254.x.x) is taken last, not first. An IPv6 address comes in brackets.

@@ -270,6 +270,12 @@ func (b *Broker) Validate() error {
 		v.wrong("namesrvAddr", b.NamesrvAddr, `addresses such as "127.0.0.1:9876;192.168.0.1:9876"; `+err.Error())
 	}
 	v.notEmpty("brokerIP1", b.BrokerIP1)
+	if hasPort(b.BrokerIP1) {
+		v.wrong("brokerIP1", b.BrokerIP1, "an address or a name without a port; that is in listenPort")
+	}
+	if hasPort(b.BrokerIP2) {
+		v.wrong("brokerIP2", b.BrokerIP2, "an address or a name without a port; that is in haListenPort")
+	}
 
 	v.within("brokerPermission", int64(b.Permission), 0, 7)
 	v.atLeast("rocketmq.broker.rebalance.lockMaxLiveTime", b.QueueLockMax.Milliseconds(), 0)

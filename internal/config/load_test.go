@@ -84,6 +84,9 @@ func TestLoadBroker_NamesFileLineAndWhatIsAllowed(t *testing.T) {
 	check("namesrvAddr=localhost", `broker.properties:1: namesrvAddr=localhost is wrong: it must be addresses such as "127.0.0.1:9876;192.168.0.1:9876"; "localhost" has no host and port`)
 	check("storeType=defaultRocksDB", "broker.properties:1: storeType=defaultRocksDB is wrong: it must be default: nothing is kept in RocksDB here, and what such a store holds could not be read")
 	check("enableDLegerCommitLog=true", "broker.properties:1: enableDLegerCommitLog=true is wrong: it must be false: there is no DLedger commit log here, and a group of such brokers would have several masters")
+	check("brokerIP1=192.168.0.1:10911", "broker.properties:1: brokerIP1=192.168.0.1:10911 is wrong: it must be an address or a name without a port; that is in listenPort")
+	check("brokerIP1=[::1]:10911\nbrokerIP2=b.example:10912", "broker.properties:1: brokerIP1=[::1]:10911 is wrong: it must be an address or a name without a port; that is in listenPort",
+		"broker.properties:2: brokerIP2=b.example:10912 is wrong: it must be an address or a name without a port; that is in haListenPort")
 	check("readOnlyCommitLogStorePaths=a,b", "broker.properties:1: readOnlyCommitLogStorePaths=a,b is wrong: it must be empty: files in further directories that are only read are not read here, "+
 		"and their messages would be missing; name those directories in storePathCommitLog, which may be several, separated by commas")
 	check("tls.server.keyPassword=secret\ntls.server.mode=on", "broker.properties:2: tls.server.mode=on is wrong: it must be disabled, permissive, enforcing")
