@@ -68,6 +68,15 @@ func TestHangup_ReadsTheConfigurationAgainAndReopensTheLog(t *testing.T) {
 	log.wait(t, `"msg":"configuration read again: this counts now","key":"fileReservedTime","from":"72","to":"1"`)
 	log.wait(t, `this counts from the next start on","key":"brokerName","from":"broker-a","to":"other"`)
 
+	names := out.wait(t, `The Name Server boot success\. serializeType=JSON, address (127\.0\.0\.1:\d+)`)
+	_, errs, code := runProgram(t, "mqadmin", "updateNamesrvConfig", "-n", names, "-k", "logLevel", "-v", "debug")
+	if code != exitFailed || !strings.Contains(errs, "set it at the broker") || exists(filepath.Join(dir, "data", "namesrv", "namesrv.properties")) {
+		t.Errorf("the NameServer of a process with a broker takes a level of its own: %d\n%s", code, errs)
+	}
+	if _, errs, code := runProgram(t, "mqadmin", "updateNamesrvConfig", "-n", names, "-k", "orderMessageEnable", "-v", "true"); code != exitOK {
+		t.Error(errs)
+	}
+
 	write("fileReservedTime=2\nflushDiskType=sometimes\n")
 	hangup()
 	log.wait(t, "refused as a whole: nothing is changed")

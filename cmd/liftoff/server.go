@@ -98,7 +98,7 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 		file = ""
 	}
 	n, more, err := config.LoadNamesrv(config.Sources{File: file, Flags: own})
-	n.Log = b.Log // there is one log
+	n.Log, n.SharedLog = b.Log, true
 	return n, b, append(notes, more...), err
 }
 

@@ -344,11 +344,17 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 	return b, l.notes.list, err
 }
 
-// With is the configuration with some keys changed, as a request from outside may do it; see [Broker.With].
+// With is the configuration with some keys changed, as a request from outside may do it; see [Broker.With]. The error may be a [SharedLogKey]
+// too.
 func (n Namesrv) With(changes map[string]string) (Namesrv, []Note, error) {
 	never := []string{"configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"}
 	if err := forbid(changes, never, n.ConfigBlackList); err != nil {
 		return Namesrv{}, nil, err
+	}
+	for _, key := range sortedKeys(changes) {
+		if n.SharedLog && isLogKey(key) {
+			return Namesrv{}, nil, SharedLogKey{key}
+		}
 	}
 	l, err := change(namesrvKind(), reflect.ValueOf(&n).Elem(), n.extra, changes)
 	if err != nil {

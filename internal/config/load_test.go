@@ -235,6 +235,12 @@ func TestWith_RefusesAndSaysWhy(t *testing.T) {
 	if err == nil || err.Error() != "rocketmqHome cannot be changed from outside" {
 		t.Error(err)
 	}
+	if _, _, err = n.With(map[string]string{"logLevel": "debug"}); err != nil {
+		t.Error(err)
+	}
+	n.SharedLog = true
+	_, _, err = n.With(map[string]string{"listenPort": "0", "logLevel": "debug"})
+	check(err, SharedLogKey{"logLevel"})
 	_, _, err = n.With(map[string]string{"listenPort": "x"})
 	check(err, WrongValues{{Key: "listenPort", Value: "x", Allowed: "a whole number"}})
 }

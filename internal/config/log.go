@@ -1,6 +1,10 @@
 package config
 
-import "log/slog"
+import (
+	"log/slog"
+	"reflect"
+	"slices"
+)
 
 // Log is how a daemon logs. RocketMQ has no such keys: there the files of its logging library say it.
 type Log struct {
@@ -29,6 +33,17 @@ func (l *Log) validate(v *validation) {
 	v.oneOf("logFormat", l.Format, LogText, LogJSON)
 	v.within("logFileMaxMiB", int64(l.FileMiB), 1, 1<<20)
 	v.within("logFilesKept", int64(l.Files), 1, 10_000)
+}
+
+// SharedLogKey is the answer to changing a key of the log at a NameServer whose log a broker in the same process has.
+type SharedLogKey struct{ Key string }
+
+func (s SharedLogKey) Error() string {
+	return s.Key + " cannot be changed at this NameServer: there is one log for it and the broker in its process; set it at the broker (updateBrokerConfig)"
+}
+
+func isLogKey(key string) bool {
+	return slices.ContainsFunc(fieldsOf(reflect.TypeFor[Log]()), func(f field) bool { return f.key == key })
 }
 
 // SlogLevel is Level as the library has it.

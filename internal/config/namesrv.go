@@ -42,6 +42,9 @@ type Namesrv struct {
 	// ConfigBlackList lists the keys that cannot be changed from outside, separated by semicolons.
 	ConfigBlackList string `prop:"configBlackList"`
 
+	// SharedLog says that a broker in the same process has the log too: its keys cannot be changed at the NameServer. It is no key.
+	SharedLog bool
+
 	extra extra // keys without a field that were set
 }
 
