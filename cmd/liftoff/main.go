@@ -100,7 +100,10 @@ func noCommand(c *cobra.Command, args []string) error {
 	}
 	hint := ""
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "; did you mean " + slices.MaxFunc(near, func(x, y string) int { return likeness(x, args[0]) - likeness(y, args[0]) }) + "?"
+		likest := slices.MaxFunc(near, func(x, y string) int { return likeness(x, args[0]) - likeness(y, args[0]) })
+		if 2*likeness(likest, args[0]) >= len(args[0]) {
+			hint = "; did you mean " + likest + "?"
+		}
 	}
 	return misuse{fmt.Errorf("cannot make sense of %q%s; see %s --help", args[0], hint, c.CommandPath())}
 }

@@ -196,6 +196,8 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	check("--count=-1 is wrong: it must be at least 0", exitMisused, "liftoff", "consume", "-t", "t", "--count", "-1")
 	check("see mqbroker --help", exitMisused, "mqbroker", "--nonsense")
 	check("did you mean server?", exitMisused, "liftoff", "sever")
+	check("did you mean consume?", exitMisused, "liftoff", "cosnume")
+	check("cannot make sense of \"nope\"; see liftoff --help", exitMisused, "liftoff", "nope")
 	check("did you mean deleteTopic?", exitMisused, "liftoff", "admin", "deleteTopc")
 	check("logLevel=loud is wrong: it must be debug", exitMisused, "liftoff", "server", "--log-level", "loud")
 	check("for RocketMQ 5.5.0", exitOK, "liftoff", "version")

@@ -35,7 +35,7 @@ const (
 type TLS struct {
 	// Mode is disabled, permissive or enforcing. Default permissive.
 	Mode TLSMode `prop:"tls.server.mode,restart"`
-	// ConfigFile may hold the other keys of this struct. Default /etc/rocketmq/tls.properties; it need not exist.
+	// ConfigFile may hold the other keys of this table. Default /etc/rocketmq/tls.properties; it need not exist.
 	ConfigFile string `prop:"tls.config.file,restart"`
 	// TestMode uses a certificate made up at the start, which no client can verify, and takes any from the other side. Default true.
 	TestMode bool `prop:"tls.test.mode.enable,restart"`
@@ -70,7 +70,7 @@ type TLS struct {
 
 	// Ciphers lists cipher suites, separated by commas, by their IANA names. Default Go's choice.
 	Ciphers string `prop:"tls.ciphers,restart"`
-	// Protocols lists TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas. Default TLSv1.2,TLSv1.3.
+	// Protocols lists TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas. Default TLSv1.2 and TLSv1.3.
 	Protocols string `prop:"tls.protocols,restart"`
 }
 
