@@ -53,7 +53,7 @@ func (p *program) brokerCommand() *cobra.Command {
 				return explainOpen(err, "listenPort, or --port")
 			}
 			told.Set(roleBroker, b)
-			return signals.whileServing(ctx, log, func() { reloadBroker(log, b, from) }, func(ctx context.Context) error {
+			return signals.whileServing(ctx, log, func() { reload(log, from, config.LoadBroker, func(next config.Broker) { b.Reload(next) }) }, func(ctx context.Context) error {
 				return runTogether(ctx, b, func(ctx context.Context) {
 					if cfg.NamesrvAddr == "" {
 						log.Warn("there is no NameServer, so that clients will not find this broker; set namesrvAddr, or -n, or NAMESRV_ADDR")
@@ -70,21 +70,6 @@ func (p *program) brokerCommand() *cobra.Command {
 	c.Flags().BoolVar(&dry, "dry-run", false, "say what starting would do to the store directory, and whether it would start, and exit")
 	c.Flags().BoolVar(&proxy, "enable-proxy", false, "taken for the sake of scripts; there is no gRPC proxy yet")
 	return c
-}
-
-// reloadBroker reads a broker's configuration again.
-func reloadBroker(log *slog.Logger, b *broker.Broker, from config.Sources) {
-	if from.File == "" {
-		log.Info("there is no configuration to read again: the broker was started without a file (-c)")
-		return
-	}
-	next, notes, err := config.LoadBroker(from)
-	tell(context.Background(), log, notes)
-	if err != nil {
-		reloadRefused(log, err)
-		return
-	}
-	b.Reload(next)
 }
 
 // brokerStarted prints the line that scripts wait for.

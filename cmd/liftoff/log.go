@@ -111,6 +111,21 @@ func (h *hangups) whileServing(ctx context.Context, log *slog.Logger, reload fun
 	return err
 }
 
+// reload reads the configuration of a daemon again and lets it take what came of that.
+func reload[Config any](log *slog.Logger, from config.Sources, load func(config.Sources) (Config, []config.Note, error), take func(Config)) {
+	if from.File == "" {
+		log.Info("there is no configuration to read again: the daemon was started without a file (-c)")
+		return
+	}
+	next, notes, err := load(from)
+	tell(context.Background(), log, notes)
+	if err != nil {
+		reloadRefused(log, err)
+		return
+	}
+	take(next)
+}
+
 // reloadRefused tells why a configuration that was read again changes nothing.
 func reloadRefused(log *slog.Logger, err error) {
 	log.Error("configuration read again, and refused as a whole: nothing is changed", "err", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 
@@ -81,26 +80,11 @@ func (p *program) namesrvCommand() *cobra.Command {
 			}
 			told.Set(roleNamesrv, server)
 			p.namesrvStarted(server.Addr())
-			return signals.whileServing(ctx, log, func() { reloadNamesrv(log, server, from) }, server.Run)
+			return signals.whileServing(ctx, log, func() { reload(log, from, config.LoadNamesrv, func(next config.Namesrv) { server.Reload(next) }) }, server.Run)
 		},
 	}
 	f.add(c)
 	return c
-}
-
-// reloadNamesrv reads a NameServer's configuration again.
-func reloadNamesrv(log *slog.Logger, s *namesrv.Server, from config.Sources) {
-	if from.File == "" {
-		log.Info("there is no configuration to read again: the NameServer was started without a file (-c)")
-		return
-	}
-	next, notes, err := config.LoadNamesrv(from)
-	tell(context.Background(), log, notes)
-	if err != nil {
-		reloadRefused(log, err)
-		return
-	}
-	s.Reload(next)
 }
 
 // namesrvStarted prints the line that scripts wait for.

@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/term"
@@ -63,7 +61,3 @@ func (p *progress) clear() {
 		p.shown = false
 	}
 }
-
-func (p *progress) end() { p.clear() }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -142,8 +144,8 @@ type storeCheck struct {
 	ownSizes bool // sizes were found from the files
 
 	problems int
-	config   []configRepair
-	wheel    bool // to be made anew
+	config   []string // the files of config/ that are damaged, and have a copy that is not
+	wheel    bool     // to be made anew
 	timers   timer.Inspected
 }
 
@@ -177,7 +179,7 @@ func (k *storeCheck) run(ctx context.Context, repair, dry bool) error {
 // check looks at everything.
 func (k *storeCheck) check(ctx context.Context) (*store.Summary, error) {
 	bar := newProgress(k.p.err)
-	defer bar.end()
+	defer bar.clear()
 	k.config, k.wheel = nil, false
 	sum, err := k.o.Check(ctx, func(f store.Finding) { bar.clear(); k.found(f) }, bar.bytes)
 	if err != nil {
@@ -311,10 +313,10 @@ func (k *storeCheck) summary(s *store.Summary) {
 	if s.Sound() {
 		row("problems", "none")
 	}
-	for _, kind := range sortedKeys(s.Problems) {
+	for _, kind := range slices.Sorted(maps.Keys(s.Problems)) {
 		row("problems", "%d %s", s.Problems[kind], kind)
 	}
-	for _, kind := range sortedKeys(s.Notes) {
+	for _, kind := range slices.Sorted(maps.Keys(s.Notes)) {
 		row("notes", "%d %s", s.Notes[kind], kind)
 	}
 	w.Flush()
@@ -323,7 +325,7 @@ func (k *storeCheck) summary(s *store.Summary) {
 // repair repairs what the check has found.
 func (k *storeCheck) repair(ctx context.Context, dry bool) error {
 	bar := newProgress(k.p.err)
-	defer bar.end()
+	defer bar.clear()
 	steps := 0
 	tell := func(step string) {
 		steps++

@@ -16,11 +16,6 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
-// configRepair is a file of config/ that is damaged, and has a copy that is not.
-type configRepair struct {
-	path string
-}
-
 // tables are what the files are there for; one without it counts as empty.
 var tables = map[string]string{
 	"topics.json":            "topicConfigTable",
@@ -68,7 +63,7 @@ func (k *storeCheck) checkConfigFile(path, name string, found func(store.Finding
 	case whyBak == nil:
 		f.Problem = true
 		f.What, f.Means, f.Do = why.Error(), "a broker takes the copy "+name+".bak, which is older", "nothing, or --repair, which puts the copy in its place and keeps it in damaged/"
-		k.config = append(k.config, configRepair{path})
+		k.config = append(k.config, path)
 	case errors.Is(why, errEmptyFile) && (errors.Is(whyBak, fs.ErrNotExist) || errors.Is(whyBak, errEmptyFile)):
 		f.What, f.Means = "it is empty", "a broker takes it as if nothing had ever been there"
 	default:
@@ -115,26 +110,26 @@ func lacksTable(path, name string) bool {
 
 // repairConfig puts good copies into the place of damaged files.
 func (k *storeCheck) repairConfig(dry bool, tell func(string)) error {
-	for _, c := range slices.Clone(k.config) {
-		name := filepath.Base(c.path)
+	for _, path := range slices.Clone(k.config) {
+		name := filepath.Base(path)
 		if dry {
 			tell("would put config/" + name + ".bak into the place of config/" + name)
 			continue
 		}
-		data, err := os.ReadFile(c.path + ".bak")
+		data, err := os.ReadFile(path + ".bak")
 		if err != nil {
-			return fmt.Errorf("cannot read copy of %q: %w", c.path, err)
+			return fmt.Errorf("cannot read copy of %q: %w", path, err)
 		}
-		if _, err := os.Stat(c.path); err == nil {
+		if _, err := os.Stat(path); err == nil {
 			aside := filepath.Join(k.o.Config().RootDir, "damaged", "config", name+"."+time.Now().Format("20060102150405"))
 			if err := os.MkdirAll(filepath.Dir(aside), 0o755); err != nil {
-				return fmt.Errorf("cannot put %q aside: %w", c.path, err)
+				return fmt.Errorf("cannot put %q aside: %w", path, err)
 			}
-			if err := os.Rename(c.path, aside); err != nil {
-				return fmt.Errorf("cannot put %q aside: %w", c.path, err)
+			if err := os.Rename(path, aside); err != nil {
+				return fmt.Errorf("cannot put %q aside: %w", path, err)
 			}
 		}
-		if err := statefile.Write(c.path, data); err != nil {
+		if err := statefile.Write(path, data); err != nil {
 			return err
 		}
 		tell("put config/" + name + ".bak into the place of config/" + name)

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -190,7 +189,7 @@ func TestNameServers_ListMustMakeSense(t *testing.T) {
 	}
 }
 
-func TestNameServers_RegisterTellsAllAtOnce(t *testing.T) {
+func TestRegister_IsReadPlainAndCompressed(t *testing.T) {
 	t.Parallel()
 	_, good := listen(t, map[int]remoting.Func{protocol.ReqRegisterBroker: func(r *remoting.Request) (*remoting.Answer, error) {
 		var h protocol.RegisterBrokerHeader
@@ -204,10 +203,6 @@ func TestNameServers_RegisterTellsAllAtOnce(t *testing.T) {
 		return &remoting.Answer{Header: &protocol.RegisterBrokerResponseHeader{MasterAddr: "m"}, Body: []byte(`{"table":{"T":"b:4"}}`)}, nil
 	}})
 	p := newPool(t)
-	n, err := NewNameServers(p, silent(t)+";"+good+";127.0.0.1:1")
-	if err != nil {
-		t.Fatal(err)
-	}
 	topic := protocol.NewTopicConfig("T")
 	body := &protocol.RegisterBrokerBody{}
 	body.Topics.TopicConfigTable = map[string]*protocol.TopicConfig{"T": &topic}
@@ -216,14 +211,8 @@ func TestNameServers_RegisterTellsAllAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		answers := n.RegisterBroker(ctx, reg)
-		cancel()
-		if a := answers[1]; a.Err != nil || a.MasterAddr != "m" || a.OrderTopics["T"] != "b:4" || a.NameServer != good {
-			t.Errorf("compressed=%v: %+v", small, a)
-		}
-		if answers[0].Err == nil || answers[2].Err == nil {
-			t.Errorf("the dead answered: %+v", answers)
+		if a, err := p.Register(t.Context(), good, reg); err != nil || a.MasterAddr != "m" || a.OrderTopics["T"] != "b:4" || a.NameServer != good {
+			t.Errorf("compressed=%v: %+v, %v", small, a, err)
 		}
 	}
 }
@@ -245,23 +234,12 @@ func TestBroker_CallsSayWhatIsMeant(t *testing.T) {
 			return a, nil
 		}
 	}
-	body := func(want string, a *remoting.Answer) remoting.Func {
-		return func(r *remoting.Request) (*remoting.Answer, error) {
-			if s, err := fastjson.Standard(r.Body); err != nil || string(s) != want {
-				return nil, protocol.Errorf(protocol.CodeSystemError, "body %s, want %s", r.Body, want)
-			}
-			return a, nil
-		}
-	}
-	const lock = `{"clientId":"c","consumerGroup":"g","mqSet":[{"brokerName":"b","queueId":1,"topic":"T"}],"onlyThisBroker":false}`
 	_, addr := listen(t, map[int]remoting.Func{
 		protocol.ReqViewMessageByID: fields("topic=T offset=7", &remoting.Answer{Body: records[:len(records)/2]}),
 		protocol.ReqQueryMessage: fields("topic=T key=k maxNum=32 beginTimestamp=1000 endTimestamp=2000 _UNIQUE_KEY_QUERY=true",
 			&remoting.Answer{Body: records}),
 		protocol.ReqUpdateAndCreateTopic:    fields("topic=T defaultTopic=TBW102 readQueueNums=16 writeQueueNums=16 perm=6 topicFilterType=SINGLE_TAG topicSysFlag=0 order=false attributes=+a=b", nil),
 		protocol.ReqSearchOffsetByTimestamp: fields("topic=T queueId=3 timestamp=5", &remoting.Answer{Header: &protocol.OffsetHeader{Offset: 9}}),
-		protocol.ReqLockBatchMQ:             body(lock, &remoting.Answer{Body: []byte(`{"lockOKMQSet":[{"brokerName":"b","queueId":1,"topic":"T"}]}`)}),
-		protocol.ReqUnlockBatchMQ:           body(lock, nil),
 	})
 	p, ctx := newPool(t), t.Context()
 	fail := func(err error) {
@@ -287,13 +265,6 @@ func TestBroker_CallsSayWhatIsMeant(t *testing.T) {
 	if offset != 9 {
 		t.Errorf("offset %d, want 9", offset)
 	}
-	queues := &protocol.LockBatchBody{ConsumerGroup: "g", ClientID: "c", MQSet: []protocol.MessageQueue{{Topic: "T", BrokerName: "b", QueueID: 1}}}
-	locked, err := p.LockQueues(ctx, addr, queues)
-	fail(err)
-	if len(locked) != 1 || locked[0] != queues.MQSet[0] {
-		t.Errorf("locked %v", locked)
-	}
-	fail(p.UnlockQueues(ctx, addr, queues))
 }
 
 func TestDecodeMessages_RefusesWhatIsTorn(t *testing.T) {

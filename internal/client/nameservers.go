@@ -203,7 +203,6 @@ type Registered struct {
 	NameServer string
 	protocol.RegisterBrokerResponseHeader
 	OrderTopics map[string]string // ORDER_TOPIC_CONFIG of its KV configuration; nil when it has none
-	Err         error
 }
 
 // Register registers a broker with one NameServer, REGISTER_BROKER.
@@ -235,26 +234,6 @@ func (p *Pool) RegisterTopic(ctx context.Context, addr, topic string, queues ...
 	return err
 }
 
-// RegisterBroker registers a broker with every NameServer at the same time and returns the answers in the order of Addrs.
-func (n *NameServers) RegisterBroker(ctx context.Context, reg *Registration) []Registered {
-	answers := make([]Registered, len(n.addrs))
-	var wg sync.WaitGroup
-	for i, addr := range n.addrs {
-		wg.Go(func() {
-			a, err := n.pool.Register(ctx, addr, reg)
-			a.Err = err
-			answers[i] = a
-		})
-	}
-	wg.Wait()
-	return answers
-}
-
-// UnregisterBroker takes a broker off every NameServer, UNREGISTER_BROKER.
-func (n *NameServers) UnregisterBroker(ctx context.Context, id protocol.BrokerIdentityHeader) error {
-	return n.all(ctx, "broker "+id.BrokerName, &remoting.Call{Code: protocol.ReqUnregisterBroker, Header: &id})
-}
-
 // Unregister takes a broker off one NameServer.
 func (p *Pool) Unregister(ctx context.Context, addr string, id protocol.BrokerIdentityHeader) error {
 	_, err := p.ask(ctx, addr, "broker "+id.BrokerName, &remoting.Call{Code: protocol.ReqUnregisterBroker, Header: &id})
@@ -275,9 +254,4 @@ func (p *Pool) QueryDataVersion(ctx context.Context, addr string, id protocol.Br
 	var h protocol.QueryDataVersionResponseHeader
 	err = r.DecodeFields(&h)
 	return h.Changed, err
-}
-
-// BrokerHeartbeat tells a NameServer that a broker lives, BROKER_HEARTBEAT. It is one-way.
-func (p *Pool) BrokerHeartbeat(ctx context.Context, addr string, h protocol.BrokerHeartbeatHeader) error {
-	return p.Notify(ctx, addr, &remoting.Call{Code: protocol.ReqBrokerHeartbeat, Header: &h})
 }

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"cmp"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -49,16 +47,6 @@ var rows = sync.OnceValue(func() map[string]row {
 	}
 	return all
 })
-
-// sortedRows are the rows in alphabetical order.
-func sortedRows() []row {
-	var list []row
-	for _, r := range rows() {
-		list = append(list, r)
-	}
-	slices.SortFunc(list, func(a, b row) int { return cmp.Compare(a.key, b.key) })
-	return list
-}
 
 // groups are the keys without effect, by the reason. A line is key, type, default; "-" is no default.
 var groups = []struct {

@@ -29,9 +29,6 @@ type Metric struct {
 	Help    string
 }
 
-// Ours is true for what Apache does not have.
-func (m *Metric) Ours() bool { return !strings.HasPrefix(m.Name, "rocketmq_") }
-
 // PrometheusName is the name under which Prometheus knows the metric: with its unit, and _total when it is a counter.
 func (m *Metric) PrometheusName() string {
 	name := m.Name

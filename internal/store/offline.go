@@ -117,9 +117,6 @@ func (o *Offline) Close() error {
 // Config is what the directory was opened with, with the sizes that its files have.
 func (o *Offline) Config() Config { return o.cfg }
 
-// Clean says whether the last broker on the directory closed it.
-func (o *Offline) Clean() bool { return o.clean }
-
 // LogStart is the log offset of the first byte there is.
 func (o *Offline) LogStart() int64 {
 	if len(o.runs) == 0 {
