@@ -36,7 +36,7 @@ topics, messages, groups and clients; each command runs with Apache's mqadmin an
 - **Liftoff's tool**: what of its output is the same as of Apache's tool, on either cluster.
 
 Addresses, times, message ids and folders are taken out before, and runs of blanks count as one. When a command fails on both, a
-refusal of Liftoff's says at least what Apache's says; errors of Liftoff's tool are one line and its exit code is 1, where Apache's prints a stack trace
+refusal of Liftoff's says at least what Apache's says; errors of Liftoff's tool are one line and its exit code is 1 or 2, where Apache's prints a stack trace
 and ends with 0. In the arguments stand {b} for the broker's address, {n} for the NameServer's, {x} for a name of the tool's own, {id K} and {offset K} for
 ids of the message with key K, and {dir} for a folder.
 
