@@ -222,6 +222,24 @@ func TestIndex_DeletesFilesBeforeALogOffset(t *testing.T) {
 	}
 }
 
+// A file is believed though its messages were stored while the clock was set back.
+func TestIndex_FindsWhatWasStoredBeforeTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	disk := logfile.NewMemory()
+	x := openTestIndex(t, disk, "/index", indexTrust{})
+	for n := range 3 {
+		m := indexMessage(n)
+		m.StoreTimestamp -= int64(n) * 100_000
+		check(t, x.append(appendKeys(nil, m)))
+	}
+	check(t, x.flush(true))
+	x = openTestIndex(t, disk, "/index", indexTrust{clean: true})
+	wantMessages(t, x, 3)
+	if got := ask(t, x, KeyQuery{Key: "uniq0", Begin: 1_000_000}); !slices.Equal(got, []int{0}) {
+		t.Errorf("from its own time on: got %v", got)
+	}
+}
+
 func TestIndex_NamesRiseWhenTheClockDoesNot(t *testing.T) {
 	t.Parallel()
 	x := openTestIndex(t, logfile.Disk{}, filepath.Join(t.TempDir(), "index"), indexTrust{})

@@ -122,7 +122,7 @@ func readIndexHeader(b []byte) indexHeader {
 // fits says whether a header can be that of a file.
 func (h indexHeader) fits(s indexShape) bool {
 	return h.next >= 1 && h.next <= s.entries && h.usedSlots >= 0 && h.usedSlots <= s.slots &&
-		h.beginTime >= 0 && h.endTime >= h.beginTime && h.beginOffset >= 0 && h.endOffset >= h.beginOffset
+		h.beginTime >= 0 && h.endTime >= 0 && h.beginOffset >= 0 && h.endOffset >= h.beginOffset
 }
 
 func (e indexEntry) appendTo(dst []byte) []byte {
@@ -217,10 +217,10 @@ func (f *indexFile) put(k indexKey) error {
 	binary.BigEndian.PutUint32(slot, uint32(h.next))
 	m.dirty[n/64] |= 1 << (n % 64)
 	if h.next == 1 {
-		h.beginTime, h.beginOffset = k.storeTime, k.logOffset
+		h.beginTime, h.beginOffset, h.endTime = k.storeTime, k.logOffset, k.storeTime
 	}
 	h.next++
-	h.endTime, h.endOffset = k.storeTime, k.logOffset
+	h.endTime, h.endOffset = max(h.endTime, k.storeTime), k.logOffset // the clock may be set back
 	return nil
 }
 
