@@ -96,6 +96,7 @@ func (s *Store) checkDisks() (toDelete, atOnce bool) {
 	switch {
 	case log.ratio > warning:
 		s.markFull(log.path, log.ratio)
+	case log.ratio > forcibly: // it stays as it is until there is room for a while
 	case queues > warning:
 		s.markFull(s.consumeQueueDir(), queues)
 	default:
@@ -123,8 +124,9 @@ func (s *Store) avoidFullDirs(ratio float64) {
 }
 
 func (s *Store) markFull(dir string, ratio float64) {
-	err := fmt.Errorf("%w: the partition of %s is %.0f %% full, diskSpaceWarningLevelRatio is %d",
-		ErrDiskFull, dir, ratio*100, s.live.Load().DiskSpaceWarningLevelRatio)
+	set := s.live.Load()
+	err := fmt.Errorf("%w: the partition of %s is %.0f %% full, diskSpaceWarningLevelRatio is %d (messages are taken again at %d %%, diskSpaceCleanForciblyRatio)",
+		ErrDiskFull, dir, ratio*100, set.DiskSpaceWarningLevelRatio, set.DiskSpaceCleanForciblyRatio)
 	if s.full.Swap(&err) == nil {
 		s.logger.Error("messages are refused", "err", err)
 	}

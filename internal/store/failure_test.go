@@ -249,7 +249,11 @@ func TestPut_IsRefusedWhileTheDiskIsFull(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	wantBodies(t, bodies(t, s, q, 0), []string{"one"})
-	use(50)
+	use(86) // below the one level and above the other: as it was
+	if err := s.Writable(); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("at 86 %%: got %v", err)
+	}
+	use(85)
 	putWait(t, s, Written, testPut(q, "three"))
 }
 
