@@ -155,7 +155,7 @@ func (ss *session) endBatch(b *Broker, conn *remoting.Conn, cfg *settings) *endB
 		if eb.Done == nil {
 			eb.Done = eb.done
 		}
-		eb.b, eb.conn, eb.Wait = b, conn, cfg.wait(propertyFacts{})
+		eb.b, eb.conn, eb.Wait, eb.Patient = b, conn, cfg.wait(propertyFacts{}), true // a decision that was refused must not come into force
 		ss.ends = eb
 	}
 	return ss.ends

@@ -167,7 +167,7 @@ func (l *commitLog) writeParts() error {
 }
 
 // getStuck gives up writing for now: the disk has no space, or the log's next file cannot be opened. What is appended stays in memory
-// and is written when that has passed, but nobody is left waiting for it. It is called with the append lock held and frees it.
+// and is written when that has passed, but only patient batches still wait for it. It is called with the append lock held and frees it.
 func (s *Store) getStuck(err error) {
 	l := &s.log
 	news := l.stuck == nil
@@ -175,7 +175,8 @@ func (s *Store) getStuck(err error) {
 		l.stuck = fmt.Errorf("nothing can be stored for now: %w", err)
 	}
 	told := l.stuck
-	waiting, flushing := l.waiting.all(), l.flushing.takeBehind(l.written.Load())
+	written := l.written.Load()
+	waiting, flushing := l.waiting.takeHasty(written), l.flushing.takeHasty(written)
 	l.writing = false
 	l.idle.Broadcast()
 	l.mu.Unlock()

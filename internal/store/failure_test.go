@@ -103,6 +103,46 @@ func TestPut_WaitsForSpaceOnADiskWithout(t *testing.T) {
 	wantKept(t, s, q, []string{"one", "two", "three"})
 }
 
+// A patient batch is told what became of it, and not that it failed when it is stored all the same.
+func TestPut_WaitsPatientlyForSpace(t *testing.T) {
+	t.Parallel()
+	for _, level := range []Level{Written, Flushed} {
+		for _, heals := range []bool{true, false} {
+			s, faults := faultyStore(t, nil)
+			q := s.Queue("TopicA", 0)
+			faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Err: syscall.ENOSPC})
+			done := make(chan error, 1)
+			s.Put(&Batch{Puts: []Put{testPut(q, "patient")}, Wait: level, Patient: true, Done: func(_ *Batch, err error) { done <- err }})
+			if level == Flushed {
+				s.flushLog()
+			}
+			if _, err := tryPut(s, level, testPut(q, "refused")); !errors.Is(err, ErrDiskFull) {
+				t.Fatalf("got %v", err)
+			}
+			s.retryWrite()
+			select {
+			case err := <-done:
+				t.Fatalf("without space: told %v", err)
+			default:
+			}
+			if !heals {
+				_ = s.Close()
+				if err := <-done; !errors.Is(err, ErrClosed) {
+					t.Errorf("closed: told %v", err)
+				}
+				continue
+			}
+			faults.Heal()
+			s.retryWrite()
+			if err := <-done; err != nil {
+				t.Errorf("with space: told %v", err)
+			}
+			awaitVisible(t, q, 1)
+			wantKept(t, s, q, []string{"patient"})
+		}
+	}
+}
+
 func TestPut_IsVisibleOnceItsQueueAndIndexCanBeWritten(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]logfile.Fault{

@@ -46,12 +46,20 @@ func (w *waiters) takeWhile(ok func(*Batch) bool) *Batch {
 	return first
 }
 
-// takeBehind removes the batches that a mark has not passed.
-func (w *waiters) takeBehind(mark int64) *Batch {
-	passed := w.take(mark)
-	behind := w.all()
-	w.pushAll(passed)
-	return behind
+// takeHasty removes the batches that a mark has not passed, but for patient ones.
+func (w *waiters) takeHasty(mark int64) *Batch {
+	var hasty waiters
+	for b := w.all(); b != nil; {
+		next := b.next
+		b.next = nil
+		if b.end > mark && !b.Patient {
+			hasty.push(b)
+		} else {
+			w.push(b)
+		}
+		b = next
+	}
+	return hasty.first
 }
 
 // all removes every batch.

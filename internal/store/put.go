@@ -53,6 +53,9 @@ type Put struct {
 type Batch struct {
 	Puts []Put
 	Wait Level
+	// Patient says that the batch is not done when the disk has no space while it is written, but when it is written in the end: for
+	// what must not be told that it failed and be there all the same. It may take for ever; a store that is closed or fails tells.
+	Patient bool
 
 	// Done is called once, on whichever goroutine moved the mark that the batch waited for, or settles, perhaps before Put
 	// returns. It must not block. A non-nil error goes for every message without one of its own: ErrFlushTimeout

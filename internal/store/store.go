@@ -137,10 +137,11 @@ func (s *Store) Close() error {
 	behind := s.flushBehind()
 	l.mu.Lock()
 	err := l.err
-	left := l.flushing.all()
+	unwritten, unflushed := l.waiting.all(), l.flushing.all()
 	l.mu.Unlock()
 	s.answerFlushed()
-	answer(left, ErrClosed)
+	answer(unwritten, ErrClosed)
+	answer(unflushed, ErrClosed)
 
 	if err == nil {
 		err = behind
