@@ -276,7 +276,7 @@ func (l *loop) waits(gen int) (ended, again bool) {
 
 // came notes who has something.
 func (l *loop) came(events []syscall.EpollEvent) {
-	l.watcher.awake()
+	defer l.watcher.awake() // behind what it looks at: else it may go to sleep between the two
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting, l.rung, l.told = false, false, false
