@@ -35,6 +35,8 @@ func (c *Conn) stall() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stalled = c.waitingLocked() > outHigh && !c.closed.Load(); c.stalled {
+		// A writer may have found the socket full while nobody watched; that it became empty since was passed over then.
+		c.polled.again = c.polled.again || c.writing
 		c.polled.watched.Store(true)
 	} else {
 		c.much.Store(false)
