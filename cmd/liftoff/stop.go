@@ -13,7 +13,7 @@ import (
 
 // signalAgain is from when on after a signal another one counts as a second one. Programs that pass signals on, such as timeout and the init of
 // a container, send the same one twice.
-const signalAgain = time.Second
+const signalAgain = 100 * time.Millisecond
 
 // errSignal is why a context of untilSignal has ended.
 var errSignal = errors.New("a signal asked to end")
