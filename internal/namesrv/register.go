@@ -247,12 +247,9 @@ func (r *routes) takeTopicsLocked(g *group, take *takeTopics) {
 		r.setQueueLocked(g, name, q)
 	}
 	g.incomplete = false
-	if !take.all {
-		return
-	}
 	for name, m := range take.topics.TopicQueueMappingInfoMap {
 		t := r.topics[name]
-		if t == nil || m == nil {
+		if t == nil || m == nil || !take.all && t.mappings[m.Bname] != nil {
 			continue
 		}
 		if t.mappings == nil {

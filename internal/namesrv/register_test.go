@@ -179,6 +179,21 @@ func TestRegister_StaticTopicsKeepTheirMapping(t *testing.T) {
 	}
 }
 
+// TestRegister_StaticTopicComesBackWithItsMapping takes a static topic off while its broker has it, which then says nothing new.
+func TestRegister_StaticTopicComesBackWithItsMapping(t *testing.T) {
+	t.Parallel()
+	p := dial(t, openServer(t, testConfig(t)))
+	m := member{name: "b", addr: "m:1", topics: []string{"T", "U"}, infos: map[string]*protocol.TopicQueueMappingInfo{
+		"T": {Topic: "T", Bname: "b", Scope: "__global__", TotalQueues: 2, Epoch: 7, CurrIDMap: map[int32]int32{0: 0, 1: 1}}}}
+	p.register(m)
+	want := p.route("T")
+	p.ok(protocol.ReqDeleteTopicInNamesrv, &protocol.DeleteTopicInNamesrvHeader{Topic: "T"}, nil)
+	p.register(m)
+	if got := p.route("T"); got != want {
+		t.Errorf("route %s, want as before: %s", got, want)
+	}
+}
+
 func TestUnregister_TakesGroupAndTopicsOff(t *testing.T) {
 	t.Parallel()
 	s := openServer(t, testConfig(t))
