@@ -99,6 +99,9 @@ func (s *Server) useConfig(shown config.Namesrv) {
 	if after.OrderMessage != before.OrderMessage || after.SupportActingMaster != before.SupportActingMaster {
 		s.routes.forgetRoutes()
 	}
+	if after.DeleteTopicWithRegistration && !before.DeleteTopicWithRegistration {
+		s.routes.distrust()
+	}
 }
 
 // keep puts changes into a properties file and leaves the rest of it as it is.

@@ -194,6 +194,31 @@ func TestRegister_StaticTopicComesBackWithItsMapping(t *testing.T) {
 	}
 }
 
+// TestRegister_TopicThatNoBrokerHasGoes puts a topic on a broker that does not have it: the next registration takes it off, though
+// it says nothing new, if it is to. So does the one behind a change of the key.
+func TestRegister_TopicThatNoBrokerHasGoes(t *testing.T) {
+	t.Parallel()
+	for _, later := range []bool{false, true} {
+		cfg := testConfig(t)
+		cfg.DeleteTopicWithRegistration = !later
+		p := dial(t, openServer(t, cfg))
+		m := member{name: "b", addr: "m:1", topics: []string{"T", "U"}}
+		p.register(m)
+		p.ok(protocol.ReqRegisterTopicInNamesrv, &protocol.TopicHeader{Topic: "ghost"}, []byte(`{"queueDatas":[{"brokerName":"b","perm":6}]}`))
+		p.routeTo("ghost")
+		p.register(m)
+		if later {
+			p.routeTo("ghost")
+			p.ok(protocol.ReqUpdateNamesrvConfig, nil, []byte("deleteTopicWithBrokerRegistration=true"))
+			p.register(m)
+		}
+		if got := p.route("ghost"); !strings.HasPrefix(got, protocol.NoRoute) {
+			t.Errorf("key switched on later=%v: %s", later, got)
+		}
+		p.routeTo("T")
+	}
+}
+
 func TestUnregister_TakesGroupAndTopicsOff(t *testing.T) {
 	t.Parallel()
 	s := openServer(t, testConfig(t))

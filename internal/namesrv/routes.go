@@ -57,7 +57,8 @@ type group struct {
 	acting  bool             // a slave may act as master
 	addrs   map[int64]string // by broker id
 	topics  map[string]*topic
-	// incomplete says that a topic was taken off while its brokers have it; the next registration brings it back.
+	// incomplete says that the topics may not be what its brokers have: one was taken off or put on by others. The next registration is
+	// read, even if it says nothing new.
 	incomplete bool
 }
 
@@ -152,7 +153,16 @@ func (r *routes) forgetRoutes() {
 	}
 }
 
-// forgetRoute does so for one.
+// distrust makes the next registration of each group be read, even if it says nothing new.
+func (r *routes) distrust() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range r.groups {
+		g.incomplete = true
+	}
+}
+
+// forgetRoute makes the next query for one topic encode its route anew.
 func (r *routes) forgetRoute(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

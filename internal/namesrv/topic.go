@@ -158,7 +158,9 @@ func (r *routes) registerTopic(name string, queues []protocol.QueueData) (unknow
 		}
 	}
 	for _, q := range queues {
-		r.setQueueLocked(r.groups[q.BrokerName], name, q)
+		g := r.groups[q.BrokerName]
+		r.setQueueLocked(g, name, q)
+		g.incomplete = true // its brokers may not have it, and deleteTopicWithBrokerRegistration take it off again
 	}
 	return ""
 }
