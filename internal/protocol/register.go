@@ -135,11 +135,20 @@ func DecodeRegisterBrokerBody(data []byte, compressed bool, version int32) (*Reg
 	return b, nil
 }
 
+// A registration of a few hundred kilobytes can inflate to a thousand times as much, and anybody may send one. These bound, in bytes, what it
+// may grow to and what its parts may have; a real topic has 40 to 400, with the longest name and all attributes.
 const (
-	zlibMark = 0x78
-	// inflatedMax bounds what a compressed registration may grow to: about a million topics.
-	inflatedMax = 256 << 20
+	zlibMark      = 0x78
+	inflatedMax   = 64 << 20 // half a million topics with names of 100 bytes
+	topicLineMax  = 64 << 10
+	versionMax    = 64 << 10
+	serversMax    = 64 << 10
+	mappingMax    = 1 << 20 // 50,000 queues
+	inflatingMost = 2
 )
+
+// inflating has an element for each registration that is being inflated.
+var inflating = make(chan struct{}, inflatingMost)
 
 func (b *RegisterBrokerBody) deflate() ([]byte, error) {
 	var out bytes.Buffer
@@ -191,7 +200,7 @@ func (t *TopicConfig) line() ([]byte, error) {
 
 // parseTopicLine is the reverse of line. Attributes with blanks in them are lost, as they are for Apache.
 func parseTopicLine(text string) (*TopicConfig, error) {
-	parts := strings.Split(text, " ")
+	parts := strings.SplitN(text, " ", 7) // the seventh is what is lost
 	if len(parts) < 5 {
 		return nil, fmt.Errorf("a topic of %d parts", len(parts))
 	}
@@ -214,17 +223,19 @@ func parseTopicLine(text string) (*TopicConfig, error) {
 }
 
 func (b *RegisterBrokerBody) inflate(data []byte, version int32) error {
+	inflating <- struct{}{}
+	defer func() { <-inflating }()
 	z, err := zlib.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
 	defer z.Close()
-	in := inflater{r: &io.LimitedReader{R: z, N: inflatedMax}}
-	in.json(&b.Topics.DataVersion)
+	in := inflater{r: z, left: inflatedMax}
+	in.json(&b.Topics.DataVersion, "the DataVersion", versionMax)
 	n := in.int()
 	b.Topics.TopicConfigTable = make(map[string]*TopicConfig)
 	for i := 0; i < n && in.err == nil; i++ {
-		text := in.part()
+		text := in.part("a topic", topicLineMax)
 		if in.err != nil {
 			break
 		}
@@ -234,13 +245,13 @@ func (b *RegisterBrokerBody) inflate(data []byte, version int32) error {
 		}
 		b.Topics.TopicConfigTable[t.TopicName] = t
 	}
-	in.json(&b.FilterServerList)
+	in.json(&b.FilterServerList, "the list of filter servers", serversMax)
 	if version >= versionV5_0_0 {
 		n = in.int()
 		b.Topics.TopicQueueMappingInfoMap = make(map[string]*TopicQueueMappingInfo)
 		for i := 0; i < n && in.err == nil; i++ {
 			m := &TopicQueueMappingInfo{}
-			in.json(m)
+			in.json(m, "a static topic's mapping", mappingMax)
 			b.Topics.TopicQueueMappingInfoMap[m.Topic] = m
 		}
 	}
@@ -249,13 +260,17 @@ func (b *RegisterBrokerBody) inflate(data []byte, version int32) error {
 
 // inflater reads parts until the first error. It allocates for what is there, not for what a length claims.
 type inflater struct {
-	r   io.Reader
-	buf bytes.Buffer
-	err error
+	r    io.Reader
+	left int // bytes that may still come
+	buf  bytes.Buffer
+	err  error
 }
 
 func (in *inflater) take(n int) []byte {
 	in.buf.Reset()
+	if in.left -= n; in.left < 0 && in.err == nil {
+		in.err = fmt.Errorf("inflated it has more than %d bytes, which is the limit", inflatedMax)
+	}
 	if in.err == nil {
 		_, in.err = io.CopyN(&in.buf, in.r, int64(n))
 	}
@@ -277,16 +292,20 @@ func (in *inflater) int() int {
 	return int(n)
 }
 
-func (in *inflater) part() []byte {
+// part reads a length and as many bytes, at most limit; what says what it is.
+func (in *inflater) part(what string, limit int) []byte {
 	n := in.int()
+	if in.err == nil && n > limit {
+		in.err = fmt.Errorf("%s has %d bytes, the limit is %d", what, n, limit)
+	}
 	if in.err != nil {
 		return nil
 	}
 	return in.take(n)
 }
 
-func (in *inflater) json(v any) {
-	b := in.part()
+func (in *inflater) json(v any, what string, limit int) {
+	b := in.part(what, limit)
 	if in.err == nil {
 		in.err = fastjson.Unmarshal(b, v)
 	}

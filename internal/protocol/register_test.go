@@ -1,12 +1,18 @@
 package protocol
 
 import (
+	"bufio"
 	"bytes"
 	"compress/zlib"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 )
@@ -87,6 +93,99 @@ func TestRegistration_RefusesNonsense(t *testing.T) {
 		if _, err := DecodeRegisterBrokerBody(data, true, VersionCurrent); err == nil || !strings.HasPrefix(err.Error(), "cannot read the topics of a registration") {
 			t.Errorf("%q: %v", data, err)
 		}
+	}
+}
+
+// deflated is head, then fill as often as it says, then tail, as a compressed registration.
+func deflated(t *testing.T, head, fill string, times int, tail string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z, err := zlib.NewWriterLevel(&b, zlib.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bufio.NewWriterSize(z, 64<<10)
+	_, _ = w.WriteString(head)
+	for range times {
+		_, _ = w.WriteString(fill)
+	}
+	_, _ = w.WriteString(tail)
+	_ = w.Flush()
+	_ = z.Close()
+	return b.Bytes()
+}
+
+const (
+	deflatedVersion = "\x00\x00\x00\x02{}"
+	deflatedTopic   = "\x00\x00\x00\x1bone-name 16 16 6 SINGLE_TAG"
+)
+
+// TestRegistration_SmallOnesThatInflateToMuch is of registrations that anybody may send to a NameServer. It is not parallel: it looks at
+// what is allocated.
+func TestRegistration_SmallOnesThatInflateToMuch(t *testing.T) {
+	const much = "\x03\x00\x00\x00" // 48 MiB, as a length
+	for _, c := range []struct{ head, fill, want string }{
+		{deflatedVersion + "\x00\x00\x00\x01" + much, " ", "a topic has 50331648 bytes, the limit is 65536"},
+		{much + "[", `"",`, "the DataVersion has"},
+		{deflatedVersion + "\x00\x00\x00\x00" + much + "[", `"",`, "the list of filter servers has"},
+		{deflatedVersion + "\x00\x00\x00\x00\x00\x00\x00\x02[]\x00\x00\x00\x01" + much + "{", `"a":0,`, "a static topic's mapping has"},
+	} {
+		data := deflated(t, c.head, c.fill, 48<<20/len(c.fill), "")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := DecodeRegisterBrokerBody(data, true, VersionCurrent)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want an error that says %q", err, c.want)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+			t.Errorf("%s: a registration of %d bytes took %d MiB", c.want, len(data), n>>20)
+		}
+	}
+}
+
+func TestRegistration_AllOfItIsBounded(t *testing.T) {
+	t.Parallel()
+	data := deflated(t, deflatedVersion+"\x0f\xff\xff\xff", deflatedTopic, inflatedMax/len(deflatedTopic)+1, "")
+	_, err := DecodeRegisterBrokerBody(data, true, VersionCurrent)
+	if err == nil || !strings.Contains(err.Error(), "inflated it has more than 67108864 bytes") {
+		t.Error(err)
+	}
+	// More topics than any broker has, with names that are as long as they may be, and attributes.
+	line := strings.Repeat("n", 127) + ` 16 16 6 SINGLE_TAG {"cleanup.policy":"COMPACTION","message.type":"TRANSACTION","queue.type":"BatchCQ"}`
+	line = string(binary.BigEndian.AppendUint32(nil, uint32(len(line)))) + line
+	count := string(binary.BigEndian.AppendUint32(nil, 200_000))
+	data = deflated(t, deflatedVersion+count, line, 200_000, "\x00\x00\x00\x02[]\x00\x00\x00\x00")
+	if _, err := DecodeRegisterBrokerBody(data, true, VersionCurrent); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRegistration_FewAreInflatedAtOnce is not parallel: it holds up all others.
+func TestRegistration_FewAreInflatedAtOnce(t *testing.T) {
+	data, err := sampleRegistration().Encode(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range inflatingMost {
+		inflating <- struct{}{}
+	}
+	var mayGo atomic.Bool
+	done := make(chan error)
+	go func() {
+		_, err := DecodeRegisterBrokerBody(data, true, VersionCurrent)
+		if err == nil && !mayGo.Load() {
+			err = errors.New("it did not wait for the others")
+		}
+		done <- err
+	}()
+	time.Sleep(10 * time.Millisecond) // if that is too short the test passes and shows nothing
+	mayGo.Store(true)
+	for range inflatingMost {
+		<-inflating
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
