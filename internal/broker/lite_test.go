@@ -545,3 +545,30 @@ func TestLite_PopOfNoMessagesWaitsInVain(t *testing.T) {
 	_, got := l.pop("c1")
 	l.want("afterwards", got, "a:a1:0:0")
 }
+
+// What was popped is not known any more after a restart: only the first message that is left may be acknowledged then.
+func TestLite_AcknowledgedOutOfOrderAfterARestartSkipsNothing(t *testing.T) {
+	t.Parallel()
+	b := openOnce(t, lightConfig(t))
+	l := newLiteLab(t, b)
+	l.send("a", "a0", "a1", "a2")
+	l.subscribe("one", "Lites", "a")
+	list, _ := l.pop("one")
+	if len(list) != 3 {
+		t.Fatal(len(list))
+	}
+	l.b, l.c = restart(t, b, l.c)
+	for _, step := range []struct{ ack, want int }{{2, 0}, {0, 1}, {2, 1}} {
+		l.ackAll(list[step.ack : step.ack+1])
+		if at := l.b.offsets.query("Lites", "%LMQ%$Parent$a", 0); at != int64(step.want) {
+			t.Errorf("a%d acknowledged: consumer offset %d, want %d", step.ack, at, step.want)
+		}
+	}
+	l.subscribe("one", "Lites", "a")
+	again, got := l.pop("one")
+	l.want("after the restart", got, "a:a1:1:0 a:a2:2:0")
+	l.ackAll(again)
+	if at := l.b.offsets.query("Lites", "%LMQ%$Parent$a", 0); at != 3 {
+		t.Errorf("consumer offset %d at last", at)
+	}
+}

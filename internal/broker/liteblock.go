@@ -113,6 +113,10 @@ func (l *lites) ack(key liteKey, offset, popTime int64) (how int, free bool) {
 	old := l.b.offsets.query(key.group, key.queue, 0)
 	x := l.blocks[key]
 	if x == nil || x.info == nil {
+		q := l.b.store.FindQueue(key.queue, 0)
+		if q == nil || !isFirstLeft(offset, old, q) {
+			return orderStale, false
+		}
 		l.commitLocked(key, old, offset+1)
 		return orderAcked, true
 	}

@@ -468,6 +468,27 @@ func TestPop_InOrder(t *testing.T) {
 	}
 }
 
+// A kill may come before consumerOrderInfo.json has what was popped.
+func TestPop_InOrderAcknowledgedAfterAKillSkipsNothing(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Ordered", 3, "e", "0")
+	list := pop(t, c, "Ordered", "order", "true", "queueId", "0")
+	if len(list) != 3 {
+		t.Fatal(len(list))
+	}
+	b.orders.remove("Ordered", "Poppers")
+	for _, step := range []struct{ ack, want int }{{2, 0}, {0, 1}, {2, 1}, {1, 2}} {
+		ack(t, c, "Ordered", list[step.ack])
+		if at := b.offsets.query("Poppers", "Ordered", 0); at != int64(step.want) {
+			t.Errorf("%d acknowledged: consumer offset %d, want %d", step.ack, at, step.want)
+		}
+	}
+	if again := pop(t, c, "Ordered", "order", "true", "queueId", "0"); len(again) != 1 || string(again[0].Body) != "2" {
+		t.Errorf("popped again: %v", bodies(again))
+	}
+}
+
 func TestPop_RefusesForgedReceipts(t *testing.T) {
 	t.Parallel()
 	b, c := openPop(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/statefile"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // orders are the queues that groups pop in order: what was taken of each last, and until when it is blocked. A queue is blocked as
@@ -238,8 +239,14 @@ func (o *orders) blocking(topic, group string, queue int32, now int64) (offset, 
 const (
 	orderAcked   = iota // the consumer offset may be next
 	orderIllegal        // it was not taken
-	orderStale          // it was taken by another pop since
+	orderStale          // it was taken by another pop since, or may come again
 )
+
+// isFirstLeft says whether a message may be acknowledged of a queue of which nobody knows what was taken, as after a kill: only the first
+// that the group has not consumed. Nobody knows of those in front of another whether they are done, and they come again with it.
+func isFirstLeft(offset, consumed int64, q *store.Queue) bool {
+	return offset == max(consumed, q.MinOffset())
+}
 
 // ack sets the bit of a message and returns where the consumer offset may be. pq.mu is held.
 func (o *orders) ack(pq *popQueue, offset, popTime int64) (next int64, how int) {
@@ -247,6 +254,9 @@ func (o *orders) ack(pq *popQueue, offset, popTime int64) (next int64, how int) 
 	defer o.mu.Unlock()
 	i := o.findLocked(pq)
 	if i == nil {
+		if !isFirstLeft(offset, o.b.offsets.query(pq.group.group, pq.group.topic, pq.id), pq.q) {
+			return 0, orderStale
+		}
 		return offset + 1, orderAcked
 	}
 	if popTime != i.PopTime {
