@@ -183,6 +183,7 @@ func (s *saved) write() error {
 	if err := s.rotate(); err != nil {
 		return err
 	}
+	failed := s.failed()
 	data, err := s.encode()
 	if err != nil {
 		return err
@@ -196,7 +197,7 @@ func (s *saved) write() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.delay = max(saveDelay, saveShare*time.Since(begin))
-	if s.err != nil { // nothing was added since, so the file has all
+	if failed != nil { // before encode, and nothing was added since, so the file has all
 		if s.changes != nil {
 			_ = s.changes.Close()
 		}
@@ -204,6 +205,14 @@ func (s *saved) write() error {
 		return removeIfThere(s.changesPath())
 	}
 	return nil
+}
+
+// failed returns why nothing is added now, nil when it is. A failure that comes after encode is left for the next write: what was added
+// between the two is in .changes only.
+func (s *saved) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 func removeIfThere(path string) error {

@@ -200,6 +200,36 @@ func TestSaved_RefusesChangesThatItCannotKeep(t *testing.T) {
 	}
 }
 
+// TestSaved_KeepsChangesMadeBeforeOneFailsWhileTheFileIsWritten is a disk that fills between the snapshot and the end of the write.
+func TestSaved_KeepsChangesMadeBeforeOneFailsWhileTheFileIsWritten(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "set.json")
+	s, f := openSet(t, path)
+	if err := s.add(f, "early"); err != nil {
+		t.Fatal(err)
+	}
+	encode := f.encode
+	f.encode = func() ([]byte, error) {
+		data, err := encode()
+		if err := s.add(f, "late"); err != nil {
+			t.Error(err)
+		}
+		f.mu.Lock()
+		_ = f.changes.Close() // as if the disk were full
+		f.mu.Unlock()
+		if s.add(f, "torn") == nil {
+			t.Error("a change that cannot be kept was taken")
+		}
+		return data, err
+	}
+	if err := f.write(); err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := openSet(t, copyDir(t, path)); !again.words["early"] || !again.words["late"] || again.words["torn"] {
+		t.Errorf("after a kill there is %v", again.words)
+	}
+}
+
 func TestSaved_TakesChangesAgainOnceItsFileCanBeMade(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "set.json")
