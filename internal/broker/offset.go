@@ -118,13 +118,13 @@ func (b *Broker) rangeOf(topic string, queue int32) (least, end int64) {
 }
 
 // offsetAt returns the offset of the first message not older than a store time, the queue's end for a time below 0.
-func (b *Broker) offsetAt(topic string, queue int32, timestamp int64) int64 {
+func (b *Broker) offsetAt(topic string, queue int32, timestamp int64) (int64, error) {
 	q := b.store.FindQueue(topic, queue)
 	switch {
 	case q == nil:
-		return 0
+		return 0, nil
 	case timestamp < 0:
-		return q.MaxOffset()
+		return q.MaxOffset(), nil
 	}
 	return b.store.OffsetByTime(q, timestamp, store.Lower)
 }

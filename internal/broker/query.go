@@ -64,8 +64,8 @@ func (b *Broker) searchOffset(_ *remoting.Request, h *protocol.SearchOffsetHeade
 	queue, d, err := b.logicQueue(h.Topic, h.QueueID, &h.StaticTopicFields)
 	if err == nil && d != nil {
 		offset, err = b.staticSearch(h, queue, d.Bname, boundary)
-	} else if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil {
-		offset = b.store.OffsetByTime(q, h.Timestamp, boundary)
+	} else if q := b.store.FindQueue(h.Topic, h.QueueID); err == nil && q != nil {
+		offset, err = b.store.OffsetByTime(q, h.Timestamp, boundary)
 	}
 	return &remoting.Answer{Header: protocol.OffsetHeader{Offset: offset}}, err
 }

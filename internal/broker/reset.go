@@ -41,10 +41,18 @@ func (b *Broker) resetHere(h *protocol.ResetOffsetHeader) (*remoting.Answer, err
 	switch {
 	case h.QueueID == nil || *h.QueueID < 0:
 		for queue := range min(t.ReadQueueNums, queuesMax) {
-			set(queue, b.offsetAt(h.Topic, queue, h.Timestamp))
+			to, err := b.offsetAt(h.Topic, queue, h.Timestamp)
+			if err != nil {
+				return nil, err
+			}
+			set(queue, to)
 		}
 	case h.Offset == nil || *h.Offset == -1:
-		set(*h.QueueID, b.offsetAt(h.Topic, *h.QueueID, h.Timestamp))
+		to, err := b.offsetAt(h.Topic, *h.QueueID, h.Timestamp)
+		if err != nil {
+			return nil, err
+		}
+		set(*h.QueueID, to)
 	default:
 		least, end := b.rangeOf(h.Topic, *h.QueueID)
 		if *h.Offset < least || *h.Offset > end+1 {
@@ -76,7 +84,10 @@ func (b *Broker) resetAtConsumers(h *protocol.ResetOffsetHeader) (*remoting.Answ
 		if now == -1 {
 			return nil, protocol.Errorf(protocol.CodeSystemError, "THe consumer group <%s> not exist (it has no offset in queue %d of topic %s)", shown(h.Group), queue, h.Topic)
 		}
-		to := b.offsetAt(h.Topic, queue, h.Timestamp)
+		to, err := b.offsetAt(h.Topic, queue, h.Timestamp)
+		if err != nil {
+			return nil, err
+		}
 		if !h.IsForce {
 			to = min(to, now)
 		}

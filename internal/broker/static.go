@@ -177,16 +177,17 @@ func (b *Broker) staticSearch(h *protocol.SearchOffsetHeader, queue protocol.Log
 			continue
 		}
 		offset := int64(0)
+		var err error
 		if q := b.store.FindQueue(h.Topic, item.QueueID); q != nil && item.Bname == bname {
-			offset = b.store.OffsetByTime(q, h.Timestamp, boundary)
+			offset, err = b.store.OffsetByTime(q, h.Timestamp, boundary)
 		}
 		if item.Bname != bname {
 			ask := *h
 			ask.QueueID, ask.StaticTopicFields = item.QueueID, elsewhere(item)
-			var err error
-			if offset, err = b.askOffset(item, h.Topic, protocol.ReqSearchOffsetByTimestamp, &ask); err != nil {
-				return 0, err
-			}
+			offset, err = b.askOffset(item, h.Topic, protocol.ReqSearchOffsetByTimestamp, &ask)
+		}
+		if err != nil {
+			return 0, err
 		}
 		last = item.Static(max(offset, 0))
 		if !item.HasEnded() || offset < item.EndOffset {

@@ -428,19 +428,33 @@ func (g *getter) takeBatch(u batchUnit) {
 	}
 }
 
-// unitAt finds the unit of the message at a queue offset, in a queue of either kind.
-func (q *Queue) unitAt(offset int64) (unit, bool) {
-	if offset < q.MinOffset() || offset >= q.MaxOffset() {
-		return unit{}, false
+// unitAt finds the unit of the message at a queue offset, in a queue of either kind. Its errors are those of storeTime.
+func (q *Queue) unitAt(offset int64) (u unit, err error) {
+	if offset < q.MinOffset() {
+		return unit{}, errCleaned
 	}
+	if offset >= q.MaxOffset() {
+		return unit{}, ErrNoMessage
+	}
+	n := 0
 	if q.batch != nil {
 		var units [1]batchUnit
-		n, err := q.batch.read(offset, units[:])
-		return unit{logOffset: units[0].logOffset, size: units[0].size, tagsCode: units[0].tagsCode}, err == nil && n == 1
+		n, err = q.batch.read(offset, units[:])
+		u = unit{logOffset: units[0].logOffset, size: units[0].size, tagsCode: units[0].tagsCode}
+	} else {
+		var units [1]unit
+		n, err = q.units.read(offset, units[:], false)
+		u = units[0]
 	}
-	var units [1]unit
-	n, err := q.units.read(offset, units[:], false)
-	return units[0], err == nil && n == 1
+	switch {
+	case err == nil && n == 1:
+		return u, nil
+	case offset < q.MinOffset(): // while it was read
+		return unit{}, errCleaned
+	case err == nil || isLost(err):
+		return unit{}, ErrNoMessage
+	}
+	return unit{}, err
 }
 
 // MakeBatch makes a topic's queues batch queues, those that are not there yet. It makes sure that recovery knows their kind, and is to be

@@ -107,7 +107,7 @@ func TestBatchQueue_OneRecordHasManyOffsets(t *testing.T) {
 	}
 	q = batchQueueOf(s, "T", 1)
 
-	if first, ok := s.StoreTime(q, 6); !ok || s.OffsetByTime(q, first+1000, Lower) != 68 || s.OffsetByTime(q, 0, Lower) != 0 {
+	if first, ok := s.StoreTime(q, 6); !ok || offsetByTime(t, s, q, first+1000, Lower) != 68 || offsetByTime(t, s, q, 0, Lower) != 0 {
 		t.Error("search by time")
 	}
 	newest, _ := q.unitAt(67)

@@ -72,7 +72,9 @@ func serveMany(t *testing.T, syncFlush bool) {
 			default:
 				s.flushBehind()
 				s.Stats()
-				s.OffsetByTime(s.Queue("TopicA", 0), s.now().UnixMilli(), Upper)
+				if _, err := s.OffsetByTime(s.Queue("TopicA", 0), s.now().UnixMilli(), Upper); err != nil {
+					t.Error(err)
+				}
 				if r, err := s.Query(KeyQuery{Topic: "TopicA", Key: "U-0 0 0", End: 1 << 60, Max: 1}); err != nil || r.Count > 1 {
 					t.Error(r.Count, err)
 				}

@@ -254,13 +254,20 @@ func TestMessageAt_RefusesAnyOtherNumber(t *testing.T) {
 	}
 }
 
+func offsetByTime(t *testing.T, s *Store, q *Queue, timestamp int64, boundary Boundary) int64 {
+	t.Helper()
+	offset, err := s.OffsetByTime(q, timestamp, boundary)
+	check(t, err)
+	return offset
+}
+
 func TestOffsetByTime_FindsBothBoundaries(t *testing.T) {
 	t.Parallel()
 	var clock atomic.Int64
 	s, _ := faultyStore(t, func(c *Config) { c.now = func() time.Time { return time.UnixMilli(clock.Load()) } })
 	defer s.Close()
 	q := s.Queue("TopicA", 0)
-	if got := s.OffsetByTime(q, 5, Lower); got != 0 {
+	if got := offsetByTime(t, s, q, 5, Lower); got != 0 {
 		t.Errorf("empty queue: %d", got)
 	}
 	times := []int64{100, 100, 100, 300, 300, 500}
@@ -271,7 +278,7 @@ func TestOffsetByTime_FindsBothBoundaries(t *testing.T) {
 	for _, c := range []struct{ time, lower, upper int64 }{
 		{0, 0, 0}, {100, 0, 2}, {200, 3, 2}, {300, 3, 4}, {400, 5, 4}, {500, 5, 5}, {600, 6, 5},
 	} {
-		if lower, upper := s.OffsetByTime(q, c.time, Lower), s.OffsetByTime(q, c.time, Upper); lower != c.lower || upper != c.upper {
+		if lower, upper := offsetByTime(t, s, q, c.time, Lower), offsetByTime(t, s, q, c.time, Upper); lower != c.lower || upper != c.upper {
 			t.Errorf("time %d: got %d and %d, want %d and %d", c.time, lower, upper, c.lower, c.upper)
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 )
@@ -36,7 +37,8 @@ type QueryResult struct {
 }
 
 // Query finds messages by key, the newest ones if there are more than asked for. The index knows only hashes of keys, so
-// each message is looked at: what is returned has the topic and the key.
+// each message is looked at: what is returned has the topic and the key. It fails when one that is there cannot be read now, for that may
+// be the one that is asked for.
 func (s *Store) Query(q KeyQuery) (QueryResult, error) {
 	var r QueryResult
 	if s.index == nil {
@@ -46,11 +48,16 @@ func (s *Store) Query(q KeyQuery) (QueryResult, error) {
 	var found [][]byte
 	size := 0
 	seen := map[int64]bool{} // a message is in the index once for each of its keys
+	var failed error
 	err := s.index.query(q, func(logOffset int64) bool {
 		if seen[logOffset] {
 			return true
 		}
 		rec, err := s.MessageAt(logOffset)
+		if err != nil && !errors.Is(err, ErrNoMessage) && !s.isGone(logOffset, err) {
+			failed = err
+			return false
+		}
 		if err != nil || !hasKey(rec, &q) {
 			return true // deleted since, or another key with that hash
 		}
@@ -62,8 +69,8 @@ func (s *Store) Query(q KeyQuery) (QueryResult, error) {
 		size += len(rec)
 		return len(found) < q.Max
 	})
-	if err != nil {
-		return r, err
+	if err = errors.Join(err, failed); err != nil {
+		return QueryResult{}, err
 	}
 	r.Count = len(found)
 	for i := len(found) - 1; i >= 0; i-- {

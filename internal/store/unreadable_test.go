@@ -120,6 +120,80 @@ func TestRecords_EndBeforeWhatCannotBeReadNow(t *testing.T) {
 	}
 }
 
+// TestOffsetByTime_FailsOnWhatCannotBeReadNow: a reset to the queue's end would pass over all that nobody has consumed.
+func TestOffsetByTime_FailsOnWhatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		queue func(*Store) *Queue
+		fault logfile.Fault
+	}{
+		"read":        {plainQueue, logfile.Fault{Op: logfile.OpRead, Path: "commitlog/", Err: syscall.EIO}},
+		"open":        {plainQueue, logfile.Fault{Op: logfile.OpOpen, Path: "commitlog/", Err: syscall.EMFILE}},
+		"queue":       {plainQueue, logfile.Fault{Op: logfile.OpRead, Path: "consumequeue/", Err: syscall.EIO}},
+		"queue, open": {plainQueue, logfile.Fault{Op: logfile.OpOpen, Path: "consumequeue/", Err: syscall.EMFILE}},
+		"batch":       {batchedQueue, logfile.Fault{Op: logfile.OpRead, Path: "commitlog/", Err: syscall.EIO}},
+		"batch queue": {batchedQueue, logfile.Fault{Op: logfile.OpRead, Path: "batchconsumequeue/", Err: syscall.EIO}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, faults, _, _ := reopened(t, c.queue)
+			faults.Inject(c.fault)
+			if got, err := s.OffsetByTime(c.queue(s), 1, Lower); !errors.Is(err, c.fault.Err) || !strings.Contains(err.Error(), "TopicA, queue 0") {
+				t.Errorf("got %d, %v", got, err)
+			}
+			faults.Heal()
+			if got := offsetByTime(t, s, c.queue(s), 1, Lower); got != 0 {
+				t.Errorf("got %d", got)
+			}
+		})
+	}
+}
+
+// TestOffsetByTime_PassesOverWhatIsDamaged has one damaged message in the middle, and then all but the first ones.
+func TestOffsetByTime_PassesOverWhatIsDamaged(t *testing.T) {
+	t.Parallel()
+	s, faults, want, _ := reopened(t, plainQueue)
+	q := plainQueue(s)
+	entries := make([]Entry, len(want))
+	_, _, err := s.Entries(q, 0, entries)
+	check(t, err)
+	damage := func(e Entry) {
+		t.Helper()
+		at := e.LogOffset % (64 << 10)
+		f, err := faults.Open("/store/commitlog/" + logfile.FileName(e.LogOffset-at))
+		check(t, err)
+		_, err = f.WriteAt(make([]byte, message.MinRecordSize), at)
+		check(t, err)
+	}
+	search := func(wantOld, wantNew int64) {
+		t.Helper()
+		if o, n := offsetByTime(t, s, q, 1, Lower), offsetByTime(t, s, q, 1<<60, Lower); o != wantOld || n != wantNew {
+			t.Errorf("older than all %d, younger than all %d, want %d and %d", o, n, wantOld, wantNew)
+		}
+	}
+	end := int64(len(want))
+	damage(entries[end/2])
+	search(0, end)
+	for _, e := range entries[2:] {
+		damage(e)
+	}
+	search(0, 2)
+}
+
+func TestQuery_FailsOnWhatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	s, faults, want, second := reopened(t, plainQueue)
+	query := KeyQuery{Topic: "TopicA", Key: "U-" + want[second], Kind: UniqueKey, End: 1 << 60, Max: 1}
+	faults.Inject(logfile.Fault{Op: logfile.OpOpen, Path: "commitlog/", Err: syscall.EMFILE})
+	if r, err := s.Query(query); !errors.Is(err, syscall.EMFILE) || r.Count != 0 {
+		t.Errorf("got %d, %v", r.Count, err)
+	}
+	faults.Heal()
+	if r, err := s.Query(query); err != nil || r.Count != 1 {
+		t.Errorf("got %d, %v", r.Count, err)
+	}
+}
+
 // TestOpen_RemovesNoFileThatItCannotRead has damage in the first file of the log and the second one unreadable.
 func TestOpen_RemovesNoFileThatItCannotRead(t *testing.T) {
 	t.Parallel()
