@@ -60,6 +60,49 @@ func TestBroker_WaitsForWhatCannotBeReadNow(t *testing.T) {
 	awaitMessages(t, c, "Delayed", 0, 1)
 }
 
+func TestSearch_IsRefusedWhenItCannotRead(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.CommitLogFileSize = 64 << 10
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialTest(t, b, remoting.Options{})
+	for range 20 {
+		if r := call(t, c, protocol.ReqSendMessageV2, sendFields("Plain", "i", "KEYS\x01K\x02"), []byte(strings.Repeat("b", 5000))); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	call(t, c, protocol.ReqUpdateAndCreateSubscriptionGroup, nil, []byte(`{"groupName":"G"}`))
+	b.offsets.commit([]byte("G"), []byte("Plain"), 0, 3, anAddr{})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openTest(t, cfg)
+	c = dialTest(t, b, remoting.Options{})
+	first := filepath.Join(cfg.RootDir, "commitlog", "00000000000000000000")
+	if err := os.Rename(first, first+".away"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(code int, fields ...[2]string) {
+		t.Helper()
+		r := call(t, c, code, append(fields, [2]string{"topic", "Plain"}), nil)
+		if r.Code != protocol.CodeSystemError || !strings.Contains(string(r.Remark), "cannot read message at log offset") {
+			t.Errorf("%s: %d %s", protocol.RequestName(code), r.Code, r.Remark)
+		}
+	}
+	check(protocol.ReqInvokeBrokerToResetOffset, [2]string{"group", "G"}, [2]string{"timestamp", "0"}, [2]string{"isForce", "true"})
+	check(protocol.ReqSearchOffsetByTimestamp, [2]string{"queueId", "0"}, [2]string{"timestamp", "0"})
+	check(protocol.ReqQueryMessage, [2]string{"key", "K"}, [2]string{"maxNum", "32"}, [2]string{"beginTimestamp", "0"}, [2]string{"endTimestamp", "9223372036854775807"})
+	if got := b.offsets.query("G", "Plain", 0); got != 3 {
+		t.Errorf("the group is at %d, want 3", got)
+	}
+	if err := os.Rename(first+".away", first); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
 	t.Parallel()
 	cfg := lightConfig(t)
