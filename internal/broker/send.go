@@ -73,13 +73,16 @@ func decodeSend(r *remoting.Request, h *sendHeader) error {
 			h.unitMode = string(v) == "true"
 		case 'l':
 			h.maxReconsume, ok = parseInt32(v)
-			h.hasMaxReconsume = true
+			h.hasMaxReconsume = ok
 		case 'm':
 			h.batch = string(v) == "true"
 		default:
 			continue
 		}
 		if !ok {
+			if r.IsNull(v) {
+				continue
+			}
 			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", sendName(letter), v)
 		}
 		have |= 1 << (letter - 'a')

@@ -272,6 +272,27 @@ func TestSend_RefusalsNameTheCause(t *testing.T) {
 	check("afterwards", send, sendFields("T"), []byte("fine"), 0)
 }
 
+// TestSend_EmptyNumberIsAbsentInBinaryHeaders: so Apache reads it; in JSON it is no number.
+func TestSend_EmptyNumberIsAbsentInBinaryHeaders(t *testing.T) {
+	t.Parallel()
+	for _, ser := range []protocol.Serialization{protocol.JSON, protocol.RocketMQ} {
+		for _, code := range []int32{protocol.ReqSendMessage, protocol.ReqSendMessageV2} {
+			r := &remoting.Request{Header: protocol.Header{Code: code, Serialization: ser}}
+			for _, f := range append(sendFields("T", "j", "", "c", ""), [2]string{"l", ""}) {
+				if code == protocol.ReqSendMessage {
+					f[0] = sendName(f[0][0])
+				}
+				r.Fields = append(r.Fields, protocol.Field{Key: []byte(f[0]), Value: []byte(f[1])})
+			}
+			var h sendHeader
+			err := decodeSend(r, &h)
+			if refused := err != nil; refused != (ser == protocol.JSON) || h.hasMaxReconsume {
+				t.Errorf("serialization %d, code %d: %+v, %v", ser, code, h, err)
+			}
+		}
+	}
+}
+
 func TestSend_BatchIsStoredAsAWholeAndInOrder(t *testing.T) {
 	t.Parallel()
 	b := openTest(t, testConfig(t))

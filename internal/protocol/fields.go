@@ -60,11 +60,16 @@ func planOf(t reflect.Type) []fieldPlan {
 }
 
 // DecodeFields fills the struct that v points to from the header's fields. A required field that is missing, and a
-// value that does not parse, give an Error with code 1 that names the field, as Apache answers.
+// value that does not parse, give an Error with code 1 that names the field. Apache has the same words, but writes them to its log
+// and goes on with the field's default.
 func (h *Header) DecodeFields(v any) error {
 	rv := reflect.ValueOf(v).Elem()
 	for _, p := range planOf(rv.Type()) {
 		value, ok := h.Get(p.name)
+		if ok && h.IsNull(value) {
+			// Of a required text nothing else is known than that it was sent.
+			ok = p.required && rv.FieldByIndex(p.index).Kind() == reflect.String
+		}
 		if !ok {
 			if p.required {
 				return Errorf(CodeSystemError, "the custom field <%s> is null", p.name)

@@ -86,6 +86,9 @@ func (h *Header) Get(key string) ([]byte, bool) {
 	return nil, false
 }
 
+// IsNull says whether a field's value stands for an absent one: in binary headers Apache reads an empty text as none.
+func (h *Header) IsNull(value []byte) bool { return len(value) == 0 && h.Serialization == RocketMQ }
+
 var errHeader = errors.New("malformed header")
 
 // fieldsMax bounds how many extension fields one header may have. Apache's largest request has about 25.

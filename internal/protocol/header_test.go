@@ -83,6 +83,43 @@ func TestDecodeHeader_AcceptsWhatOtherClientsWrite(t *testing.T) {
 	check(`{"extFields":{"a":"","long key of many bytes":"a value that is longer than eight bytes"}}`, "long key of many bytes", "a value that is longer than eight bytes")
 }
 
+// TestDecodeFields_EmptyIsAbsentInBinaryHeaders: Apache reads an empty text of a binary header as none, and one of a JSON header as it is.
+func TestDecodeFields_EmptyIsAbsentInBinaryHeaders(t *testing.T) {
+	t.Parallel()
+	type fields struct {
+		Name  string  `field:"name,required"`
+		Group *string `field:"group"`
+		Queue int32   `field:"queue"`
+		Limit *int64  `field:"limit"`
+	}
+	decode := func(ser Serialization, v any) error {
+		t.Helper()
+		f := Begin(nil, Head{Serialization: ser})
+		for _, name := range []string{"name", "group", "queue", "limit", "must"} {
+			f.Str(name, "")
+		}
+		_, header, _ := split(f.End(0))
+		var h Header
+		if err := DecodeHeader(&h, ser, header); err != nil {
+			t.Fatal(err)
+		}
+		return h.DecodeFields(v)
+	}
+	var got fields
+	if err := decode(RocketMQ, &got); err != nil || got != (fields{}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	var must struct {
+		Must int32 `field:"must,required"`
+	}
+	if err := decode(RocketMQ, &must); err == nil || !strings.Contains(err.Error(), "the custom field <must> is null") {
+		t.Errorf("a required number: %v", err)
+	}
+	if err := decode(JSON, &got); err == nil || !strings.Contains(err.Error(), `<queue> has the value ""`) || got.Group == nil {
+		t.Errorf("JSON: %+v, %v", got, err)
+	}
+}
+
 func TestDecodeHeader_RefusesWithTheReason(t *testing.T) {
 	t.Parallel()
 	check := func(ser Serialization, in, want string) {
