@@ -67,7 +67,8 @@ func (b *Broker) followRevive(ctx context.Context) {
 	for id := range int32(cfg.ReviveQueues) {
 		q := b.store.Queue(reviveTopic(cfg.Cluster), id)
 		passed := b.offsets.query(reviveGroup, q.Topic(), id)
-		r.queues = append(r.queues, &reviveQueue{q: q, next: passed + 1, passed: passed, logged: map[logKey]*checkPoint{}, readAt: time.Now(), label: strconv.Itoa(int(id))})
+		next := min(passed+1, q.MaxOffset()) // an offset that was ahead of the log is its end now, of which nothing was passed
+		r.queues = append(r.queues, &reviveQueue{q: q, next: next, passed: passed, logged: map[logKey]*checkPoint{}, readAt: time.Now(), label: strconv.Itoa(int(id))})
 		queues = append(queues, q)
 	}
 	woken := make(chan struct{}, 1)

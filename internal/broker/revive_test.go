@@ -139,3 +139,19 @@ func TestOrders_AreWrittenWhenTheyCanBeAgain(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// A log that lost records has its offset at its end, where the next record will be.
+func TestRevive_ReadsTheFirstRecordOfALogThatLostOthers(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	for id := range int32(b.settings.Load().ReviveQueues) {
+		b.offsets.commitText(reviveGroup, reviveTopic(b.settings.Load().Cluster), id, 5)
+	}
+	b, c = restart(t, b, c)
+	sendN(t, c, "Lost", 1, "e", "0")
+	popAgain(t, c, "Lost", 1, "queueId", "0", "invisibleTime", "1500")
+	if b.pops.save() {
+		t.Fatal("not saved")
+	}
+	popAgain(t, c, "Lost", 1)
+}
