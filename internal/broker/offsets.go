@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -34,6 +35,7 @@ type offsets struct {
 	counts    *counts
 	unsettled func() bool         // says whether something has come since settle; nil for no
 	settle    func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
+	flush     func() error        // makes durable what the file relies on; nil for nothing
 
 	mu      sync.RWMutex // protects the table; each groupOffsets has a lock of its own
 	byGroup map[string]map[string]*groupOffsets
@@ -480,7 +482,8 @@ func (o *offsets) writeBehind() {
 	}
 }
 
-// write writes the file. What is committed from its first line on may be in it or not, and makes touch set the timer again.
+// write writes the file. It tells of no offset whose messages, or check points behind which it moved, a power cut could take: they are
+// flushed before, and the file stays as it is while they cannot be. What is committed from its first line on may be in it or not, and makes touch set the timer again.
 func (o *offsets) write() error {
 	o.writeMu.Lock()
 	defer o.writeMu.Unlock()
@@ -496,6 +499,11 @@ func (o *offsets) write() error {
 	data, err := fastjson.MarshalIndent(file)
 	if err != nil {
 		return err
+	}
+	if o.flush != nil {
+		if err := o.flush(); err != nil {
+			return fmt.Errorf("cannot flush what they rely on: %w", err)
+		}
 	}
 	return statefile.Write(o.path, data)
 }

@@ -102,6 +102,36 @@ func TestOffsets_AreWrittenAgainForWhatComesMeanwhile(t *testing.T) {
 	}
 }
 
+// An offset on the disk must not tell of messages and check points that a power cut can still take.
+func TestOffsets_AreWrittenWhenWhatTheyRelyOnIsFlushed(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	o := testOffsets(t, root, slog.New(slog.DiscardHandler), nil)
+	o.interval = time.Hour
+	o.commit(bytesOf("G"), bytesOf("T"), 3, 7, anAddr{})
+	failure := errors.New("the disk is gone")
+	o.flush = func() error {
+		if _, err := os.Stat(o.path); err == nil {
+			t.Error("the file is written before")
+		}
+		return failure
+	}
+	if err := o.write(); !errors.Is(err, failure) {
+		t.Errorf("written though it cannot be flushed: %v", err)
+	}
+	if _, err := os.Stat(o.path); err == nil {
+		t.Error("written though it cannot be flushed")
+	}
+	failure = nil
+	if err := o.write(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(o.path); err != nil {
+		t.Error(err)
+	}
+	o.flush = nil
+}
+
 func TestOffsets_AreNeverLeftAheadOfTheirQueue(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

@@ -152,3 +152,28 @@ func TestPop_ChangeFailsWhenItCannotBeKept(t *testing.T) {
 	pq.forget()
 	change(0)
 }
+
+// What is in flight is known to the disk before the offsets that moved past it are.
+func TestPop_OffsetsAreWrittenBehindTheCheckPoints(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.FlushCommitLogInterval, cfg.FlushCommitLogThorough = time.Hour, time.Hour
+	cfg.FlushConsumerOffsetInterval, cfg.TimerFlushInterval = time.Hour, time.Hour
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Behind", 1, "e", "0")
+	popAgain(t, c, "Behind", 1, "queueId", "0")
+	if b.pops.save() {
+		t.Fatal("not saved")
+	}
+	saved := b.store.Stats().Appended
+	if err := b.offsets.write(); err != nil {
+		t.Fatal(err)
+	}
+	if at := b.offsets.query("Poppers", "Behind", 0); at != 1 {
+		t.Errorf("consumer offset %d", at)
+	}
+	if flushed := b.store.Stats().Flushed; flushed < saved {
+		t.Errorf("flushed up to %d, what was saved ends at %d", flushed, saved)
+	}
+}
