@@ -204,7 +204,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if b.groups, err = openGroups(filepath.Join(dir, "subscriptionGroup.json"), b); err != nil {
 		return err
 	}
-	if b.offsets, err = openOffsets(filepath.Join(dir, "consumerOffset.json"), b); err != nil {
+	if b.offsets, err = openOffsets(dir, b); err != nil {
 		return err
 	}
 	if b.schedule, err = openSchedule(filepath.Join(dir, "delayOffset.json"), b); err != nil {

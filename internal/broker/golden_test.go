@@ -246,8 +246,9 @@ func TestGolden_StateFilesAreReadAndWrittenAlike(t *testing.T) {
 		}
 	}
 	b := stateBroker(t, cfg)
-	offsets := &offsets{path: filepath.Join(dir, names[2]), log: b.log, settings: &b.settings, byGroup: map[string]map[string]*groupOffsets{}}
-	if data, err := os.ReadFile(offsets.path); err != nil || offsets.load(data) != nil {
+	offsets := &offsets{path: filepath.Join(dir, names[2]), log: b.log, settings: &b.settings, byGroup: map[string]map[string]*groupOffsets{},
+		endOf: func(string, int32) (int64, bool) { return 0, false }}
+	if err := offsets.open(); err != nil {
 		t.Fatal(err)
 	}
 	for i, encode := range []func() ([]byte, error){b.topics.encode, b.groups.encode, func() ([]byte, error) { return fastjson.MarshalIndent(offsets.all()) }} {

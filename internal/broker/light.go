@@ -12,7 +12,7 @@ import (
 
 // Light queues (LMQ), which the store explains. With enableLmq every topic whose name begins with %LMQ% is there, with one queue and
 // without settings, and every such group with the defaults; neither is in any list. Where a light group is in a light queue is kept
-// in a table of its own in config/lmqConsumerOffset.json, which then stands for consumerOffset.json.
+// in a table of its own in config/lmqConsumerOffset.json, which then stands for consumerOffset.json (offsetfiles.go).
 
 // lightTopic is the topic of a light queue.
 func lightTopic(name string, open func(topic string, id int32) *store.Queue) *topic {

@@ -123,9 +123,18 @@ func TestLight_OffsetsOfBeforeAreTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.LightQueues = true
-	b = openTest(t, cfg)
+	b = openOnce(t, cfg)
 	if got := b.offsets.query("G", "T", 0); got != 1 {
 		t.Errorf("offset after enableLmq: %d", got)
+	}
+	b.offsets.commit([]byte("G"), []byte("T"), 0, 0, anAddr{})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.LightQueues = false
+	b = openTest(t, cfg)
+	if got := b.offsets.query("G", "T", 0); got != 0 {
+		t.Errorf("offset after enableLmq was turned off: %d", got)
 	}
 }
 

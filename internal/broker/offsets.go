@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +26,7 @@ import (
 // logged. Nothing else ever sets one back.
 type offsets struct {
 	path      string
-	before    string // the file to be read while there is none at path; "" when there is no other
+	other     string // the file of the other setting of enableLmq, which counts when it is newer; "" when there is none
 	interval  time.Duration
 	settings  *atomic.Pointer[settings]
 	log       *slog.Logger
@@ -77,12 +76,11 @@ type consumerOffsets struct {
 	PullOffsetTable map[string]map[int32]int64 `json:"pullOffsetTable"`
 }
 
-// openOffsets reads consumerOffset.json.
-func openOffsets(path string, b *Broker) (*offsets, error) {
-	o := newOffsets(path, b)
-	if b.settings.Load().LightQueues {
-		o.before, o.path = path, filepath.Join(filepath.Dir(path), "lmqConsumerOffset.json")
-	}
+// openOffsets reads the offsets from the folder of config/.
+func openOffsets(dir string, b *Broker) (*offsets, error) {
+	own, other := offsetFiles(dir, b.settings.Load().LightQueues)
+	o := newOffsets(own, b)
+	o.other = other
 	if err := o.open(); err != nil {
 		return nil, err
 	}
@@ -95,28 +93,19 @@ func newOffsets(path string, b *Broker) *offsets {
 }
 
 func (o *offsets) open() error {
-	o.version.Timestamp = time.Now().UnixMilli()
-	c, err := statefile.Read(o.path, o.load)
+	c, err := chooseOffsets(o.path, o.other)
 	if err != nil {
 		return err
 	}
-	if c.Path == "" && o.before != "" {
-		if c, err = statefile.Read(o.before, o.load); err != nil {
-			return err
-		}
-	}
-	if c.Why != nil {
-		o.log.Warn("state file could not be used as it is", "file", o.path, "used", c.Path, "err", c.Why)
-	}
+	c.tell(o.log)
+	o.take(c.table())
+	o.version = c.version(time.Now().UnixMilli())
 	o.stayBehindQueues()
 	return nil
 }
 
-func (o *offsets) load(data []byte) error {
-	file, err := readLightOffsets(data)
-	if err != nil {
-		return err
-	}
+// take makes a file's table this one's.
+func (o *offsets) take(file consumerOffsets) {
 	for key, queues := range file.OffsetTable {
 		topic, group, ok := splitTopicAtGroup(key)
 		if !ok {
@@ -126,8 +115,6 @@ func (o *offsets) load(data []byte) error {
 		of := o.make(group, topic)
 		of.consumed = queues
 	}
-	o.version = file.DataVersion
-	return nil
 }
 
 // splitTopicAtGroup takes a key of the file apart. Neither name may contain an @.

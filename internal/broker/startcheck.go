@@ -83,16 +83,15 @@ func CheckStateFile(name string, data []byte) error {
 // CheckState reads the files of config/ as Open does.
 func CheckState(cfg config.Broker) (files []StateFile) {
 	dir := filepath.Join(cfg.RootDir, "config")
-	noLight := false
 	for _, f := range stateFiles {
-		switch {
-		case f.name == lightOffsetsFile && !cfg.LightQueues:
+		switch f.name {
+		case lightOffsetsFile: // with the other
 			continue
-		case f.name == offsetsFile && cfg.LightQueues && !noLight: // it is read when there is none of light queues
+		case offsetsFile:
+			files = append(files, checkOffsets(dir, cfg.LightQueues)...)
 			continue
 		}
 		c, err := statefile.Read(filepath.Join(dir, f.name), f.reads)
-		noLight = noLight || f.name == lightOffsetsFile && err == nil && c.Path == ""
 		files = append(files, StateFile{Name: f.name, Taken: c.Path, Why: c.Why, Err: adviseState(err)})
 	}
 	return files
