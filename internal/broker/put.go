@@ -8,7 +8,7 @@ import (
 )
 
 // putNow stores messages that the broker makes or moves itself, next to each other, and waits until they are as safe as
-// flushDiskType asks. Their properties decide as those of a sent message do whether they are diverted. Each Put has what came of
+// flushDiskType asks, or are stored at least when that takes too long. Their properties decide as those of a sent message do whether they are diverted. Each Put has what came of
 // it; the error is the first of them. It blocks for the disk, so it is for followers and slow handlers only.
 func (b *Broker) putNow(puts ...store.Put) error {
 	done := make(chan error, 1)
@@ -35,10 +35,14 @@ func (b *Broker) putThen(puts []store.Put, then func(error)) {
 	b.putAsIsThen(puts, then)
 }
 
-// putAsIsThen is putThen for messages that stay where they are, whatever their properties say.
+// putAsIsThen is putThen for messages that stay where they are, whatever their properties say. What was not flushed in time is stored all
+// the same: to take it for lost and put it again would double it.
 func (b *Broker) putAsIsThen(puts []store.Put, then func(error)) {
 	level := b.settings.Load().wait(propertyFacts{})
 	b.store.Put(&store.Batch{Puts: puts, Wait: level, Done: func(batch *store.Batch, err error) {
+		if errors.Is(err, store.ErrFlushTimeout) {
+			err = nil
+		}
 		for i := range batch.Puts {
 			if err == nil {
 				err = batch.Puts[i].Err
@@ -48,15 +52,12 @@ func (b *Broker) putAsIsThen(puts []store.Put, then func(error)) {
 	}})
 }
 
-// putAsIs is putAsIsThen that waits. What was not flushed in time is stored all the same: putting it again would double it.
+// putAsIs is putAsIsThen that waits.
 func (b *Broker) putAsIs(puts []store.Put) error {
 	if len(puts) == 0 {
 		return nil
 	}
 	done := make(chan error, 1)
 	b.putAsIsThen(puts, func(err error) { done <- err })
-	if err := <-done; !errors.Is(err, store.ErrFlushTimeout) {
-		return err
-	}
-	return nil
+	return <-done
 }

@@ -55,10 +55,9 @@ func (b *Broker) sendBack(_ *session, r *remoting.Request) {
 	puts := []store.Put{*put}
 	back, _ := message.Property(put.Properties, message.PropRetryTopic)
 	b.putThen(puts, func(err error) {
-		if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
+		if err != nil {
 			err = sendFailure(cfg, err)
 		} else {
-			err = nil
 			b.counts.sentBack(string(back), h.Group, puts)
 		}
 		remoting.Respond(late, func(*remoting.Request) (*remoting.Answer, error) { return nil, err })

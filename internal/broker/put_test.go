@@ -1,0 +1,24 @@
+package broker
+
+import (
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// What waits for the disk too long is stored: it must not be taken for lost.
+func TestPut_NotFlushedInTimeIsStored(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.FlushDiskType, cfg.SyncFlushTimeout = config.SyncFlush, time.Nanosecond
+	b := openTest(t, cfg)
+	q := b.store.Queue("T", 0)
+	for range 200 {
+		if err := b.putNow(store.Put{Queue: q}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "all of them", func() bool { return q.MaxOffset() == 200 })
+}
