@@ -461,7 +461,7 @@ func (c *checkPoint) rootOf(pq *popQueue) *checkPoint {
 	if c.root != nil {
 		return c.root
 	}
-	if c.stored {
+	if c.stored || c.tried {
 		return c
 	}
 	for _, other := range pq.line {

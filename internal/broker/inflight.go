@@ -85,6 +85,7 @@ type checkPoint struct {
 	reviveQueue               int32
 	stored                    bool // its record is in the log
 	storing                   bool // its record is being put
+	tried                     bool // its record was put once, and may be in the log though that failed
 	arrived                   bool // its record has come out of the timer
 	done                      bool // everything is acknowledged, or was copied to the retry topic
 	closed                    bool // the log knows all of it, and it is kept until its record has come
@@ -247,7 +248,7 @@ func (pq *popQueue) finishLocked(c *checkPoint) {
 	c.done = true
 	c.passLocked()
 	pending := &pq.pops.pending
-	if c.stored || c.storing { // until the log knows, it must be found when its record comes
+	if c.stored || c.tried { // until the log knows, it must be found when its record comes
 		pending.disarm(c)
 		pending.mark(c)
 		pq.pops.b.offsets.touch()

@@ -115,7 +115,7 @@ func (p *pops) ckToSave(cfg *settings, c *checkPoint) (store.Put, bool) {
 	if c.stored || c.done || c.gone {
 		return store.Put{}, false
 	}
-	c.storing = true
+	c.storing, c.tried = true, true
 	return p.b.ckPut(cfg, c), true
 }
 
@@ -129,7 +129,7 @@ func (pq *popQueue) storedLocked(c unsaved) {
 // acksToSave makes the record of the acknowledgements of a check point that the log does not know. Its queue's mu is held.
 func (p *pops) acksToSave(cfg *settings, c unsaved) (store.Put, bool) {
 	left := c.acked &^ c.saved
-	if !c.stored || left == 0 || c.gone {
+	if !c.stored && !(c.tried && c.done) || left == 0 || c.gone {
 		return store.Put{}, false
 	}
 	return p.b.ackPut(cfg, c.reviveQueue, c.ackBody(cfg, left), c.reviveTime()), true
@@ -160,10 +160,10 @@ func (pq *popQueue) savedLocked(c unsaved) {
 
 // closeLocked is for a check point of which the log knows all. Until its record has come out of the timer it is kept, for memory knows that
 // nothing need be done for it, and the log does so only when all acknowledgements have come out too. There may be popCkMaxBufferSize
-// of them; for others the reviver waits for these.
+// of them; for others, and those whose record may never come, the reviver waits for these.
 func (pq *popQueue) closeLocked(c *checkPoint) {
 	switch p := pq.pops; {
-	case c.arrived || p.closed.Load() >= int64(p.pending.most):
+	case c.arrived || !c.stored || p.closed.Load() >= int64(p.pending.most):
 		pq.dropLocked(c)
 	case !c.closed:
 		c.closed = true
@@ -191,10 +191,10 @@ func (p *pops) retrySave(c *checkPoint) {
 	c.storing = false
 	switch {
 	case c.gone:
-	case c.done && !c.stored: // the log never heard of it
+	case c.done && !c.stored && !c.tried: // the log never heard of it
 		pq.dropLocked(c)
 		p.pending.remove(c)
-	case !c.stored || c.acked != c.saved:
+	case !c.stored && !c.done || c.acked != c.saved:
 		p.pending.mark(c)
 		p.b.offsets.touch()
 	}

@@ -153,6 +153,59 @@ func TestPop_ChangeFailsWhenItCannotBeKept(t *testing.T) {
 	change(0)
 }
 
+// Whether a record is in the log is not known when its put has failed: what is acknowledged of it must be told there.
+func TestPop_AcknowledgedWhenItsRecordMayBeInTheLog(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Maybe", 1)
+	d, point := popOne(t, b, c, "Maybe", "0", "invisibleTime", "2500")
+	b.pops.pending.takeUnsaved() // a save: its put says that it has failed
+	point.pq.mu.Lock()
+	put, ok := b.pops.ckToSave(b.settings.Load(), point)
+	point.pq.mu.Unlock()
+	if err := b.putNow(put); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	b.pops.retrySave(point)
+	ack(t, c, "Maybe", d)
+	if b.pops.save() || b.pops.save() || b.pops.pending.isAny() || len(point.pq.points) != 0 {
+		t.Errorf("something is left to save, or %d check points to keep", len(point.pq.points))
+	}
+	log := b.store.Queue(put.Queue.Topic(), point.reviveQueue)
+	await(t, "the log to be passed", func() bool { return b.offsets.query(reviveGroup, log.Topic(), log.ID()) == 1 })
+	if again := pop(t, c, "Maybe", "pollTime", "300"); len(again) != 0 {
+		t.Errorf("came again: %v", bodies(again))
+	}
+}
+
+// When messages are delivered again the log is told of what was acknowledged of the others too, and was not in it yet.
+func TestPop_RevivedTellsTheLogOfAll(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.FlushConsumerOffsetInterval = time.Hour
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "Told", 3, "e", "0")
+	list := pop(t, c, "Told", "queueId", "0", "invisibleTime", "1500")
+	if len(list) != 3 || b.pops.save() {
+		t.Fatal(len(list))
+	}
+	ack(t, c, "Told", list[1])
+	popAgain(t, c, "Told", 2)
+	var told []string
+	for id := range int32(b.settings.Load().ReviveQueues) {
+		body, _ := b.store.Get(b.store.Queue(reviveTopic(cfg.Cluster), id), 0, 32, maxPullBytes, nil, nil)
+		for _, m := range records(t, body) {
+			if a, ok := parseAck([]byte(tagBatchAck), m.Body); ok && len(a.Offsets) > 0 {
+				told = append(told, fmt.Sprint(a.Offsets))
+			}
+		}
+	}
+	if got := strings.Join(told, " "); got != "[0 1 2]" {
+		t.Errorf("acknowledged in the log: %s", got)
+	}
+}
+
 // What is in flight is known to the disk before the offsets that moved past it are.
 func TestPop_OffsetsAreWrittenBehindTheCheckPoints(t *testing.T) {
 	t.Parallel()

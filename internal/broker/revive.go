@@ -395,7 +395,7 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	defer r.survive("a check point", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "offset", c.start)
 	ok = true // of one that is passed over
 	pq.mu.Lock()
-	left := c.all() &^ c.acked
+	left, untold := c.all()&^c.acked, c.all()&^c.saved
 	waits := c.done || c.gone || c.storing || c.stored && !c.arrived // for its record; then it comes due again
 	if c.storing {
 		b.pops.pending.arm(c, time.Now().Add(100*time.Millisecond).UnixMilli())
@@ -431,7 +431,7 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 		}
 	}
 	if c.stored && left != 0 {
-		ack := b.ackPut(cfg, c.reviveQueue, c.ackBody(cfg, left), c.reviveTime())
+		ack := b.ackPut(cfg, c.reviveQueue, c.ackBody(cfg, untold), c.reviveTime())
 		ack.Properties = message.DeleteProperty(ack.Properties, message.PropTimerDeliverMS) // now, whatever the clock says
 		puts = append(puts, ack)
 	}
