@@ -34,8 +34,14 @@ func (b *Broker) queryConsumerOffset(_ *remoting.Request, h *protocol.QueryConsu
 	if h.SetZeroIfNotFound != nil && !*h.SetZeroIfNotFound {
 		return nil, protocol.Errorf(protocol.CodeQueryNotFound, "Not found, do not set to zero, maybe this group boot first")
 	}
-	if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil && q.MinOffset() <= 0 && b.store.InMemory(q, 0) {
-		return &remoting.Answer{Header: protocol.OffsetHeader{Offset: 0}}, nil
+	if q := b.store.FindQueue(h.Topic, h.QueueID); q != nil && q.MinOffset() <= 0 {
+		near, err := b.store.InMemory(q, 0)
+		if err != nil {
+			return nil, err // "not found" would have the group begin behind the messages that are there
+		}
+		if near {
+			return &remoting.Answer{Header: protocol.OffsetHeader{Offset: 0}}, nil
+		}
 	}
 	return nil, protocol.Errorf(protocol.CodeQueryNotFound, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
 }

@@ -485,8 +485,10 @@ func (pq *popQueue) initLocked(cfg *settings, mode int32) int64 {
 
 // popFromMax is where a group begins in a queue of which it wants what is new.
 func (b *Broker) popFromMax(cfg *settings, q *store.Queue) int64 {
-	if cfg.PopInitInMemory && q.MinOffset() <= 0 && q.MaxOffset() > 0 && b.store.InMemory(q, 0) {
-		return 0
+	if cfg.PopInitInMemory && q.MinOffset() <= 0 && q.MaxOffset() > 0 {
+		if near, _ := b.store.InMemory(q, 0); near {
+			return 0
+		}
 	}
 	return max(q.MaxOffset()-1, 0)
 }

@@ -112,8 +112,15 @@ func (s *Store) storeTimeAt(logOffset int64) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b[at:])), nil
 }
 
-// InMemory says whether the message at a queue offset is near enough to the log's end to be taken to be in memory.
-func (s *Store) InMemory(q *Queue, offset int64) bool {
+// InMemory says whether the message at a queue offset is near enough to the log's end to be taken to be in memory. It fails when that cannot
+// be told now.
+func (s *Store) InMemory(q *Queue, offset int64) (bool, error) {
 	u, err := q.unitAt(offset)
-	return err == nil && s.log.written.Load()-u.logOffset <= s.live.Load().memory
+	switch {
+	case errors.Is(err, errCleaned) || errors.Is(err, ErrNoMessage):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return s.log.written.Load()-u.logOffset <= s.live.Load().memory, nil
 }

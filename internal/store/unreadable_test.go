@@ -141,6 +141,9 @@ func TestOffsetByTime_FailsOnWhatCannotBeReadNow(t *testing.T) {
 			if got, err := s.OffsetByTime(c.queue(s), 1, Lower); !errors.Is(err, c.fault.Err) || !strings.Contains(err.Error(), "TopicA, queue 0") {
 				t.Errorf("got %d, %v", got, err)
 			}
+			if near, err := s.InMemory(c.queue(s), 0); strings.Contains(name, "queue") != errors.Is(err, c.fault.Err) || near != (err == nil) {
+				t.Errorf("in memory: %v, %v", near, err)
+			}
 			faults.Heal()
 			if got := offsetByTime(t, s, c.queue(s), 1, Lower); got != 0 {
 				t.Errorf("got %d", got)
