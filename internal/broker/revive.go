@@ -28,6 +28,7 @@ import (
 type reviver struct {
 	b      *Broker
 	queues []*reviveQueue
+	saved  time.Time // when check points were last saved before their time
 }
 
 // reviveQueue is one queue of the revive log.
@@ -106,8 +107,13 @@ func (r *reviver) round() (more bool, next time.Time) {
 			next = t
 		}
 	}
-	if r.b.pops.pending.isFull() {
-		r.b.pops.save()
+	if pops := r.b.pops; pops.pending.isFull() {
+		if again := r.saved.Add(reviveRetry); pops.stuck.Load() && time.Now().Before(again) {
+			soonest(again) // what cannot be saved fills the list again, and that wakes us
+		} else {
+			r.saved = time.Now()
+			pops.save()
+		}
 	}
 	for _, rq := range r.queues {
 		more = r.read(rq) || more

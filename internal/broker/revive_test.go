@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -154,4 +155,33 @@ func TestRevive_ReadsTheFirstRecordOfALogThatLostOthers(t *testing.T) {
 		t.Fatal("not saved")
 	}
 	popAgain(t, c, "Lost", 1)
+}
+
+// What cannot be saved stays in the list that should not be full. To try again at once would never end.
+func TestRevive_TriesAgainLaterWhatCannotBeSaved(t *testing.T) {
+	t.Parallel()
+	cfg := timerConfig(t)
+	cfg.FlushConsumerOffsetInterval, cfg.PopMaxBuffer = time.Hour, 1
+	var text syncBuffer
+	b, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&text, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeOnce(t, b) })
+	pq := b.pops.of([]byte(strings.Repeat("g", 40_000)), []byte("Full")).queue(b.pops, b.store.Queue("Full", 0)) // whose records are too long
+	pq.mu.Lock()
+	for i := range b.pops.pending.most {
+		pq.addLocked(&checkPoint{start: int64(i), popTime: time.Now().UnixMilli(), invisible: 60_000, n: 1, heapAt: -1}, false)
+	}
+	pq.mu.Unlock()
+	r := &reviver{b: b}
+	for range 10 {
+		if more, _ := r.round(); more {
+			t.Error("wants to go on at once")
+		}
+	}
+	if n := strings.Count(text.String(), "cannot keep what is in flight"); n == 0 || n > 2 {
+		t.Errorf("tried %d times", n) // by the broker's reviver and by ours
+	}
+	pq.forget()
 }
