@@ -34,6 +34,8 @@ type lites struct {
 	byDue       heapOf[*liteBlock]
 	timer       *time.Timer
 	lags        map[liteKey]map[string]int64 // store time of the oldest message not consumed, by parent topic and group, and light queue
+	unread      map[liteKey]struct{}         // could not be read when their groups were told
+	retry       *time.Timer                  // tells them once more; set while there are any
 	closed      bool
 	firing      sync.WaitGroup
 
@@ -64,17 +66,20 @@ type liteWild struct {
 
 func newLites(b *Broker) *lites {
 	l := &lites{b: b, clients: map[string]*liteClient{}, subscribers: map[string][]*liteClient{}, wild: map[string]map[string]*liteWild{},
-		blocks: map[liteKey]*liteBlock{}, lags: map[liteKey]map[string]int64{}, waiting: map[string][]*litePop{}}
+		blocks: map[liteKey]*liteBlock{}, unread: map[liteKey]struct{}{}, lags: map[liteKey]map[string]int64{}, waiting: map[string][]*litePop{}}
 	l.timer = time.AfterFunc(time.Hour, l.unblock)
 	l.timer.Stop()
+	l.retry = time.AfterFunc(time.Hour, l.tellUnread)
+	l.retry.Stop()
 	return l
 }
 
-// close ends the timer. Nobody pops any more.
+// close ends the timers. Nobody pops any more.
 func (l *lites) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.timer.Stop()
+	l.retry.Stop()
 	l.mu.Unlock()
 	l.firing.Wait()
 }
@@ -251,6 +256,41 @@ func (l *lites) tellBehind(id string) {
 func (l *lites) tellWild(group, topic string) {
 	for _, q := range l.b.store.LiteQueues(topic) {
 		l.tellIfBehind(group, q.Topic())
+	}
+}
+
+// liteRetry is the pause before what could not be read is read once more.
+const liteRetry = time.Second
+
+// tellLater has a group look at a lite topic again that cannot be read now: who was told of it has forgotten it. One of those that are
+// told together is logged.
+func (l *lites) tellLater(key liteKey, offset int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if len(l.unread) == 0 {
+		l.b.log.Error("messages of a lite topic cannot be read now; it is tried once more, as are others", "topic", key.queue, "group", key.group,
+			"offset", offset, "in", liteRetry, "err", err)
+		l.retry.Reset(liteRetry)
+	}
+	l.unread[key] = struct{}{}
+}
+
+func (l *lites) tellUnread() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.firing.Add(1)
+	defer l.firing.Done()
+	keys := l.unread
+	l.unread = map[liteKey]struct{}{}
+	l.mu.Unlock()
+	for key := range keys {
+		l.tellIfBehind(key.group, key.queue)
 	}
 }
 

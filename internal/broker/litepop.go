@@ -202,6 +202,9 @@ func (p *litePop) take(cfg *settings, queue string) {
 	begin := b.liteOffset(cfg, key, q, x)
 	res := p.read(q, begin)
 	if res.Count == 0 {
+		if res.Err != nil {
+			b.lites.tellLater(key, begin, res.Err)
+		}
 		return
 	}
 	info = newLiteInfo(p.offsets, p.popTime, p.InvisibleTime, p.AttemptID)

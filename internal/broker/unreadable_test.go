@@ -193,3 +193,40 @@ func TestHalves_AreNotTakenForUndecidedWhenTheirEndCannotBeRead(t *testing.T) {
 		t.Errorf("undecided are %v", open)
 	}
 }
+
+// Who is told of a lite topic and cannot read it is told again.
+func TestLite_PopWaitsForWhatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	cfg := lightConfig(t)
+	cfg.CommitLogFileSize = 64 << 10
+	b := openOnce(t, cfg)
+	l := newLiteLab(t, b)
+	l.send("a", "a0")
+	for range 30 {
+		call(t, l.c, protocol.ReqSendMessageV2, sendFields("Plain", "i", ""), []byte(strings.Repeat("b", 5000)))
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openTest(t, cfg)
+	l.b, l.c = b, dialTest(t, b, remoting.Options{})
+	first := filepath.Join(cfg.RootDir, "commitlog", "00000000000000000000")
+	if err := os.Rename(first, first+".away"); err != nil {
+		t.Fatal(err)
+	}
+	l.subscribe("one", "Lites", "a")
+	p, err := l.c.Start(&remoting.Call{Code: protocol.ReqPopLiteMessage, Ext: l.popFields("one", "pollTime", "20000")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pop to wait", func() bool { return b.holds.waiting() == 1 })
+	if err := os.Rename(first+".away", first); err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got := l.read(r)
+	l.want("when it can be read", got, "a:a0:0:0")
+}
