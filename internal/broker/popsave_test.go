@@ -168,7 +168,7 @@ func TestPop_AcknowledgedWhenItsRecordMayBeInTheLog(t *testing.T) {
 	}
 	b.pops.retrySave(point)
 	ack(t, c, "Maybe", d)
-	if b.pops.save() || b.pops.save() || b.pops.pending.isAny() || len(point.pq.points) != 0 {
+	if b.pops.save() || b.pops.pending.isAny() || len(point.pq.points) != 0 {
 		t.Errorf("something is left to save, or %d check points to keep", len(point.pq.points))
 	}
 	log := b.store.Queue(put.Queue.Topic(), point.reviveQueue)
