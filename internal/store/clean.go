@@ -96,9 +96,9 @@ func (s *Store) checkDisks() (toDelete, atOnce bool) {
 	switch {
 	case log.ratio > warning:
 		s.markFull(log.path, log.ratio)
-	case log.ratio > forcibly: // it stays as it is until there is room for a while
 	case queues > warning:
 		s.markFull(s.consumeQueueDir(), queues)
+	case max(log.ratio, queues) > forcibly: // it stays as it is until there is room for a while
 	default:
 		s.markOK()
 	}
