@@ -219,7 +219,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.offsets.settle, b.offsets.unsettled = b.savePops, b.pops.pending.isAny
-	b.offsets.flush = b.store.Flush
+	b.offsets.flush = b.flushForOffsets
 	if b.filters, err = openFilters(filepath.Join(dir, "consumerFilter.json"), b); err != nil {
 		return err
 	}

@@ -470,7 +470,7 @@ func (o *offsets) writeBehind() {
 }
 
 // write writes the file. It tells of no offset whose messages, or check points behind which it moved, a power cut could take: they are
-// flushed before, and the file stays as it is while they cannot be. What is committed from its first line on may be in it or not, and makes touch set the timer again.
+// flushed before, and the file stays as it is while they cannot be for now. What is committed from its first line on may be in it or not, and makes touch set the timer again.
 func (o *offsets) write() error {
 	o.writeMu.Lock()
 	defer o.writeMu.Unlock()
@@ -493,6 +493,16 @@ func (o *offsets) write() error {
 		}
 	}
 	return statefile.Write(o.path, data)
+}
+
+// flushForOffsets makes durable what consumer offsets rely on. In a store that has failed nothing is any more, and groups go on reading what
+// it has: without their offsets they would get it again after the next start.
+func (b *Broker) flushForOffsets() error {
+	err := b.store.Flush()
+	if b.store.HasFailed() {
+		return nil
+	}
+	return err
 }
 
 // close writes the file a last time if something has changed.

@@ -240,6 +240,9 @@ func mayPass(err error) bool {
 		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || logfile.IsOutOfFiles(err))
 }
 
+// HasFailed says whether the store takes no more messages until it is opened again. Reads go on.
+func (s *Store) HasFailed() bool { return s.failure() != nil }
+
 // failure says why the log is not written any more; nil while it is.
 func (s *Store) failure() error {
 	s.log.mu.Lock()
