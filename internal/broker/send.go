@@ -650,7 +650,7 @@ func (sb *sendBatch) appendSent(out []byte, cfg *settings, s *sent, puts []store
 // sendFailure maps what the store says to Apache's code, and tells the cause.
 func sendFailure(cfg *settings, err error) *protocol.Error {
 	switch {
-	case errors.Is(err, store.ErrFlushTimeout):
+	case errors.Is(err, store.ErrFlushTimeout) || errors.Is(err, store.ErrWriteTimeout):
 		return &protocol.Error{Code: protocol.CodeFlushDiskTimeout, Remark: err.Error()}
 	case errors.Is(err, store.ErrTooLarge):
 		return illegal(cfg, err)

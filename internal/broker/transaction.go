@@ -46,7 +46,7 @@ func (b *Broker) divertHalf(cfg *settings, p *store.Put) error {
 
 // uncountHalf takes back what divertHalf counted, of a message that was not stored.
 func (b *Broker) uncountHalf(p *store.Put, err error) {
-	if p.Queue == nil || p.Queue.Topic() != topicHalf || errors.Is(err, store.ErrFlushTimeout) {
+	if p.Queue == nil || p.Queue.Topic() != topicHalf || errors.Is(err, store.ErrFlushTimeout) || errors.Is(err, store.ErrWriteTimeout) {
 		return
 	}
 	if topic, ok := message.Property(p.Properties, message.PropRealTopic); ok {

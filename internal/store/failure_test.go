@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -108,7 +109,9 @@ func TestPut_WaitsPatientlyForSpace(t *testing.T) {
 	t.Parallel()
 	for _, level := range []Level{Written, Flushed} {
 		for _, heals := range []bool{true, false} {
-			s, faults := faultyStore(t, nil)
+			var clock atomic.Int64
+			clock.Store(time.Now().UnixNano())
+			s, faults := faultyStore(t, func(c *Config) { c.now = func() time.Time { return time.Unix(0, clock.Load()) } })
 			q := s.Queue("TopicA", 0)
 			faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Err: syscall.ENOSPC})
 			done := make(chan error, 1)
@@ -120,6 +123,8 @@ func TestPut_WaitsPatientlyForSpace(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			s.retryWrite()
+			clock.Add(int64(time.Hour))
+			s.expireFlushes()
 			select {
 			case err := <-done:
 				t.Fatalf("without space: told %v", err)
@@ -307,10 +312,10 @@ func TestPut_TellsAFlushThatTakesTooLong(t *testing.T) {
 	s.SetLive(short)
 	hold := make(chan struct{})
 	faults.Inject(logfile.Fault{Op: logfile.OpSync, Path: "commitlog", Hold: hold})
-	for _, body := range []string{"two", "three"} {
-		b, err := tryPut(s, Flushed, testPut(q, body))
-		if !errors.Is(err, ErrFlushTimeout) || b.Puts[0].Err != nil {
-			t.Fatalf("got %v", err)
+	for i, want := range []error{ErrFlushTimeout, ErrWriteTimeout} { // the second one would be written by whoever flushes
+		b, err := tryPut(s, Flushed, testPut(q, []string{"two", "three"}[i]))
+		if !errors.Is(err, want) || b.Puts[0].Err != nil {
+			t.Fatalf("got %v, want %v", err, want)
 		}
 	}
 	putWait(t, s, Written, testPut(q, "four")) // does not wait for the flush
@@ -320,6 +325,23 @@ func TestPut_TellsAFlushThatTakesTooLong(t *testing.T) {
 	close(hold)
 	awaitVisible(t, q, 4)
 	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three", "four"})
+	check(t, s.Close())
+}
+
+// What is not even written in time is not said to be stored.
+func TestPut_TellsAWriteThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, func(c *Config) { c.SyncFlush, c.SyncFlushTimeout = true, 20*time.Millisecond })
+	q := s.Queue("TopicA", 0)
+	hold := make(chan struct{})
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Hold: hold})
+	done := make(chan error, 1)
+	go s.Put(&Batch{Puts: []Put{testPut(q, "one")}, Wait: Flushed, Done: func(_ *Batch, err error) { done <- err }})
+	if err := <-done; !errors.Is(err, ErrWriteTimeout) || errors.Is(err, ErrFlushTimeout) {
+		t.Errorf("got %v", err)
+	}
+	close(hold)
+	awaitVisible(t, q, 1)
 	check(t, s.Close())
 }
 

@@ -29,14 +29,35 @@ func (s *Store) awaitFlush(b *Batch) {
 // expireFlushes answers batches that have waited too long; flushLoop itself may be what they wait for.
 func (s *Store) expireFlushes() {
 	l := &s.log
-	now := s.now()
+	now, timeout := s.now(), s.live.Load().SyncFlushTimeout
+	var written, unwritten waiters
+	var soonest time.Time // of those that go on waiting
 	l.mu.Lock()
-	expired := l.flushing.takeWhile(func(b *Batch) bool { return !b.deadline.After(now) })
-	if b := l.flushing.first; b != nil {
-		s.flushTimer.Reset(b.deadline.Sub(now))
+	for b := l.flushing.all(); b != nil; {
+		next := b.next
+		b.next = nil
+		switch expired := !b.deadline.After(now); {
+		case expired && b.end <= l.written.Load():
+			written.push(b)
+		case expired && !b.Patient:
+			unwritten.push(b)
+		default:
+			if expired {
+				b.deadline = now.Add(timeout)
+			}
+			if soonest.IsZero() || b.deadline.Before(soonest) {
+				soonest = b.deadline
+			}
+			l.flushing.push(b)
+		}
+		b = next
+	}
+	if !soonest.IsZero() {
+		s.flushTimer.Reset(soonest.Sub(now))
 	}
 	l.mu.Unlock()
-	answer(expired, ErrFlushTimeout)
+	answer(written.first, ErrFlushTimeout)
+	answer(unwritten.first, ErrWriteTimeout)
 }
 
 // wakeFlush tells flushLoop that something was written. Without waiters, once is enough until it has flushed.

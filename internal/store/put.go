@@ -14,6 +14,8 @@ var (
 	ErrTooLarge = errors.New("message is too large")
 	// ErrFlushTimeout says that a batch was stored but not made durable within SyncFlushTimeout.
 	ErrFlushTimeout = errors.New("not flushed in time")
+	// ErrWriteTimeout says that a batch was not even written within that time. It may be later.
+	ErrWriteTimeout = errors.New("not written in time")
 	// ErrBusy says that the disk does not keep up: too much is waiting for it already.
 	ErrBusy = errors.New("store is busy")
 	// ErrClosed says that the store is being closed.
