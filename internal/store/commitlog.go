@@ -176,7 +176,8 @@ func (s *Store) getStuck(err error) {
 	}
 	told := l.stuck
 	written := l.written.Load()
-	waiting, flushing := l.waiting.takeHasty(written), l.flushing.takeHasty(written)
+	hasty := func(b *Batch) bool { return b.end > written && !b.Patient }
+	waiting, flushing := l.waiting.takeIf(hasty), l.flushing.takeIf(hasty)
 	l.writing = false
 	l.idle.Broadcast()
 	l.mu.Unlock()

@@ -30,34 +30,26 @@ func (s *Store) awaitFlush(b *Batch) {
 func (s *Store) expireFlushes() {
 	l := &s.log
 	now, timeout := s.now(), s.live.Load().SyncFlushTimeout
-	var written, unwritten waiters
-	var soonest time.Time // of those that go on waiting
 	l.mu.Lock()
-	for b := l.flushing.all(); b != nil; {
-		next := b.next
-		b.next = nil
-		switch expired := !b.deadline.After(now); {
-		case expired && b.end <= l.written.Load():
-			written.push(b)
-		case expired && !b.Patient:
-			unwritten.push(b)
-		default:
-			if expired {
-				b.deadline = now.Add(timeout)
-			}
-			if soonest.IsZero() || b.deadline.Before(soonest) {
-				soonest = b.deadline
-			}
-			l.flushing.push(b)
+	to := l.written.Load()
+	expired := func(b *Batch) bool { return !b.deadline.After(now) }
+	written := l.flushing.takeIf(func(b *Batch) bool { return expired(b) && b.end <= to })
+	unwritten := l.flushing.takeIf(func(b *Batch) bool { return expired(b) && !b.Patient })
+	var soonest time.Time // of those that go on waiting
+	for b := l.flushing.first; b != nil; b = b.next {
+		if expired(b) {
+			b.deadline = now.Add(timeout)
 		}
-		b = next
+		if soonest.IsZero() || b.deadline.Before(soonest) {
+			soonest = b.deadline
+		}
 	}
 	if !soonest.IsZero() {
 		s.flushTimer.Reset(soonest.Sub(now))
 	}
 	l.mu.Unlock()
-	answer(written.first, ErrFlushTimeout)
-	answer(unwritten.first, ErrWriteTimeout)
+	answer(written, ErrFlushTimeout)
+	answer(unwritten, ErrWriteTimeout)
 }
 
 // wakeFlush tells flushLoop that something was written. Without waiters, once is enough until it has flushed.

@@ -24,15 +24,10 @@ func (w *waiters) pushAll(b *Batch) {
 	}
 }
 
-// take removes the batches that a mark has passed and returns the first; the others hang on it.
+// take removes the batches that a mark has passed, which are in front, and returns the first; the others hang on it.
 func (w *waiters) take(mark int64) *Batch {
-	return w.takeWhile(func(b *Batch) bool { return b.end <= mark })
-}
-
-// takeWhile removes batches from the front as long as ok holds.
-func (w *waiters) takeWhile(ok func(*Batch) bool) *Batch {
 	var last *Batch
-	for b := w.first; b != nil && ok(b); b = b.next {
+	for b := w.first; b != nil && b.end <= mark; b = b.next {
 		last = b
 	}
 	if last == nil {
@@ -46,20 +41,20 @@ func (w *waiters) takeWhile(ok func(*Batch) bool) *Batch {
 	return first
 }
 
-// takeHasty removes the batches that a mark has not passed, but for patient ones.
-func (w *waiters) takeHasty(mark int64) *Batch {
-	var hasty waiters
+// takeIf is take of the batches for which ok holds, wherever they are.
+func (w *waiters) takeIf(ok func(*Batch) bool) *Batch {
+	var taken waiters
 	for b := w.all(); b != nil; {
 		next := b.next
 		b.next = nil
-		if b.end > mark && !b.Patient {
-			hasty.push(b)
+		if ok(b) {
+			taken.push(b)
 		} else {
 			w.push(b)
 		}
 		b = next
 	}
-	return hasty.first
+	return taken.first
 }
 
 // all removes every batch.
