@@ -74,6 +74,17 @@ func newLites(b *Broker) *lites {
 	return l
 }
 
+// fires locks l for a timer's function, which ends with firing.Done, unless l is closed.
+func (l *lites) fires() bool {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return false
+	}
+	l.firing.Add(1)
+	return true
+}
+
 // close ends the timers. Nobody pops any more.
 func (l *lites) close() {
 	l.mu.Lock()
@@ -279,12 +290,9 @@ func (l *lites) tellLater(key liteKey, offset int64, err error) {
 }
 
 func (l *lites) tellUnread() {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	if !l.fires() {
 		return
 	}
-	l.firing.Add(1)
 	defer l.firing.Done()
 	keys := l.unread
 	l.unread = map[liteKey]struct{}{}

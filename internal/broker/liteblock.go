@@ -82,12 +82,9 @@ func (l *lites) armLocked(x *liteBlock) {
 // unblock tells groups of lite topics that are blocked no more.
 func (l *lites) unblock() {
 	var free []liteKey
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	if !l.fires() {
 		return
 	}
-	l.firing.Add(1)
 	defer l.firing.Done()
 	now := time.Now().UnixMilli()
 	for len(l.byDue) > 0 && l.byDue[0].due <= now {
