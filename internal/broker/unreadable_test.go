@@ -103,15 +103,13 @@ func TestSearch_IsRefusedWhenItCannotRead(t *testing.T) {
 	}
 }
 
-func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
-	t.Parallel()
+// liteOutOfReach opens a broker with a message of a lite topic that cannot be read until it is given back.
+func liteOutOfReach(t *testing.T) (l *liteLab, giveBack func()) {
+	t.Helper()
 	cfg := lightConfig(t)
 	cfg.CommitLogFileSize = 64 << 10
-	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLiteLab(t, b)
+	b := openOnce(t, cfg)
+	l = newLiteLab(t, b)
 	l.send("a", "a0")
 	for range 30 {
 		call(t, l.c, protocol.ReqSendMessageV2, sendFields("Plain", "i", ""), []byte(strings.Repeat("b", 5000)))
@@ -119,20 +117,30 @@ func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b = openTest(t, cfg)
+	l.b = openTest(t, cfg)
+	l.c = dialTest(t, l.b, remoting.Options{})
 	first := filepath.Join(cfg.RootDir, "commitlog", "00000000000000000000")
-	if err := os.Rename(first, first+".away"); err != nil {
-		t.Fatal(err)
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
 	}
+	move(first, first+".away")
+	return l, func() { t.Helper(); move(first+".away", first) }
+}
+
+func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
+	t.Parallel()
+	l, giveBack := liteOutOfReach(t)
+	b := l.b
 	now := *b.settings.Load()
 	now.LiteLeast = 0
 	b.expireLites(&now)
 	if n := len(b.store.LiteQueues("Parent")); n != 1 {
 		t.Errorf("%d lite topics are left, want 1", n)
 	}
-	if err := os.Rename(first+".away", first); err != nil {
-		t.Fatal(err)
-	}
+	giveBack()
 }
 
 func TestHalves_AreNotTakenForUndecidedWhenTheirEndCannotBeRead(t *testing.T) {
@@ -197,32 +205,14 @@ func TestHalves_AreNotTakenForUndecidedWhenTheirEndCannotBeRead(t *testing.T) {
 // Who is told of a lite topic and cannot read it is told again.
 func TestLite_PopWaitsForWhatCannotBeReadNow(t *testing.T) {
 	t.Parallel()
-	cfg := lightConfig(t)
-	cfg.CommitLogFileSize = 64 << 10
-	b := openOnce(t, cfg)
-	l := newLiteLab(t, b)
-	l.send("a", "a0")
-	for range 30 {
-		call(t, l.c, protocol.ReqSendMessageV2, sendFields("Plain", "i", ""), []byte(strings.Repeat("b", 5000)))
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b = openTest(t, cfg)
-	l.b, l.c = b, dialTest(t, b, remoting.Options{})
-	first := filepath.Join(cfg.RootDir, "commitlog", "00000000000000000000")
-	if err := os.Rename(first, first+".away"); err != nil {
-		t.Fatal(err)
-	}
+	l, giveBack := liteOutOfReach(t)
 	l.subscribe("one", "Lites", "a")
 	p, err := l.c.Start(&remoting.Call{Code: protocol.ReqPopLiteMessage, Ext: l.popFields("one", "pollTime", "20000")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the pop to wait", func() bool { return b.holds.waiting() == 1 })
-	if err := os.Rename(first+".away", first); err != nil {
-		t.Fatal(err)
-	}
+	await(t, "the pop to wait", func() bool { return l.b.holds.waiting() == 1 })
+	giveBack()
 	r, err := p.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)
