@@ -27,20 +27,28 @@ type diskUse struct {
 	path  string  // its folder
 }
 
+// refusedInterval is how soon it is looked again whether there is space, while messages are refused for want of it.
+const refusedInterval = time.Second
+
 // cleanLoop watches the disks and deletes files that are expired or in the way, every CleanInterval.
 func (s *Store) cleanLoop() {
 	opened := s.now()
-	rested := opened
+	rested, cleaned := opened, opened
 	timer := time.NewTimer(s.live.Load().CleanInterval)
 	defer timer.Stop()
 	for {
 		select {
 		case <-s.stop:
 			return
+		case <-s.refusing:
+			timer.Reset(s.cleanDelay())
+			continue
 		case <-timer.C:
 		}
 		s.retryWrite()
-		if s.now().Sub(opened) >= firstClean {
+		now := s.now()
+		if now.Sub(opened) >= firstClean && now.Sub(cleaned) >= s.live.Load().CleanInterval {
+			cleaned = now
 			s.clean()
 		} else {
 			s.checkDisks()
@@ -49,8 +57,20 @@ func (s *Store) cleanLoop() {
 			rested = s.now()
 			s.rest()
 		}
-		timer.Reset(s.live.Load().CleanInterval)
+		timer.Reset(s.cleanDelay())
 	}
+}
+
+// cleanDelay is how long cleanLoop may sleep.
+func (s *Store) cleanDelay() time.Duration {
+	s.log.mu.Lock()
+	refused := s.log.stuck != nil || s.full.Load() != nil
+	s.log.mu.Unlock()
+	interval := s.live.Load().CleanInterval
+	if refused {
+		return min(interval, refusedInterval)
+	}
+	return interval
 }
 
 // rest gives back the memory and open files of queues and of the index that nobody has used for a while.
@@ -129,6 +149,7 @@ func (s *Store) markFull(dir string, ratio float64) {
 		ErrDiskFull, dir, ratio*100, set.DiskSpaceWarningLevelRatio, set.DiskSpaceCleanForciblyRatio)
 	if s.full.Swap(&err) == nil {
 		s.logger.Error("messages are refused", "err", err)
+		wake(s.refusing)
 	}
 }
 

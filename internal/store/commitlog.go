@@ -183,6 +183,7 @@ func (s *Store) getStuck(err error) {
 	l.mu.Unlock()
 	if news {
 		s.logger.Error("messages are refused", "err", told)
+		wake(s.refusing)
 	}
 	answer(waiting, told)
 	answer(flushing, told)

@@ -104,6 +104,21 @@ func TestPut_WaitsForSpaceOnADiskWithout(t *testing.T) {
 	wantKept(t, s, q, []string{"one", "two", "three"})
 }
 
+// Messages are taken again soon after there is space, whatever the interval of cleaning is.
+func TestPut_IsTakenAgainSoonAfterThereIsSpace(t *testing.T) {
+	t.Parallel()
+	s, faults := faultyStore(t, func(cfg *Config) { cfg.CleanInterval = time.Hour })
+	q := s.Queue("TopicA", 0)
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "commitlog", Err: syscall.ENOSPC})
+	if _, err := tryPut(s, Written, testPut(q, "kept")); !errors.Is(err, ErrDiskFull) {
+		t.Fatalf("without space: got %v", err)
+	}
+	faults.Heal()
+	awaitVisible(t, q, 1) // what was refused is written in the end
+	putWait(t, s, Flushed, testPut(q, "two"))
+	wantKept(t, s, q, []string{"kept", "two"})
+}
+
 // A patient batch is told what became of it, and not that it failed when it is stored all the same.
 func TestPut_WaitsPatientlyForSpace(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,7 @@ type Store struct {
 	flushWake  chan struct{}
 	behindWake chan struct{}
 	behindNow  chan struct{}
+	refusing   chan struct{} // messages begin to be refused, for as long as the disk has no space
 	stop       chan struct{}
 	loops      sync.WaitGroup
 }
@@ -91,6 +92,7 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 		flushWake:  make(chan struct{}, 1),
 		behindWake: make(chan struct{}, 1),
 		behindNow:  make(chan struct{}, 1),
+		refusing:   make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 	}
 	s.SetLive(cfg.Live)
