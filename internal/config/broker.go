@@ -16,9 +16,9 @@ type Broker struct {
 	Store
 
 	// File is the properties file that it was read from; empty when there was none.
-	File string `prop:"brokerConfigPath,restart"`
+	File string `prop:"brokerConfigPath,restart,local"`
 	// RocketMQHome is where RocketMQ is installed; shown in the answer to "get broker config". Default $ROCKETMQ_HOME.
-	RocketMQHome string `prop:"rocketmqHome,restart"`
+	RocketMQHome string `prop:"rocketmqHome,restart,local"`
 
 	// Cluster is the name of the cluster. Default DefaultCluster.
 	Cluster string `prop:"brokerClusterName,restart,important"`
@@ -177,7 +177,7 @@ type Broker struct {
 	// ClientExpiry is after how long without a heartbeat a client is given up. Default 120 s.
 	ClientExpiry time.Duration `prop:"channelExpiredTimeout,ms,long"`
 	// ConfigBlackList lists the keys that cannot be changed from outside, separated by semicolons.
-	ConfigBlackList string `prop:"configBlackList"`
+	ConfigBlackList string `prop:"configBlackList,local"`
 
 	extra extra // keys without a field that were set
 }

@@ -9,6 +9,7 @@
 //	ms, s, h    the unit of a time.Duration in the file
 //	long        a number of 64 bits (int64 fields are that anyway); without it 32, as in RocketMQ
 //	restart     a change takes effect at the next start
+//	local       cannot be changed by a request, only where the process runs
 //	important   printed by `mqbroker -m`
 //
 // A configuration is a value: [Broker.With] and [Namesrv.With] return a changed copy, so a daemon keeps its present

@@ -51,13 +51,16 @@ func TestDocs_AreUpToDate(t *testing.T) {
 				text = f.text(defaults)
 			}
 			unit := map[string]string{"1ms": " (ms)", "1s": " (s)", "1h0m0s": " (h)"}[f.unit.String()]
-			if f.restart {
+			switch {
+			case f.local:
+				meaning += " **"
+			case f.restart:
 				meaning += " *"
 			}
 			fmt.Fprintf(&doc, "| `%s`%s | %s | %s |\n", f.key, unit, text, strings.TrimSpace(meaning))
 		}
 	}
-	doc.WriteString("\nA star marks what counts from the next start on; the rest can be changed while the daemon runs, with `updateBrokerConfig` or\n`updateNamesrvConfig` of mqadmin. The unit is that of the number in the file.\n")
+	doc.WriteString("\nA star marks what counts from the next start on, two stars what can be changed in the properties file only; the rest can be changed while\nthe daemon runs, with `updateBrokerConfig` or `updateNamesrvConfig` of mqadmin. The unit is that of the number in the file.\n")
 	broker := reflect.ValueOf(&b).Elem()
 	section("How a daemon listens", "Server", broker)
 	section("How a daemon logs", "Log", broker.FieldByName("Server"))

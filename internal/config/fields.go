@@ -17,6 +17,7 @@ type field struct {
 	unit      time.Duration
 	long      bool
 	restart   bool
+	local     bool
 	important bool
 }
 
@@ -57,6 +58,8 @@ func parseTag(tag string) field {
 			f.long = true
 		case "restart":
 			f.restart = true
+		case "local":
+			f.local = true
 		case "important":
 			f.important = true
 		default:

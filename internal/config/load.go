@@ -327,8 +327,7 @@ func (l *loader) finish(err, invalid error) error {
 // With is the configuration with some keys changed, as a request from outside may do it. The error is an [UnknownKey], a [ForbiddenKey] or
 // a [WrongValues], and nothing is changed then.
 func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
-	never := []string{"configBlackList", "brokerConfigPath", "rocketmqHome"}
-	if err := forbid(changes, never, b.ConfigBlackList); err != nil {
+	if err := brokerKind().forbid(changes, b.ConfigBlackList); err != nil {
 		return Broker{}, nil, err
 	}
 	l, err := change(brokerKind(), reflect.ValueOf(&b).Elem(), b.extra, changes)
@@ -347,8 +346,7 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 // With is the configuration with some keys changed, as a request from outside may do it; see [Broker.With]. The error may be a [SharedLogKey]
 // too.
 func (n Namesrv) With(changes map[string]string) (Namesrv, []Note, error) {
-	never := []string{"configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"}
-	if err := forbid(changes, never, n.ConfigBlackList); err != nil {
+	if err := namesrvKind().forbid(changes, n.ConfigBlackList); err != nil {
 		return Namesrv{}, nil, err
 	}
 	for _, key := range sortedKeys(changes) {
@@ -365,14 +363,14 @@ func (n Namesrv) With(changes map[string]string) (Namesrv, []Note, error) {
 	return n, l.notes.list, err
 }
 
-// forbid is a [ForbiddenKey] when a key that changes is one of never or of blackList.
-func forbid(changes map[string]string, never []string, blackList string) error {
+// forbid is a [ForbiddenKey] when a key that changes is a local one or one of blackList.
+func (k *kind) forbid(changes map[string]string, blackList string) error {
 	listed := make(map[string]bool)
 	for key := range strings.SplitSeq(blackList, ";") {
 		listed[strings.TrimSpace(key)] = true
 	}
 	for _, key := range sortedKeys(changes) {
-		if listed[key] || slices.Contains(never, key) {
+		if f := k.fields[key]; listed[key] || f.local {
 			return ForbiddenKey{key, listed[key]}
 		}
 	}

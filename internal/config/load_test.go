@@ -232,8 +232,14 @@ func TestWith_RefusesAndSaysWhy(t *testing.T) {
 	_, _, err = n.With(map[string]string{"kvConfigPath": "/etc/passwd"})
 	check(err, ForbiddenKey{"kvConfigPath", true})
 	_, _, err = DefaultBroker().With(map[string]string{"rocketmqHome": "/"})
-	if err == nil || err.Error() != "rocketmqHome cannot be changed from outside" {
+	if err == nil || err.Error() != "rocketmqHome cannot be changed from outside, only in the properties file" {
 		t.Error(err)
+	}
+	for _, key := range []string{"logFile", "tls.server.mode", "tls.server.keyPath", "pprofPort"} { // files and doors of the process
+		_, _, err = b.With(map[string]string{key: "1"})
+		check(err, ForbiddenKey{key, false})
+		_, _, err = n.With(map[string]string{key: "1"})
+		check(err, ForbiddenKey{key, false})
 	}
 	if _, _, err = n.With(map[string]string{"logLevel": "debug"}); err != nil {
 		t.Error(err)

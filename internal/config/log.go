@@ -13,7 +13,7 @@ type Log struct {
 	// Format is text, a line of key=value each, or json. Default text.
 	Format string `prop:"logFormat,restart"`
 	// File is logged to, instead of the standard error. Default empty.
-	File string `prop:"logFile,restart"`
+	File string `prop:"logFile,restart,local"`
 	// FileMiB is how many MiB that file may have before it is put aside and begun anew. Default 100.
 	FileMiB int `prop:"logFileMaxMiB,restart"`
 	// Files is how many of those that were put aside are kept. Default 10.

@@ -21,7 +21,7 @@ type Metrics struct {
 	// MetricsHost is the address of HTTP. Default 127.0.0.1; brokerIP1 when metricsExporterType is set and this is not, as in RocketMQ.
 	MetricsHost string `prop:"metricsPromExporterHost,restart"`
 	// PprofPort serves profiles of the process, to this host only, under /debug/pprof/; a key of Liftoff's own. Default 0, nowhere.
-	PprofPort int `prop:"pprofPort,restart"`
+	PprofPort int `prop:"pprofPort,restart,local"`
 
 	// MetricsPortSet is true when the port was not left to us; MetricsHostSet the same of the host.
 	MetricsPortSet, MetricsHostSet bool

@@ -12,11 +12,11 @@ type Namesrv struct {
 	Metrics
 
 	// RocketMQHome is where RocketMQ is installed; shown in the answer to "get namesrv config". Default $ROCKETMQ_HOME.
-	RocketMQHome string `prop:"rocketmqHome,restart"`
+	RocketMQHome string `prop:"rocketmqHome,restart,local"`
 	// KVConfigPath is the file of the KV configuration. Default ~/namesrv/kvConfig.json.
-	KVConfigPath string `prop:"kvConfigPath,restart"`
+	KVConfigPath string `prop:"kvConfigPath,restart,local"`
 	// File is where a change of configuration is kept: the file that it was read from. Default ~/namesrv/namesrv.properties.
-	File string `prop:"configStorePath,restart"`
+	File string `prop:"configStorePath,restart,local"`
 
 	// OrderMessage adds the order of queues, from the KV configuration, to routes. Default false.
 	OrderMessage bool `prop:"orderMessageEnable"`
@@ -40,7 +40,7 @@ type Namesrv struct {
 	// DeleteTopicWithRegistration forgets a topic that a broker no longer lists when it registers. Default false.
 	DeleteTopicWithRegistration bool `prop:"deleteTopicWithBrokerRegistration"`
 	// ConfigBlackList lists the keys that cannot be changed from outside, separated by semicolons.
-	ConfigBlackList string `prop:"configBlackList"`
+	ConfigBlackList string `prop:"configBlackList,local"`
 
 	// SharedLog says that a broker in the same process has the log too: its keys cannot be changed at the NameServer. It is no key.
 	SharedLog bool

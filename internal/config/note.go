@@ -81,7 +81,7 @@ type ForbiddenKey struct {
 }
 
 func (f ForbiddenKey) Error() string {
-	why := ""
+	why := ", only in the properties file"
 	if f.Listed {
 		why = ": it is in configBlackList"
 	}

@@ -34,44 +34,44 @@ const (
 // by tls.config.file as RocketMQ does it.
 type TLS struct {
 	// Mode is disabled, permissive or enforcing. Default permissive.
-	Mode TLSMode `prop:"tls.server.mode,restart"`
+	Mode TLSMode `prop:"tls.server.mode,restart,local"`
 	// ConfigFile may hold the other keys of this table. Default /etc/rocketmq/tls.properties; it need not exist.
-	ConfigFile string `prop:"tls.config.file,restart"`
+	ConfigFile string `prop:"tls.config.file,restart,local"`
 	// TestMode uses a certificate made up at the start, which no client can verify, and takes any from the other side. Default true.
-	TestMode bool `prop:"tls.test.mode.enable,restart"`
+	TestMode bool `prop:"tls.test.mode.enable,restart,local"`
 
 	// CertPath is the server's certificate chain, in PEM.
-	CertPath string `prop:"tls.server.certPath,restart"`
+	CertPath string `prop:"tls.server.certPath,restart,local"`
 	// KeyPath is its private key, in PEM.
-	KeyPath string `prop:"tls.server.keyPath,restart"`
+	KeyPath string `prop:"tls.server.keyPath,restart,local"`
 	// KeyPassword is the password of the private key.
-	KeyPassword string `prop:"tls.server.keyPassword,restart"`
+	KeyPassword string `prop:"tls.server.keyPassword,restart,local"`
 	// NeedClientAuth is none, optional or require: whether clients shall show a certificate. Default none.
-	NeedClientAuth string `prop:"tls.server.need.client.auth,restart"`
+	NeedClientAuth string `prop:"tls.server.need.client.auth,restart,local"`
 	// AuthClient verifies the certificates that clients show. Default false.
-	AuthClient bool `prop:"tls.server.authClient,restart"`
+	AuthClient bool `prop:"tls.server.authClient,restart,local"`
 	// TrustCertPath holds the certificates that those of clients are verified with, in PEM. Default those of the system.
-	TrustCertPath string `prop:"tls.server.trustCertPath,restart"`
+	TrustCertPath string `prop:"tls.server.trustCertPath,restart,local"`
 
 	// Enable encrypts the connections that the daemon itself opens. Default false.
-	Enable bool `prop:"tls.enable,restart"`
+	Enable bool `prop:"tls.enable,restart,local"`
 	// UseTLS is another name of tls.enable. Default false.
-	UseTLS bool `prop:"useTLS,restart"`
+	UseTLS bool `prop:"useTLS,restart,local"`
 	// ClientCertPath is the certificate that is shown on them, in PEM.
-	ClientCertPath string `prop:"tls.client.certPath,restart"`
+	ClientCertPath string `prop:"tls.client.certPath,restart,local"`
 	// ClientKeyPath is its private key, in PEM.
-	ClientKeyPath string `prop:"tls.client.keyPath,restart"`
+	ClientKeyPath string `prop:"tls.client.keyPath,restart,local"`
 	// ClientKeyPassword is the password of that key.
-	ClientKeyPassword string `prop:"tls.client.keyPassword,restart"`
+	ClientKeyPassword string `prop:"tls.client.keyPassword,restart,local"`
 	// AuthServer verifies the certificate of the other side. Default false.
-	AuthServer bool `prop:"tls.client.authServer,restart"`
+	AuthServer bool `prop:"tls.client.authServer,restart,local"`
 	// ClientTrustCertPath holds the certificates that it is verified with, in PEM. Default those of the system.
-	ClientTrustCertPath string `prop:"tls.client.trustCertPath,restart"`
+	ClientTrustCertPath string `prop:"tls.client.trustCertPath,restart,local"`
 
 	// Ciphers lists cipher suites, separated by commas, by their IANA names. Default Go's choice.
-	Ciphers string `prop:"tls.ciphers,restart"`
+	Ciphers string `prop:"tls.ciphers,restart,local"`
 	// Protocols lists TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas. Default TLSv1.2 and TLSv1.3.
-	Protocols string `prop:"tls.protocols,restart"`
+	Protocols string `prop:"tls.protocols,restart,local"`
 }
 
 func defaultTLS() TLS {

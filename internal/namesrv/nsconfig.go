@@ -44,7 +44,7 @@ func (s *Server) updateConfig(r *remoting.Request) (*remoting.Answer, error) {
 	after, notes, err := s.shownConfig().With(changes)
 	var forbidden config.ForbiddenKey
 	if errors.As(err, &forbidden) {
-		return nil, protocol.Errorf(protocol.CodeNoPermission, "Can not update config in black list. (%s)", forbidden.Key)
+		return nil, protocol.Errorf(protocol.CodeNoPermission, "Can not update config in black list. (%v)", forbidden)
 	} else if err != nil {
 		return nil, err
 	}
