@@ -41,9 +41,12 @@ type deletedTopic struct {
 
 func (g *gone) groupGone(name, why string, topics map[string]*topic, now time.Time) {
 	g.groupBack(name)
+	if len(topics) > goneTopicsMax {
+		topics = nil
+	}
 	g.groups = append(g.groups, goneGroup{name, why, now, topics})
 	g.topics += len(topics)
-	for len(g.groups) > goneGroupsMax || g.topics > goneTopicsMax && len(g.groups) > 1 {
+	for len(g.groups) > goneGroupsMax || g.topics > goneTopicsMax {
 		g.forget(0)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -345,5 +346,25 @@ func BenchmarkRoute(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// One group alone cannot make more be remembered than the bound allows.
+func TestGone_ForgetsTheTopicsOfAGroupThatHasTooMany(t *testing.T) {
+	t.Parallel()
+	var g gone
+	topics := make(map[string]*topic, goneTopicsMax+1)
+	for i := range goneTopicsMax + 1 {
+		topics[strconv.Itoa(i)] = nil
+	}
+	g.groupGone("small", "why", map[string]*topic{"T": nil}, time.Now())
+	g.groupGone("large", "why", topics, time.Now())
+	if len(g.groups) != 2 || g.topics != 1 || g.groups[1].name != "large" || g.groups[1].topics != nil {
+		t.Errorf("%d topics of %d groups are remembered", g.topics, len(g.groups))
+	}
+	delete(topics, "0")
+	g.groupGone("full", "why", topics, time.Now())
+	if len(g.groups) != 2 || g.topics != goneTopicsMax {
+		t.Errorf("%d topics of %d groups are remembered", g.topics, len(g.groups))
 	}
 }
