@@ -51,7 +51,8 @@ const (
 	flagOneway     int32 = 2
 )
 
-// MaxFrame is the largest frame that Apache accepts, in bytes, length word not counted.
+// MaxFrame is the largest frame that Apache accepts unless told otherwise, in bytes, the four of the length word counted: the largest
+// length that may stand there is 16777212.
 const MaxFrame = 16 << 20
 
 // Field is one extension field of a header. Key and Value borrow the bytes that they were decoded from.

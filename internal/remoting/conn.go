@@ -116,7 +116,7 @@ type Conn struct {
 	remote, local net.Addr
 	handler       Handler
 	log           *slog.Logger
-	limit         int // largest frame
+	limit         int // largest frame, with its length word
 	ser           protocol.Serialization
 	tls           *tls.Config // what a TLS hello is answered with; nil refuses it
 	tlsOnly       bool
@@ -428,7 +428,7 @@ func (c *Conn) serve(r *Request) (why stop, err error) {
 	for in.n-at >= 8 {
 		length := int(binary.BigEndian.Uint32(in.buf[at:]))
 		header := int(binary.BigEndian.Uint32(in.buf[at+4:]) & 0xFFFFFF)
-		if length < 4 || length > c.limit || header > length-4 {
+		if length < 4 || length > c.limit-4 || header > length-4 {
 			err = frameError(in.buf[at:in.n], length, header, c.limit)
 			break
 		}
@@ -509,8 +509,8 @@ func Guard(r *Request, do func()) {
 // frameError says what is wrong with a frame whose lengths make no sense.
 func frameError(b []byte, length, header, limit int) error {
 	head := fmt.Sprintf("% x", b[:min(len(b), 16)])
-	if uint32(length) > uint32(limit) {
-		return fmt.Errorf("cannot read frame: its length %d is over the limit of %d bytes (first bytes %s: is this a RocketMQ client?)", uint32(length), limit, head)
+	if uint32(length) > uint32(limit-4) {
+		return fmt.Errorf("cannot read frame: its length %d and the 4 bytes that hold it are over the limit of %d bytes (first bytes %s: is this a RocketMQ client?)", uint32(length), limit, head)
 	}
 	return fmt.Errorf("cannot read frame: header length %d does not fit frame length %d (first bytes %s)", header, length, head)
 }

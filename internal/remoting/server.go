@@ -34,7 +34,7 @@ type Options struct {
 	TLSOnly bool
 	// IdleTimeout closes a server's connection that is silent both ways; 120 s when 0.
 	IdleTimeout time.Duration
-	// MaxFrame is the largest frame in bytes; protocol.MaxFrame when 0.
+	// MaxFrame is the largest frame that is read, in bytes with its length word; protocol.MaxFrame when 0.
 	MaxFrame int
 	// Latencies, when set, counts how long a server's requests took.
 	Latencies *Latencies

@@ -1,0 +1,74 @@
+package remoting
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+)
+
+// logged is what was logged.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// frameOf is a frame of this many bytes, its length word counted.
+func frameOf(size int) []byte {
+	head := protocol.RequestHead(protocol.JSON, 1, 7, false)
+	least := len(appendFrame(nil, head, nil, nil, nil))
+	return appendFrame(nil, head, nil, nil, make([]byte, size-least))
+}
+
+// TestServe_CountsTheLengthWordOfAFrame: Apache's limit is one for all bytes of a frame, so the largest length is 16777212.
+func TestServe_CountsTheLengthWordOfAFrame(t *testing.T) {
+	t.Parallel()
+	for size, fits := range map[int]bool{protocol.MaxFrame: true, protocol.MaxFrame + 1: false} {
+		log := &logged{}
+		s := serve(t, echo{}, Options{Log: log.logger()})
+		nc, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		frame := frameOf(size)
+		go func() { _, _ = nc.Write(frame) }()
+		_ = nc.SetReadDeadline(time.Now().Add(30 * time.Second))
+		var length [4]byte
+		_, err = io.ReadFull(nc, length[:])
+		if fits && (err != nil || binary.BigEndian.Uint32(length[:]) < protocol.MaxFrame-1000) {
+			t.Errorf("a frame of %d bytes: answer of length %d, %v", size, binary.BigEndian.Uint32(length[:]), err)
+		}
+		if fits {
+			continue
+		}
+		if err == nil {
+			t.Errorf("a frame of %d bytes was answered", size)
+		}
+		_ = s.Close()
+		if text := log.String(); !strings.Contains(text, "its length 16777213 ") || !strings.Contains(text, "limit of 16777216 bytes") {
+			t.Errorf("logged: %s", text)
+		}
+	}
+}
