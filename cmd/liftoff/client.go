@@ -41,7 +41,7 @@ type session struct {
 // connect opens a session. Requests of brokers are served by h.
 func (f *clientFlags) connect(h remoting.Handler) (*session, error) {
 	// What goes wrong comes back as an error; the log would only say it twice.
-	pool := client.NewPool(h, remoting.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	pool := client.NewPool(h, remoting.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), MaxFrame: client.FrameMax})
 	names, err := client.NewNameServers(pool, f.namesrvAddr)
 	if err != nil {
 		_ = pool.Close()

@@ -99,6 +99,7 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 	}
 	n, more, err := config.LoadNamesrv(config.Sources{File: file, Flags: own})
 	n.Log, n.SharedLog = b.Log, true
+	n.FrameMax = max(n.FrameMax, b.FrameMax) // as one process has one in RocketMQ
 	return n, b, append(notes, more...), err
 }
 

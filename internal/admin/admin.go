@@ -69,7 +69,7 @@ func trim(flags *pflag.FlagSet) {
 // run connects, runs and disconnects.
 func (a *Admin) run(ctx context.Context, run func(context.Context) error) error {
 	// What goes wrong comes back as an error; the log would only say it twice.
-	a.pool = client.NewPool(nil, remoting.Options{Log: slog.New(slog.DiscardHandler)})
+	a.pool = client.NewPool(nil, remoting.Options{Log: slog.New(slog.DiscardHandler), MaxFrame: client.FrameMax})
 	a.pool.Timeout = callTimeout
 	defer a.pool.Close()
 	var err error

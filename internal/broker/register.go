@@ -49,8 +49,9 @@ type registrarConfig struct {
 	// answered is told what NameServers answer, one answer at a time.
 	answered func(remote.Registered)
 
-	tls *tls.Config
-	log *slog.Logger
+	tls      *tls.Config
+	frameMax int
+	log      *slog.Logger
 }
 
 // registrar keeps a broker registered with every NameServer of a list: at the start, with each period, when topics
@@ -126,7 +127,7 @@ func newRegistrar(b *Broker) (*registrar, error) {
 		topics:     func() (map[string]*protocol.TopicConfig, protocol.DataVersion) { return b.topics.all() },
 		mappings:   func() map[string]*protocol.TopicQueueMappingInfo { return b.topics.mappings.infos() },
 		answered:   b.registered,
-		tls:        clientTLS, log: b.log,
+		tls:        clientTLS, frameMax: set.FrameMax, log: b.log,
 	}), nil
 }
 
@@ -150,7 +151,7 @@ func (b *Broker) registered(a remote.Registered) {
 func makeRegistrar(cfg registrarConfig) *registrar {
 	cfg.period = min(max(cfg.period, registerPeriodMin), registerPeriodMax)
 	return &registrar{cfg: cfg, tried: make(chan struct{}), moved: make(chan struct{}), servers: make(map[string]*nameServer),
-		pool: remote.NewPool(nil, remoting.Options{Log: cfg.log, TLS: cfg.tls})}
+		pool: remote.NewPool(nil, remoting.Options{Log: cfg.log, TLS: cfg.tls, MaxFrame: cfg.frameMax})}
 }
 
 // run keeps the broker registered until ctx ends, and unregisters it then.

@@ -16,6 +16,10 @@ import (
 // dialTimeout bounds how long a connection may take to be made, as Apache's connectTimeoutMillis.
 const dialTimeout = 3 * time.Second
 
+// FrameMax is the largest answer that command-line tools take, in bytes: servers may have been told to send more than clients take by
+// default. Text that is taken for a length, or a record of TLS, is over it, so that a server of another kind is still seen at once.
+const FrameMax = 256 << 20
+
 // ErrClosed is returned by calls on a closed Pool.
 var ErrClosed = errors.New("client is closed")
 

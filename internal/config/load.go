@@ -42,6 +42,7 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)
 	b.adviseRole(&l.notes)
+	b.adviseFrame(&l.notes)
 	b.explainPaths(&l)
 	err = l.finish(err, b.Validate())
 	return b, l.notes.list, err
@@ -338,6 +339,12 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 	b.settle(&l.notes)
 	if _, set := changes["brokerRole"]; set {
 		b.adviseRole(&l.notes)
+	}
+	for _, key := range []string{"maxMessageSize", frameMaxKey} {
+		if _, set := changes[key]; set {
+			b.adviseFrame(&l.notes)
+			break
+		}
 	}
 	err = l.finish(nil, b.Validate())
 	return b, l.notes.list, err

@@ -75,6 +75,7 @@ func TestLoadBroker_NamesFileLineAndWhatIsAllowed(t *testing.T) {
 	check("brokerName=a\nlistenPort=1O911\nflushDiskType=sync_flush",
 		"broker.properties:2: listenPort=1O911 is wrong: it must be a whole number",
 		"broker.properties:3: flushDiskType=sync_flush is wrong: it must be ASYNC_FLUSH, SYNC_FLUSH")
+	check("com.rocketmq.remoting.frameMaxLength=65535", "broker.properties:1: com.rocketmq.remoting.frameMaxLength=65535 is wrong: it must be from 65536 to 2147483647")
 	check("listenPort=70000", "broker.properties:1: listenPort=70000 is wrong: it must be from 0 to 65535")
 	check("autoCreateTopicEnable=yes", "broker.properties:1: autoCreateTopicEnable=yes is wrong: it must be true or false")
 	check("sendMessageThreadPoolNums=many", "broker.properties:1: sendMessageThreadPoolNums=many is wrong: it must be a whole number")

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Server is what a broker and a NameServer have in common: how they listen.
 type Server struct {
@@ -10,17 +13,27 @@ type Server struct {
 	ListenPort int `prop:"listenPort,restart,important"`
 	// IdleMax closes a connection on which nothing was read or written for so long. Default 120 s.
 	IdleMax time.Duration `prop:"serverChannelMaxIdleTimeSeconds,s,restart"`
+	// FrameMax is the largest request or answer that is read, in bytes, with everything that belongs to it. Clients have the same
+	// limit: Java's take it from the system property of this name. Default 16 MiB.
+	FrameMax int `prop:"com.rocketmq.remoting.frameMaxLength,restart"`
 	// Log says what is logged, and where to.
 	Log Log
 	// TLS says whether and how connections are encrypted.
 	TLS TLS
 }
 
+// frameMaxKey is a system property of Java in RocketMQ.
+const frameMaxKey = "com.rocketmq.remoting.frameMaxLength"
+
+// headerRoom is what a frame with one message needs besides the body, at most: 32 KiB of properties, and names.
+const headerRoom = 64 << 10
+
 func defaultServer(port int) Server {
 	return Server{
 		BindAddress: "0.0.0.0",
 		ListenPort:  port,
 		IdleMax:     120 * time.Second,
+		FrameMax:    16 << 20,
 		Log:         defaultLog(),
 		TLS:         defaultTLS(),
 	}
@@ -29,6 +42,7 @@ func defaultServer(port int) Server {
 func (s *Server) validate(v *validation) {
 	v.within("listenPort", int64(s.ListenPort), 0, 65535)
 	v.atLeast("serverChannelMaxIdleTimeSeconds", int64(s.IdleMax/time.Second), 1)
+	v.within(frameMaxKey, int64(s.FrameMax), headerRoom, math.MaxInt32)
 	s.Log.validate(v)
 	s.TLS.validate(v)
 }

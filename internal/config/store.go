@@ -320,7 +320,7 @@ func (s *Store) validate(v *validation) {
 	v.atLeast("deleteCommitLogFilesInterval", s.DeleteCommitLogPause.Milliseconds(), 0)
 	v.atLeast("deleteConsumeQueueFilesInterval", s.DeleteConsumeQueuePause.Milliseconds(), 0)
 
-	v.within("maxMessageSize", int64(s.MaxMessageSize), 1, math.MaxInt32-64<<10)
+	v.within("maxMessageSize", int64(s.MaxMessageSize), 1, math.MaxInt32-headerRoom)
 	v.atLeast("maxTransferBytesOnMessageInMemory", int64(s.MaxTransferBytesInMemory), 1)
 	v.atLeast("maxTransferCountOnMessageInMemory", int64(s.MaxTransferCountInMemory), 1)
 	v.atLeast("maxTransferBytesOnMessageInDisk", int64(s.MaxTransferBytesOnDisk), 1)

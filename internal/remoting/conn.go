@@ -510,7 +510,7 @@ func Guard(r *Request, do func()) {
 func frameError(b []byte, length, header, limit int) error {
 	head := fmt.Sprintf("% x", b[:min(len(b), 16)])
 	if uint32(length) > uint32(limit-4) {
-		return fmt.Errorf("cannot read frame: its length %d and the 4 bytes that hold it are over the limit of %d bytes (first bytes %s: is this a RocketMQ client?)", uint32(length), limit, head)
+		return fmt.Errorf("cannot read frame: its length %d and the 4 bytes that hold it are over the limit of %d bytes, com.rocketmq.remoting.frameMaxLength (first bytes %s: is this a RocketMQ client?)", uint32(length), limit, head)
 	}
 	return fmt.Errorf("cannot read frame: header length %d does not fit frame length %d (first bytes %s)", header, length, head)
 }
