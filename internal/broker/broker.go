@@ -17,7 +17,6 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/message"
-	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -197,7 +196,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if b.topics, err = openTopics(filepath.Join(dir, "topics.json"), b); err != nil {
 		return err
 	}
-	b.topics.changed = func([]*protocol.TopicConfig) { b.registrar.changed() }
+	b.topics.changed, b.topics.altered = b.registrar.tell, b.registrar.changed
 	b.counts = newCounts(&b.counters, b.topics.isSystem, b.started)
 	b.sampleRates(b.started)
 	b.counts.samples.also = b.sampleRates

@@ -26,7 +26,6 @@ const (
 	registerShare     = 10 // changes of topics make it register no more than this fraction of the time
 	registerPauseMax  = 2 * time.Second
 	unregisterTimeout = 3 * time.Second
-	tellMax           = 3 * time.Second // clients wait 5 s for what takes it
 )
 
 // registrarConfig is what a registrar needs to know. The functions are called from its goroutines.
@@ -44,6 +43,8 @@ type registrarConfig struct {
 	permission      func() int32 // of the broker; it limits that of every topic
 	// topics returns all topics, which nobody changes any more, and the version of the table.
 	topics func() (map[string]*protocol.TopicConfig, protocol.DataVersion)
+	// topic returns one of them, nil when it is not there, and whether it is static.
+	topic func(name string) (c *protocol.TopicConfig, static bool)
 	// mappings returns what static topics are made of; nil when there are none. A change of them changes the version of the table too.
 	mappings func() map[string]*protocol.TopicQueueMappingInfo
 	// answered is told what NameServers answer, one answer at a time.
@@ -85,6 +86,9 @@ type nameServer struct {
 
 	standing standing // under registrar.mu
 	knows    uint64   // the changes that its last registration had in it; under registrar.mu
+	deaf     bool     // it has let a tell wait in vain, and has answered no registration since; under registrar.mu
+
+	telling [tellStripes]sync.Mutex // one tell at a time of topics whose names hash alike
 }
 
 // standing is how we stand with a NameServer.
@@ -125,6 +129,7 @@ func newRegistrar(b *Broker) (*registrar, error) {
 		force:      func() bool { return b.settings.Load().ForceRegister },
 		permission: func() int32 { return int32(b.settings.Load().Permission) },
 		topics:     func() (map[string]*protocol.TopicConfig, protocol.DataVersion) { return b.topics.all() },
+		topic:      func(name string) (*protocol.TopicConfig, bool) { return b.topics.registers(name) },
 		mappings:   func() map[string]*protocol.TopicQueueMappingInfo { return b.topics.mappings.infos() },
 		answered:   b.registered,
 		tls:        clientTLS, frameMax: set.FrameMax, log: b.log,
@@ -237,7 +242,7 @@ func (r *registrar) awaitKnown() {
 // missesLocked says whether a NameServer that has taken our last registration knows fewer changes.
 func (r *registrar) missesLocked(changes uint64) bool {
 	for _, s := range r.servers {
-		if s.standing == registered && s.knows < changes {
+		if s.listensLocked() && s.knows < changes {
 			return true
 		}
 	}
@@ -247,48 +252,6 @@ func (r *registrar) missesLocked(changes uint64) bool {
 func (r *registrar) movedLocked() {
 	close(r.moved)
 	r.moved = make(chan struct{})
-}
-
-// tell makes every NameServer that the broker is registered with know topics before it returns, so that who has made one finds it at once, as
-// with Apache. The registration with all topics that is due soon is not waited for: making topics one by one would take quadratic time.
-func (r *registrar) tell(topics []protocol.TopicConfig) {
-	var addrs []string
-	r.mu.Lock()
-	ctx := r.ctx
-	for addr, s := range r.servers {
-		if s.standing == registered {
-			addrs = append(addrs, addr)
-		}
-	}
-	r.mu.Unlock()
-	if len(addrs) == 0 || r.cfg.self.BrokerID != protocol.MasterID {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, tellMax)
-	defer cancel()
-	permission := r.cfg.permission()
-	var wg sync.WaitGroup
-	for _, addr := range addrs {
-		wg.Go(func() {
-			for i := range topics {
-				q := queueData(r.cfg.self.BrokerName, &topics[i], permission)
-				if err := r.pool.RegisterTopic(ctx, addr, topics[i].TopicName, q); err != nil {
-					r.cfg.log.Warn("a name server learns of a topic only with the next registration", "addr", addr, "topic", topics[i].TopicName, "err", err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// queueData is a topic as routes have it.
-func queueData(broker string, c *protocol.TopicConfig, permission int32) protocol.QueueData {
-	perm := c.Perm
-	if !permitsAll(permission) {
-		perm &= permission
-	}
-	return protocol.QueueData{BrokerName: broker, ReadQueueNums: c.ReadQueueNums, WriteQueueNums: c.WriteQueueNums, Perm: perm, TopicSysFlag: c.TopicSysFlag}
 }
 
 // permitsAll says whether a broker's permission leaves that of its topics as it is.
@@ -474,6 +437,8 @@ func (r *registrar) note(s *nameServer, err error) {
 	was, is := s.standing, registered
 	if err != nil {
 		is = failing
+	} else {
+		s.deaf = false
 	}
 	s.standing = is
 	r.movedLocked()

@@ -24,6 +24,7 @@ type nsDouble struct {
 	addr   string
 	refuse *protocol.Error // what registrations are answered with; nil takes them
 	down   atomic.Bool     // requests end their connection
+	mute   atomic.Bool     // requests are not answered
 	conn   atomic.Pointer[remoting.Conn]
 	got    chan told
 }
@@ -40,6 +41,10 @@ type told struct {
 func (n *nsDouble) Serve(r *remoting.Request) {
 	if n.conn.Store(r.Conn); n.down.Load() {
 		_ = r.Conn.Close()
+		return
+	}
+	if n.mute.Load() {
+		n.got <- told{code: r.Code}
 		return
 	}
 	remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) {
@@ -112,6 +117,12 @@ func (d *topicsDouble) all() (map[string]*protocol.TopicConfig, protocol.DataVer
 	return maps.Clone(d.table), d.version
 }
 
+func (d *topicsDouble) one(name string) (*protocol.TopicConfig, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.table[name], false
+}
+
 func (d *topicsDouble) add(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -149,7 +160,7 @@ func startRegistrar(t *testing.T, change func(*registrarConfig), servers ...stri
 		self:   protocol.BrokerIdentityHeader{BrokerName: "b", BrokerAddr: "127.0.0.1:10911", ClusterName: "C"},
 		haAddr: "127.0.0.1:10912", period: 30 * time.Second, timeout: 5 * time.Second,
 		force: func() bool { return true }, permission: func() int32 { return permRead | permWrite },
-		topics: topics.all, answered: func(remote.Registered) {}, log: slog.New(slog.DiscardHandler)}
+		topics: topics.all, topic: topics.one, answered: func(remote.Registered) {}, log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}

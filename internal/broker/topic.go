@@ -65,11 +65,7 @@ func (b *Broker) updateTopics(r *remoting.Request, configs []*protocol.TopicConf
 		return nil, nil
 	}
 	b.log.Info("request to create or change topics", "topics", len(changes), "first", changes[0].TopicName, "addr", r.Conn.RemoteAddr())
-	if err := b.topics.update(changes...); err != nil {
-		return nil, err
-	}
-	b.registrar.tell(changes)
-	return nil, nil
+	return nil, b.topics.update(changes...)
 }
 
 func (b *Broker) updateTopic(r *remoting.Request, h *protocol.CreateTopicHeader) (*remoting.Answer, error) {

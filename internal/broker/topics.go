@@ -26,7 +26,8 @@ type topics struct {
 	log       *slog.Logger
 	open      func(topic string, id int32) *store.Queue
 	makeBatch func(topic string) error              // tells the store of queue.type=BatchCQ
-	changed   func(changed []*protocol.TopicConfig) // tells the NameServers; called with no lock held; nil until there is someone to tell
+	changed   func(changed []*protocol.TopicConfig) // makes the NameServers know them, and waits a moment for it; called with no lock held; nil until there is someone to tell
+	altered   func()                                // makes the NameServers hear of what they need not know at once; else as changed
 	system    map[string]bool                       // topics that nobody may change, but for those that begin with rmq_sys_; does not change
 	mappings  *mappings                             // of static topics
 	light     bool                                  // there are topics of light queues; does not change
@@ -336,6 +337,18 @@ func (t *topics) putLocked(c protocol.TopicConfig) (*topic, int64, error) {
 	return put, added, nil
 }
 
+// registers is a topic as NameServers are told of it; nil when it is not there, or not one that they hear of.
+func (t *topics) registers(name string) (c *protocol.TopicConfig, static bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	found := t.byName[name]
+	if found == nil {
+		return nil, false
+	}
+	return &found.TopicConfig, found.mapping != nil
+}
+
+// tell makes the NameServers know topics that were made or changed. What it takes is bounded: see registrar.tell.
 func (t *topics) tell(changed ...*protocol.TopicConfig) {
 	if t.changed != nil && len(changed) > 0 {
 		t.changed(changed)
@@ -508,7 +521,9 @@ func (t *topics) setOrder(order bool, names ...string) error {
 		}
 		return nil
 	}()
-	t.tell(puts...)
+	if t.altered != nil && len(puts) > 0 {
+		t.altered() // no route shows it
+	}
 	return err
 }
 
