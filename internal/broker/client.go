@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,11 +36,12 @@ func (b *Broker) heartBeat(r *remoting.Request) (*remoting.Answer, error) {
 			continue // as Apache does; its pulls are refused with the reason
 		}
 		begun, withoutSub := time.Now(), v2 && hb.WithoutSub
+		refused := refuseLong(d)
 		b.makeRetryTopic(g, d, withoutSub)
 		stale := b.clients.registerConsumer(registration{ConsumerData: d, who: who, fingerprint: hb.HeartbeatFingerprint,
-			withoutSub: withoutSub, notify: g.NotifyConsumerIDsChangedEnable})
+			withoutSub: withoutSub, notify: g.NotifyConsumerIDsChangedEnable, refused: refused})
 		if !withoutSub {
-			b.filters.register(d.GroupName, d.SubscriptionDataSet)
+			b.filters.register(d.GroupName, slices.DeleteFunc(d.SubscriptionDataSet, func(s *protocol.SubscriptionData) bool { return s != nil && refused[s.Topic] != nil }))
 		}
 		tellSubs = tellSubs || stale
 		b.counts.registered(false, time.Since(begun))

@@ -106,8 +106,9 @@ type registration struct {
 	*protocol.ConsumerData
 	who         client
 	fingerprint int32
-	withoutSub  bool // the subscriptions are as they were
-	notify      bool // the group's consumers want to be told of each other
+	withoutSub  bool             // the subscriptions are as they were
+	notify      bool             // the group's consumers want to be told of each other
+	refused     map[string]error // why expressions are not taken, by topic
 }
 
 // registerConsumer takes a consumer's heartbeat. It says whether the group's subscriptions may be others than the client believes,
@@ -198,13 +199,17 @@ func (c *clients) updateSubscriptions(g *consumerGroup, r *registration) (change
 		switch {
 		case was == nil:
 			changed = true
-			c.log.Info("group subscribes to a topic", "group", g.name, "topic", s.Topic, "expression", s.SubString, "client", r.who.id)
+			c.log.Info("group subscribes to a topic", "group", g.name, "topic", s.Topic, "expression", shown(s.SubString), "client", r.who.id)
 		case s.SubVersion <= was.SubVersion:
 			continue
 		case !sameExpression(s, &was.SubscriptionData):
-			c.log.Info("group's subscription changed", "group", g.name, "topic", s.Topic, "from", was.SubString, "to", s.SubString, "client", r.who.id)
+			c.log.Info("group's subscription changed", "group", g.name, "topic", s.Topic, "from", shown(was.SubString), "to", shown(s.SubString), "client", r.who.id)
 		}
-		edit()[s.Topic] = newSubscription(*s)
+		sub := newSubscription(*s)
+		if sub.refused = r.refused[s.Topic]; sub.refused != nil {
+			c.log.Warn("group's expression is not taken, and its pulls of the topic are refused", "group", g.name, "topic", s.Topic, "err", sub.refused, "client", r.who.id)
+		}
+		edit()[s.Topic] = sub
 	}
 	for topic := range old {
 		if !topics[topic] {
@@ -270,7 +275,7 @@ func expression(s *protocol.SubscriptionData) string {
 	if s == nil {
 		return "(not subscribed)"
 	}
-	return s.SubString
+	return shown(s.SubString)
 }
 
 // sortedMembers returns the group's consumers by client id. clients.mu is held.

@@ -306,8 +306,10 @@ func TestSQLFilters_RememberSoMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.get([]byte("a = '" + strings.Repeat("x", sqlFilterTextMax) + "'")); err != nil || len(s.byText) > sqlFiltersMax {
-		t.Error(err, len(s.byText))
+	for i := range 2 * sqlFilterTextMax / expressionMax {
+		if _, err := s.get(fmt.Appendf(nil, "a = '%04d%s'", i, strings.Repeat("x", expressionMax-10))); err != nil || len(s.byText) > sqlFiltersMax || s.size > sqlFilterTextMax {
+			t.Fatal(err, len(s.byText), s.size)
+		}
 	}
 	if _, err := s.get([]byte("a =")); err == nil {
 		t.Error("taken")

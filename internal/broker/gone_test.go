@@ -7,7 +7,8 @@ import (
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
 
-// holdThenGo makes a connection's request wait and closes the connection, as a consumer that is restarted does.
+// holdThenGo makes a connection's request wait and closes the connection, as a consumer that is restarted does. The request is held as it
+// is between the end of the connection and its being dropped.
 func holdThenGo(t testing.TB, b *Broker, code int, fields [][2]string) {
 	t.Helper()
 	c := dialTest(t, b, remoting.Options{})
@@ -16,10 +17,13 @@ func holdThenGo(t testing.TB, b *Broker, code int, fields [][2]string) {
 	await(t, "the request to be held", func() bool { return b.holds.waiting() == before+1 })
 	h := &b.holds
 	h.mu.Lock()
-	last := connOf(h.byDeadline[0])
+	var last *remoting.Conn
 	for _, w := range h.byDeadline {
 		if conn := connOf(w); conn.RemoteAddr().String() == c.LocalAddr().String() {
 			last = conn
+			w.holder.removeLocked(w)
+			w.holder = new(holder)
+			w.holder.addLocked(w)
 		}
 	}
 	h.mu.Unlock()

@@ -157,6 +157,7 @@ type session struct {
 	sends *sendBatch // collected in this read; nil when there are none
 	ends  *endBatch  // the same
 	cold  int        // so many pops are still served elsewhere, for one has waited for the disk
+	held  holder
 }
 
 func sessionOf(c *remoting.Conn) *session {
@@ -243,5 +244,10 @@ func (p port) Flush(c *remoting.Conn) {
 // Settle writes it.
 func (p port) Settle() { p.b.store.Settle() }
 
-// Closed lets go of the clients behind a connection.
-func (p port) Closed(c *remoting.Conn) { p.b.clients.closed(c) }
+// Closed lets go of the clients behind a connection, and of what they wait for.
+func (p port) Closed(c *remoting.Conn) {
+	if ss, ok := c.State.(*session); ok {
+		p.b.holds.drop(&ss.held)
+	}
+	p.b.clients.closed(c)
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -15,8 +16,9 @@ import (
 const holdMax = 10 * time.Minute
 
 // holds keeps requests that found no message: by queue, for the dispatcher to wake, and by deadline. A waiting request is a
-// record in two lists, not a goroutine. One timer stands at the earliest deadline, or earlier: it is not moved when that request
-// is answered before, but looks again when it fires. What waits for pops is in pophold.go.
+// record in a few lists, not a goroutine; it goes when its connection does (holder.go). One timer stands at the earliest deadline,
+// or earlier: it is not moved when that request is answered before, but looks again when it fires. What waits for pops is in
+// pophold.go.
 type holds struct {
 	mu         sync.Mutex // protects the fields below
 	byQueue    map[*store.Queue][]*pull
@@ -34,6 +36,10 @@ type held struct {
 	request  waiter // the request itself
 	deadline time.Time
 	heapAt   int // in holds.byDeadline
+
+	holder     *holder // whose it is
+	text       int     // bytes of text that it keeps
+	prev, next *held   // in holder
 }
 
 func (w *held) isBefore(other *held) bool { return w.deadline.Before(other.deadline) }
@@ -58,7 +64,11 @@ func (h *holds) open() {
 func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Duration) {
 	p.keep()
 	p.queue, p.sub, p.request = q, sub, p
-	if !h.add(p, wait) {
+	switch h.add(p, wait) {
+	case holderFull: // an answer without messages would be followed by the next pull at once
+		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: the pulls of this connection that wait for a message cost %d bytes of memory; "+
+			"use fewer, shorter expressions or more connections", holderMax))
+	case notHeld:
 		p.resume()
 	}
 }
@@ -71,30 +81,35 @@ func (h *holds) again(p *pull, next int64) bool {
 		return false
 	}
 	p.offset = next
-	return h.add(p, wait)
+	return h.add(p, wait) == nowHeld
 }
 
-// add puts a pull into both lists. It is not added when nothing is held any more, or there is a message already.
-func (h *holds) add(p *pull, wait time.Duration) bool {
+// add puts a pull into the lists. It is not added when nothing is held any more, or there is a message already.
+func (h *holds) add(p *pull, wait time.Duration) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return false
+	switch {
+	case h.closed || p.holder.gone:
+		return notHeld
+	case !p.holder.hasRoom(p.text):
+		return holderFull
 	}
+	p.queueAt = len(h.byQueue[p.queue])
 	h.byQueue[p.queue] = append(h.byQueue[p.queue], p)
 	h.pushLocked(&p.held, wait)
 	p.queue.Watch(1)
 	if p.queue.MaxOffset() > p.offset { // came between the look and Watch
 		h.removeLocked(&p.held)
-		return false
+		return notHeld
 	}
-	return true
+	return nowHeld
 }
 
 // pushLocked makes the request be served again after wait at the latest.
 func (h *holds) pushLocked(w *held, wait time.Duration) {
 	w.deadline = time.Now().Add(wait)
 	heap.Push(&h.byDeadline, w)
+	w.holder.addLocked(w)
 	if h.fires.IsZero() || w.deadline.Before(h.fires) {
 		h.fires = w.deadline
 		h.timer.Reset(wait)
@@ -104,7 +119,11 @@ func (h *holds) pushLocked(w *held, wait time.Duration) {
 // keep gives the pull bytes of its own, for those it has lie in its connection's read buffer.
 func (p *pull) keep() {
 	p.asked.Held = true
+	if p.sysFlag&pullSubscription == 0 {
+		p.expression, p.expressionType = nil, nil
+	}
 	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.lite, &p.expression, &p.expressionType)
+	p.text = len(p.buf)
 }
 
 // ownBytes copies parts that lie in a connection's read buffer to buf, one behind the other, and returns it.
@@ -178,22 +197,20 @@ func (h *holds) release(q *store.Queue, group string) {
 	}
 }
 
-// removeLocked takes a request out of both lists.
+// removeLocked takes a request out of all lists.
 func (h *holds) removeLocked(w *held) {
 	heap.Remove(&h.byDeadline, w.heapAt)
+	w.holder.removeLocked(w)
 	w.request.leaveLocked(h)
 }
 
 func (p *pull) leaveLocked(h *holds) {
 	list := h.byQueue[p.queue]
-	for i := range list {
-		if list[i] == p {
-			list[i] = list[len(list)-1]
-			list[len(list)-1] = nil
-			list = list[:len(list)-1]
-			break
-		}
-	}
+	end := len(list) - 1
+	list[p.queueAt] = list[end]
+	list[p.queueAt].queueAt = p.queueAt
+	list[end] = nil
+	list = list[:end]
 	h.byQueue[p.queue] = list
 	if len(list) == 0 && cap(list) > 64 {
 		delete(h.byQueue, p.queue)

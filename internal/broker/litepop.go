@@ -38,12 +38,12 @@ type litePop struct {
 }
 
 // popLiteMessage serves a pop that has just come.
-func (b *Broker) popLiteMessage(_ *session, r *remoting.Request) {
+func (b *Broker) popLiteMessage(ss *session, r *remoting.Request) {
 	if r.Elsewhere() {
 		return
 	}
 	p := &litePop{b: b, conn: r.Conn, head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked()}
-	p.request = p
+	p.request, p.holder = p, &ss.held
 	if err := r.DecodeFields(&p.PopLiteHeader); err != nil {
 		p.refuse(err)
 		return
@@ -117,7 +117,7 @@ func (p *litePop) serve() {
 			return
 		case notHeld:
 			p.head.Code = protocol.CodePollingTimeout
-		case pollingFull:
+		case pollingFull, holderFull:
 			p.head.Code = protocol.CodePollingFull
 		case lookAgain:
 			continue
@@ -276,14 +276,17 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 		return notHeld
 	}
 	l := p.b.lites
+	p.text = len(p.ClientID) + len(p.ConsumerGroup) + len(p.Topic) + len(p.AttemptID)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := l.waiting[p.ClientID]
 	switch {
-	case h.closed:
+	case h.closed || p.holder.gone:
 		return notHeld
 	case h.popsHeld >= cfg.PopPollingTotal || len(list) > cfg.PopPollingSize:
 		return pollingFull
+	case !p.holder.hasRoom(p.text):
+		return holderFull
 	}
 	l.mu.Lock()
 	c := l.clients[p.ClientID]

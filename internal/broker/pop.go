@@ -130,7 +130,7 @@ func (b *Broker) popMessage(ss *session, r *remoting.Request) {
 	}
 	p := popRequests.Get().(*popRequest)
 	p.b, p.code, p.conn, p.head, p.asked = b, int(r.Code), r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
-	p.request = p
+	p.request, p.holder = p, &ss.held
 	if err := decodePop(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -279,7 +279,7 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 			p.head.Code = protocol.CodePollingTimeout
 			break
 		}
-		if why == pollingFull {
+		if why == pollingFull || why == holderFull {
 			p.head.Code = protocol.CodePollingFull
 			break
 		}

@@ -27,6 +27,7 @@ const (
 	nowHeld     = iota
 	notHeld     // its time is over
 	pollingFull // too many wait
+	holderFull  // too many of this connection do
 	lookAgain   // a message has come since it has looked
 )
 
@@ -44,10 +45,12 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.closed:
+	case h.closed || p.holder.gone:
 		return notHeld
 	case h.popsHeld >= cfg.PopPollingTotal || pg.waitingLocked(p) > cfg.PopPollingSize:
 		return pollingFull
+	case !p.holder.hasRoom(p.text):
+		return holderFull
 	}
 	if pg.watching == nil {
 		pg.watching = map[*store.Queue]bool{}
@@ -165,6 +168,7 @@ func (p *popRequest) keep() {
 	}
 	p.kept, p.asked.Held = true, true
 	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.expression, &p.expressionType, &p.attempt)
+	p.text = len(p.buf)
 }
 
 func (p *popRequest) leaveLocked(h *holds) {

@@ -46,8 +46,9 @@ type pull struct {
 
 	// While held, protected by holds.mu.
 	held
-	queue *store.Queue
-	sub   *subscription
+	queue   *store.Queue
+	queueAt int // in holds.byQueue
+	sub     *subscription
 }
 
 var pulls = sync.Pool{New: func() any { return new(pull) }}
@@ -107,9 +108,10 @@ func decodePull(r *remoting.Request, p *pull) error {
 }
 
 // pullMessage serves a pull that has just come.
-func (b *Broker) pullMessage(_ *session, r *remoting.Request) {
+func (b *Broker) pullMessage(ss *session, r *remoting.Request) {
 	p := pulls.Get().(*pull)
 	p.b, p.conn, p.head, p.asked = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
+	p.holder = &ss.held
 	if err := decodePull(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -187,6 +189,9 @@ func (p *pull) subscription(g *group) (*subscription, error) {
 	}
 	if sub.SubVersion < p.subVersion {
 		return nil, protocol.Errorf(protocol.CodeSubscriptionNotLatest, "the consumer's subscription not latest")
+	}
+	if sub.refused != nil {
+		return nil, errParse(sub.refused)
 	}
 	if sub.IsTag() {
 		return sub, nil

@@ -47,6 +47,9 @@ func (s *sqlFilters) get(expression []byte) (*sqlFilter, error) {
 	if known {
 		return r.f, r.err
 	}
+	if err := checkExpression(len(expression)); err != nil {
+		return nil, err
+	}
 	text := string(expression)
 	r.f, r.err = s.parse(text)
 	s.mu.Lock()

@@ -289,7 +289,8 @@ func (p *pull) toLogic(code int, r *store.GetResult) int {
 
 // askElsewhere serves a pull from a stretch that another broker has. It runs beside the connection and ends the pull.
 func (p *pull) askElsewhere() {
-	b := p.b
+	b, conn := p.b, p.conn
+	defer conn.Flush()
 	yes := strconv.FormatInt
 	ext := [][2]string{{"consumerGroup", string(p.group)}, {"topic", string(p.topic)}, {"queueId", yes(int64(p.queueID), 10)}, {"queueOffset", yes(p.offset, 10)},
 		{"maxMsgNums", yes(int64(p.maxMsgs), 10)}, {"sysFlag", yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)), 10)}, {"commitOffset", "0"},
@@ -297,6 +298,10 @@ func (p *pull) askElsewhere() {
 		{"lo", "false"}, {"bname", p.item.Bname}}
 	if p.sysFlag&pullSubscription == 0 { // the other broker knows nothing of this consumer
 		if s := b.findSubscription(string(p.group), string(p.topic)); s != nil {
+			if s.refused != nil {
+				p.refuse(errParse(s.refused))
+				return
+			}
 			ext[5][1] = yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)|pullSubscription), 10)
 			ext[8][1], ext[10][1] = s.SubString, s.ExpressionType
 		}
@@ -306,8 +311,6 @@ func (p *pull) askElsewhere() {
 	if err == nil {
 		err = answer.DecodeFields(&h)
 	}
-	conn := p.conn
-	defer conn.Flush()
 	if err != nil {
 		p.refuse(protocol.Errorf(protocol.CodeSystemError, "cannot pull from broker %s, which has these messages of the static topic: %v", p.item.Bname, err))
 		return

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,6 +16,8 @@ type subscription struct {
 	protocol.SubscriptionData
 	codes  []int32      // sorted
 	filter store.Filter // which messages are wanted
+
+	refused error // why its expression was not taken from a heartbeat; then it wants nothing, and pulls are told
 }
 
 // wants says whether a message with this tags code is wanted, as far as the code tells.
@@ -50,6 +53,9 @@ var everything = newSubscription(protocol.SubscriptionData{SubString: protocol.S
 // subscriptionOf is what a request wants that brings its own expression, as a pull or a POP may; the subscription's filter is what
 // Store.Get takes. One that wants everything costs nothing, and carries no topic.
 func (b *Broker) subscriptionOf(topic, expression, expressionType []byte) (*subscription, error) {
+	if err := checkExpression(len(expression)); err != nil {
+		return nil, errParse(err)
+	}
 	if isTagType(expressionType) {
 		sub, err := parseTags(topic, expression)
 		if err != nil {
@@ -89,6 +95,40 @@ func errParse(err error) error {
 	return protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
 }
 
+// expressionMax is how many bytes an expression may have: ten thousand tags of the usual length, and no room for a stranger to make each
+// waiting pull cost megabytes.
+const expressionMax = 256 << 10
+
+func checkExpression(size int) error {
+	if size > expressionMax {
+		return fmt.Errorf("the expression has %d bytes, at most %d are taken; subscribe to * and filter in the consumer, or mark messages with fewer tags", size, expressionMax)
+	}
+	return nil
+}
+
+// refuseLong cuts expressions that are too long in what a heartbeat tells of a consumer, and returns why by topic.
+func refuseLong(d *protocol.ConsumerData) (refused map[string]error) {
+	for _, s := range d.SubscriptionDataSet {
+		if s == nil {
+			continue
+		}
+		tags := 0
+		for _, tag := range s.TagsSet {
+			tags += len(tag)
+		}
+		err := checkExpression(max(len(s.SubString), tags, len(s.TagsSet), len(s.CodeSet)))
+		if err == nil {
+			continue
+		}
+		if refused == nil {
+			refused = map[string]error{}
+		}
+		refused[s.Topic] = err
+		s.SubString, s.TagsSet, s.CodeSet = shown(s.SubString), []string{}, []int32{}
+	}
+	return refused
+}
+
 func isTagType(expressionType []byte) bool {
 	return len(expressionType) == 0 || string(expressionType) == protocol.ExpressionTag
 }
@@ -97,17 +137,18 @@ func parseTags(topic, expression []byte) (*subscription, error) {
 	if len(expression) == 0 || string(expression) == protocol.SubscribeAll {
 		return everything, nil
 	}
-	data := protocol.SubscriptionData{Topic: string(topic), SubString: string(expression), ExpressionType: protocol.ExpressionTag}
-	for _, tag := range strings.Split(data.SubString, "||") {
+	s := &subscription{SubscriptionData: protocol.SubscriptionData{Topic: string(topic), SubString: string(expression), ExpressionType: protocol.ExpressionTag}}
+	for tag := range strings.SplitSeq(s.SubString, "||") {
 		if tag = strings.TrimSpace(tag); tag != "" {
-			data.TagsSet = append(data.TagsSet, tag)
-			data.CodeSet = append(data.CodeSet, message.JavaHash(0, tag))
+			s.codes = append(s.codes, message.JavaHash(0, tag))
 		}
 	}
-	if len(data.TagsSet) == 0 {
+	if len(s.codes) == 0 {
 		return nil, errNoTag
 	}
-	return newSubscription(data), nil
+	slices.Sort(s.codes)
+	s.filter.Tags = s.hasCode
+	return s, nil
 }
 
 // sameExpression says whether two subscriptions want the same messages, as far as their text tells.

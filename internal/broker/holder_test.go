@@ -1,0 +1,191 @@
+package broker
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+)
+
+// heldOf returns the only request that waits.
+func heldOf(t testing.TB, b *Broker) *held {
+	t.Helper()
+	await(t, "the request to be held", func() bool { return b.holds.waiting() == 1 })
+	b.holds.mu.Lock()
+	defer b.holds.mu.Unlock()
+	return b.holds.byDeadline[0]
+}
+
+// Whatever a connection has waited for is forgotten when it ends, and nothing of anybody else.
+func TestHolds_GoWithTheirConnection(t *testing.T) {
+	t.Parallel()
+	l := newLiteLab(t, openTest(t, lightConfig(t)))
+	l.subscribe("one", "Lites", "a")
+	b := l.b
+	c, staying, leaving := dialTest(t, b, remoting.Options{}), dialTest(t, b, remoting.Options{}), dialTest(t, b, remoting.Options{})
+	sendN(t, c, "T", 1, "e", "0")
+	ack(t, c, "T", pop(t, c, "T")...)
+	fields := pullFields("T", 0, 1, "sysFlag", "6")
+	alive := start(t, staying, protocol.ReqPullMessage, fields)
+	await(t, "the pull to be held", func() bool { return b.holds.waiting() == 1 })
+	for i := range 3 {
+		start(t, leaving, protocol.ReqPullMessage, fields)
+		start(t, leaving, protocol.ReqPullMessage, pullFields("T", 1, 0, "sysFlag", "6", "queueId", strconv.Itoa(i)))
+		start(t, leaving, protocol.ReqPopMessage, popFields("T", "pollTime", "20000"))
+		start(t, leaving, protocol.ReqNotification, [][2]string{{"consumerGroup", "Poppers"}, {"topic", "T"}, {"queueId", "0"}, {"pollTime", "20000"}, {"bornTime", in(0)}})
+		start(t, leaving, protocol.ReqPopLiteMessage, l.popFields("one", "pollTime", "20000"))
+	}
+	start(t, staying, protocol.ReqPullMessage, fields)
+	await(t, "the requests to be held", func() bool { return b.holds.waiting() >= 16 })
+	_ = leaving.Close()
+	await(t, "the requests to be dropped", func() bool { return b.holds.waiting() == 2 })
+	b.holds.mu.Lock()
+	if n := b.holds.popsHeld; n != 0 {
+		t.Errorf("%d pops are counted", n)
+	}
+	b.holds.mu.Unlock()
+	sendN(t, c, "T", 1, "e", "0")
+	if r, err := alive.Wait(t.Context()); err != nil || r.Code != 0 {
+		t.Error(err, r)
+	}
+	if list := pop(t, c, "T"); len(list) != 1 {
+		t.Errorf("%d messages are left for a pop", len(list))
+	}
+}
+
+// A pull that was woken before its connection ended is not held again behind that.
+func TestHolds_NothingIsHeldBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "T", 1, "e", "0")
+	start(t, c, protocol.ReqPullMessage, pullFields("T", 0, 1, "sysFlag", "6"))
+	w := heldOf(t, b)
+	p := w.request.(*pull)
+	b.holds.mu.Lock()
+	b.holds.removeLocked(w) // as arrivals do
+	b.holds.mu.Unlock()
+	_ = c.Close()
+	await(t, "the end of the connection", func() bool {
+		b.holds.mu.Lock()
+		defer b.holds.mu.Unlock()
+		return w.holder.gone
+	})
+	if b.holds.again(p, 1) || b.holds.add(p, time.Minute) != notHeld || b.holds.waiting() != 0 {
+		t.Errorf("%d requests are held for a connection that has ended", b.holds.waiting())
+	}
+}
+
+func TestHolds_ConnectionsThatComeAndGoLeaveNothing(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	sender := dialTest(t, b, remoting.Options{})
+	sendN(t, sender, "T", 1, "e", "0")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 15 {
+				c := dialTest(t, b, remoting.Options{})
+				for range 5 {
+					start(t, c, protocol.ReqPullMessage, pullFields("T", 0, 1, "sysFlag", "6", "subscription", "Nobody || sends"))
+					start(t, c, protocol.ReqPopMessage, popFields("T", "pollTime", "20000", "exp", "Nobody"))
+				}
+				_ = c.Close()
+			}
+		})
+	}
+	for range 30 {
+		sendN(t, sender, "T", 1, "e", "0")
+	}
+	wg.Wait()
+	await(t, "all requests to be dropped", func() bool { return b.holds.waiting() == 0 })
+}
+
+func TestHolds_CostOneConnectionNoMoreThanItsRoom(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "T", 1, "e", "0")
+	long := strings.Repeat("tag||", 50_000)
+	fields := pullFields("T", 0, 1, "sysFlag", "6", "subscription", long)
+	fits := 0
+	for b := heldCost + textCost*len(long); b < holderMax; b += heldCost + textCost*(len(long)+50) {
+		start(t, c, protocol.ReqPullMessage, fields)
+		fits++
+	}
+	await(t, "the pulls to be held", func() bool { return b.holds.waiting() == fits })
+	if r := call(t, c, protocol.ReqPullMessage, fields, nil); r.Code != protocol.CodeSystemBusy || !strings.Contains(string(r.Remark), strconv.Itoa(holderMax)) {
+		t.Errorf("code %d %s", r.Code, r.Remark)
+	}
+	if r := call(t, c, protocol.ReqPopMessage, popFields("T", "pollTime", "20000", "exp", long), nil); r.Code != protocol.CodePollingFull {
+		t.Errorf("code %d %s", r.Code, r.Remark)
+	}
+	other := start(t, dialTest(t, b, remoting.Options{}), protocol.ReqPullMessage, fields)
+	await(t, "another connection's pull to be held", func() bool { return b.holds.waiting() == fits+1 })
+	sendN(t, dialTest(t, b, remoting.Options{}), "T", 1, "e", "0", "i", "TAGS\x01tag\x02")
+	if r, err := other.Wait(t.Context()); err != nil || r.Code != 0 {
+		t.Error(err, r)
+	}
+	await(t, "all pulls to be answered", func() bool { return b.holds.waiting() == 0 })
+	start(t, c, protocol.ReqPullMessage, pullFields("T", 0, 2, "sysFlag", "6"))
+	if w := heldOf(t, b); w.holder.bytes != heldCost+textCost*w.text {
+		t.Errorf("the connection's requests count %d bytes", w.holder.bytes)
+	}
+}
+
+// What a pull says of no use to the broker is not kept.
+func TestHolds_KeepNoExpressionThatDoesNotCount(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "T", 1, "e", "0")
+	group := newConsumer(t, b, "c1")
+	group.beat(t, "Consumer", 0, sub("T", "*", 1))
+	start(t, c, protocol.ReqPullMessage, pullFields("T", 0, 1, "sysFlag", "2", "subscription", strings.Repeat("x", 1<<20)))
+	if w := heldOf(t, b); w.text > 100 {
+		t.Errorf("%d bytes are kept", w.text)
+	}
+}
+
+func TestSubscription_RefusesExpressionsThatAreTooLong(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, sqlConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "T", 1, "e", "0")
+	refused := func(what string, r *remoting.Response, size int) {
+		t.Helper()
+		if r.Code != protocol.CodeSubscriptionParseFailed || !strings.HasPrefix(string(r.Remark), "parse the consumer's subscription failed") ||
+			!strings.Contains(string(r.Remark), strconv.Itoa(size)+" bytes, at most "+strconv.Itoa(expressionMax)) {
+			t.Errorf("%s: code %d %.300s", what, r.Code, r.Remark)
+		}
+	}
+	tags := strings.Repeat("a||", expressionMax/3) + "bb"
+	sql := "a IN ('" + strings.Repeat("x','", expressionMax/4) + "y')"
+	for _, code := range []int{protocol.ReqPullMessage, protocol.ReqLitePullMessage} {
+		refused("a pull's tags", call(t, c, code, pullFields("T", 0, 1, "sysFlag", "6", "subscription", tags), nil), len(tags))
+		refused("a pull's SQL", call(t, c, code, pullFields("T", 0, 1, "sysFlag", "6", "subscription", sql, "expressionType", "SQL92"), nil), len(sql))
+	}
+	refused("a pop's tags", call(t, c, protocol.ReqPopMessage, popFields("T", "pollTime", "20000", "exp", tags), nil), len(tags))
+	group := newConsumer(t, b, "c1")
+	group.beat(t, "Consumer", 0, sub("T", tags, 1), sub("Other", "*", 1))
+	refused("a heartbeat's tags", call(t, group.conn, protocol.ReqPullMessage, pullFields("T", 0, 1, "sysFlag", "2"), nil), len(tags))
+	group.beat(t, "Consumer", 0, sqlSub("T", sql, 2))
+	refused("a heartbeat's SQL", call(t, group.conn, protocol.ReqPullMessage, pullFields("T", 0, 1, "sysFlag", "2"), nil), len(sql))
+	if s := b.findSubscription("Consumer", "T"); len(s.SubString) > 1000 || s.wants(0) {
+		t.Errorf("%d bytes of the expression are kept, it wants all: %t", len(s.SubString), s.wants(0))
+	}
+	group.beat(t, "Consumer", 0, sub("T", "*", 3))
+	if r := call(t, group.conn, protocol.ReqPullMessage, pullFields("T", 0, 0, "sysFlag", "2"), nil); r.Code != 0 {
+		t.Errorf("with a short expression again: code %d %s", r.Code, r.Remark)
+	}
+	if tags = strings.Repeat("a||", expressionMax/3); len(tags) > expressionMax {
+		t.Fatal("wrong test")
+	}
+	if r := call(t, c, protocol.ReqPullMessage, pullFields("T", 0, 1, "subscription", tags), nil); r.Code != protocol.CodePullNotFound {
+		t.Errorf("as long as is allowed: code %d %s", r.Code, r.Remark)
+	}
+}
