@@ -35,6 +35,7 @@ type litePop struct {
 	count   int
 	orders  []byte // the field orderCountInfo
 	offsets []int64
+	full    bool // the messages of another lite topic did not fit
 }
 
 // popLiteMessage serves a pop that has just come.
@@ -153,7 +154,7 @@ func (p *litePop) answer() {
 // walk takes messages of the lite topics that the client was told of. Each is looked at once.
 func (p *litePop) walk(cfg *settings) {
 	l := p.b.lites
-	p.popTime, p.body, p.count, p.orders = time.Now().UnixMilli(), p.body[:0], 0, p.orders[:0]
+	p.popTime, p.body, p.count, p.orders, p.full = time.Now().UnixMilli(), p.body[:0], 0, p.orders[:0], false
 	var seen []string
 	for p.count < int(p.MaxMsgNum) {
 		queue, ok := l.next(p)
@@ -165,7 +166,10 @@ func (p *litePop) walk(cfg *settings) {
 			return
 		}
 		seen = append(seen, queue)
-		p.take(cfg, queue)
+		if p.take(cfg, queue); p.full {
+			l.tell(p.ConsumerGroup, queue)
+			return
+		}
 	}
 }
 
@@ -236,6 +240,9 @@ func (p *litePop) read(q *store.Queue, begin int64) store.GetResult {
 		b.offsets.commitText(p.ConsumerGroup, q.Topic(), 0, res.NextOffset)
 		begin = res.NextOffset
 		body, res = b.store.Get(q, begin, int(p.MaxMsgNum)-p.count, maxPullBytes, nil, p.body)
+	}
+	if p.full = p.count > 0 && len(body) > maxPullBytes; p.full {
+		return store.GetResult{} // they are left where they are
 	}
 	p.body, p.offsets = body, p.offsets[:0]
 	for i := range res.Count {

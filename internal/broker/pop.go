@@ -55,6 +55,7 @@ type popLook struct {
 	rest        int64 // messages that are there and were not taken
 	seen        int64 // sum of the queues' ends
 	has         bool  // of a notification: there is a message
+	full        bool  // the messages of another queue did not fit
 
 	starts, offsets, orders []byte // the answer's fields
 	taken                   []int64
@@ -443,7 +444,7 @@ func (p *popRequest) fromQueue(cfg *settings, pg *popGroup, t *topic, id int32, 
 	if p.order && b.orders.isBlocked(pq, p.attempt, p.invisible, l.popTime) {
 		return
 	}
-	if l.count >= int(p.maxMsgs) || begin == end {
+	if l.count >= int(p.maxMsgs) || begin == end || l.full {
 		l.rest += max(end-begin, 0)
 		return
 	}
@@ -507,6 +508,10 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		b.offsets.commit([]byte(pq.group.group), []byte(pq.group.topic), pq.id, begin, p.conn)
 		body, res = b.store.Get(pq.q, begin, room, maxPullBytes, &p.sub.filter, l.body)
 	}
+	if l.overflows(body) {
+		l.rest += max(res.MaxOffset-begin, 0)
+		return
+	}
 	l.body = body
 	if res.Count > 0 {
 		pq.group.got(b.counts, &res)
@@ -546,6 +551,12 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		r := receipt{start: begin, popTime: popTime, invisible: p.invisible, reviveQueue: l.reviveQueue, broker: []byte(cfg.Name)}
 		l.body = asNormal(l.body, at, &r, string(p.topic))
 	}
+}
+
+// overflows says whether what was taken of another queue makes the answer too large. It is left where it is then.
+func (l *popLook) overflows(body []byte) bool {
+	l.full = l.count > 0 && len(body) > maxPullBytes
+	return l.full
 }
 
 // got counts what a pop or a peek has taken of a queue.
@@ -606,12 +617,15 @@ func (p *popRequest) peekLocked(pq *popQueue) {
 	}
 	l.rest += max(pq.q.MaxOffset()-begin, 0)
 	room := int(min(p.maxMsgs, popMax)) - l.count
-	if room <= 0 {
+	if room <= 0 || l.full {
 		return
 	}
 	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, nil, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly {
 		body, res = b.store.Get(pq.q, res.NextOffset, room, maxPullBytes, nil, l.body)
+	}
+	if l.overflows(body) {
+		return
 	}
 	l.body = body
 	l.count += res.Count

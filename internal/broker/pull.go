@@ -202,8 +202,9 @@ func (p *pull) subscription(g *group) (*subscription, error) {
 // scratch holds records between the store and the connection, so that no lock of a connection waits for a disk.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxPullBytes leaves the size of an answer to the store's own limits, as Apache does.
-const maxPullBytes = 128 << 20
+// maxPullBytes bounds the messages of one answer, if there is more than one, to what clients read unless told otherwise: a client that is
+// sent more closes its connection, and asks for the same again.
+const maxPullBytes = protocol.MaxFrame - 64<<10
 
 // serve answers the pull, or holds it, which is allowed only when it has just come, with r.
 func (p *pull) serve(r *remoting.Request) {

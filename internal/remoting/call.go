@@ -26,7 +26,12 @@ func (c *Conn) Reply(r *Request, a *Answer) {
 	}
 	out := c.Lock()
 	defer func() { c.Unlock(out) }() // a header that cannot be encoded panics
+	before := len(out)
 	out = appendFrame(out, protocol.ResponseHead(&r.Header, a.Code, a.Remark), a.Header, a.Ext, a.Body)
+	if size := len(out) - before; size > c.limit {
+		c.log.Warn("an answer is larger than what is read here, com.rocketmq.remoting.frameMaxLength: a peer with the same limit closes its connection",
+			"request", protocol.RequestName(int(r.Code)), "bytes", size, "limit", c.limit, "addr", c.RemoteAddr())
+	}
 }
 
 func appendFrame(out []byte, head protocol.Head, header any, ext [][2]string, body []byte) []byte {

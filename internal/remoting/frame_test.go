@@ -72,3 +72,21 @@ func TestServe_CountsTheLengthWordOfAFrame(t *testing.T) {
 		}
 	}
 }
+
+// generous answers with more than it would read itself.
+type generous struct{ echo }
+
+func (generous) Serve(r *Request) { r.Conn.Reply(r, &Answer{Body: make([]byte, 2<<20)}) }
+
+// TestReply_SaysThatAnAnswerIsTooLarge: who asked sees no more than that his connection is gone.
+func TestReply_SaysThatAnAnswerIsTooLarge(t *testing.T) {
+	t.Parallel()
+	log := &logged{}
+	s := serve(t, generous{}, Options{Log: log.logger(), MaxFrame: 1 << 20})
+	if _, err := dial(t, s, Options{}).Call(t.Context(), &Call{Code: protocol.ReqGetAllTopicConfig}); err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); strings.Count(text, "frameMaxLength") != 1 || !strings.Contains(text, "request=GET_ALL_TOPIC_CONFIG") || !strings.Contains(text, "limit=1048576") {
+		t.Errorf("logged: %s", text)
+	}
+}
