@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,15 +15,20 @@ import (
 
 func (p *program) brokerCommand() *cobra.Command {
 	var f daemonFlags
-	var important, proxy, dry bool
+	var proxy proxyFlags
+	var important, dry bool
 	c := &cobra.Command{
 		Use:   "broker",
 		Short: "Run a broker",
 		Args:  noCommand,
-		RunE: func(c *cobra.Command, _ []string) error {
-			from := config.Sources{File: f.file, Flags: f.overrides(c)}
+		RunE: func(c *cobra.Command, words []string) error {
+			file, said, err := proxy.settle(f.file)
+			if err != nil {
+				return err
+			}
+			from := config.Sources{File: file, Flags: f.overrides(c)}
 			cfg, notes, err := config.LoadBroker(from)
-			err = misused(err)
+			notes, err = slices.Concat(strayWords(words), said, notes), misused(err)
 			if dry {
 				return p.dryRun(c.Context(), cfg, notes, err)
 			}
@@ -38,9 +44,6 @@ func (p *program) brokerCommand() *cobra.Command {
 			case important:
 				_, err := fmt.Fprint(p.out, cfg.Important())
 				return err
-			}
-			if proxy {
-				log.Warn("--enable-proxy has no effect: there is no gRPC proxy yet, clients of the remoting protocol are served")
 			}
 			doubtAddress(log, cfg)
 			ctx, stop := p.untilSignal(c.Context())
@@ -68,7 +71,7 @@ func (p *program) brokerCommand() *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVarP(&important, "printImportantConfig", "m", false, "print the important settings and exit")
 	c.Flags().BoolVar(&dry, "dry-run", false, "say what starting would do to the store directory, and whether it would start, and exit")
-	c.Flags().BoolVar(&proxy, "enable-proxy", false, "taken for the sake of scripts; there is no gRPC proxy yet")
+	proxy.add(c)
 	return c
 }
 

@@ -42,7 +42,7 @@ const (
 
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
-	root.SetArgs(admin.Args(root, args))
+	root.SetArgs(proxyArgs(admin.Args(root, args)))
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
@@ -63,11 +63,9 @@ func (p *program) command() *cobra.Command {
 	var root *cobra.Command
 	switch strings.TrimSuffix(filepath.Base(p.name), ".exe") {
 	case "mqnamesrv":
-		root = p.namesrvCommand()
-		root.Use = "mqnamesrv"
+		root = script(p.namesrvCommand(), "mqnamesrv")
 	case "mqbroker":
-		root = p.brokerCommand()
-		root.Use = "mqbroker"
+		root = script(p.brokerCommand(), "mqbroker")
 	case "mqadmin":
 		root = p.adminCommand("mqadmin")
 	default:

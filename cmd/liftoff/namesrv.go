@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -57,10 +58,10 @@ func (p *program) namesrvCommand() *cobra.Command {
 		Use:   "namesrv",
 		Short: "Run a NameServer",
 		Args:  noCommand,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, words []string) error {
 			from := config.Sources{File: f.file, Flags: f.overrides(c)}
 			cfg, notes, err := config.LoadNamesrv(from)
-			l, log, err := p.openLog(c.Context(), cfg.Log, notes, misused(err))
+			l, log, err := p.openLog(c.Context(), cfg.Log, slices.Concat(strayWords(words), notes), misused(err))
 			if err != nil {
 				return err
 			}

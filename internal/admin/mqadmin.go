@@ -108,7 +108,7 @@ func spelled(root *cobra.Command, args []string) []string {
 func Args(root *cobra.Command, args []string) []string {
 	args = spelled(root, args)
 	c, _, err := root.Find(args)
-	if err != nil || c == root {
+	if err != nil || c == root && root.HasSubCommands() {
 		return args
 	}
 	long := make(map[string]string)
