@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, er
 }
 
 func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
-	tlsConfig, err := cfg.TLS.ServerConfig()
+	tlsConfig, err := cfg.TLS.ServerConfig(b.log)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/liftoffmq/liftoff/internal/config"
@@ -14,7 +15,7 @@ import (
 
 // CheckAddresses tells why the broker could not listen, or not be told to clients. It listens on the ports for a moment.
 func CheckAddresses(ctx context.Context, cfg config.Broker) (wrong []error) {
-	_, errServer := cfg.TLS.ServerConfig()
+	_, errServer := cfg.TLS.ServerConfig(slog.New(slog.DiscardHandler))
 	_, errClient := cfg.TLS.ClientConfig()
 	_, errPorts := checkPorts(cfg.BindAddress, cfg.ListenPort)
 	_, errHost := resolveHost(ctx, cfg.BrokerIP1, cfg.ListenPort)

@@ -43,6 +43,7 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 	b.settle(&l.notes)
 	b.adviseRole(&l.notes)
 	b.adviseFrame(&l.notes)
+	b.TLS.advise(&l.notes)
 	b.explainPaths(&l)
 	err = l.finish(err, b.Validate())
 	return b, l.notes.list, err
@@ -73,6 +74,7 @@ func LoadNamesrv(from Sources) (Namesrv, []Note, error) {
 	}
 	n.extra = l.extra
 	n.Metrics.settle(l.origins, n.BindAddress)
+	n.TLS.advise(&l.notes)
 	err = l.finish(err, n.Validate())
 	return n, l.notes.list, err
 }

@@ -2,20 +2,13 @@ package config
 
 import (
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
-	"os"
+	"log/slog"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -40,7 +33,8 @@ type TLS struct {
 	// TestMode uses a certificate made up at the start, which no client can verify, and takes any from the other side. Default true.
 	TestMode bool `prop:"tls.test.mode.enable,restart,local"`
 
-	// CertPath is the server's certificate chain, in PEM.
+	// CertPath is the server's certificate chain, in PEM. When this file, that of the key or tls.server.trustCertPath is replaced, connections
+	// that are made from then on get the new ones, without a start; files that do not go together change nothing, and the log says so.
 	CertPath string `prop:"tls.server.certPath,restart,local"`
 	// KeyPath is its private key, in PEM.
 	KeyPath string `prop:"tls.server.keyPath,restart,local"`
@@ -68,7 +62,8 @@ type TLS struct {
 	// ClientTrustCertPath holds the certificates that it is verified with, in PEM. Default those of the system.
 	ClientTrustCertPath string `prop:"tls.client.trustCertPath,restart,local"`
 
-	// Ciphers lists cipher suites, separated by commas, by their IANA names. Default Go's choice.
+	// Ciphers lists cipher suites, separated by commas, by their IANA names. A version of TLS that has none in the list is not offered; those of
+	// TLS 1.3 come all together, so a list with one of them allows the others too. Default Go's choice.
 	Ciphers string `prop:"tls.ciphers,restart,local"`
 	// Protocols lists TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas. Default TLSv1.2 and TLSv1.3.
 	Protocols string `prop:"tls.protocols,restart,local"`
@@ -96,11 +91,14 @@ var tlsVersions = map[string]uint16{
 func (t *TLS) validate(v *validation) {
 	v.oneOf("tls.server.mode", string(t.Mode), string(TLSDisabled), string(TLSPermissive), string(TLSEnforcing))
 	v.oneOf("tls.server.need.client.auth", strings.ToLower(t.NeedClientAuth), "none", "optional", "require")
-	if _, _, err := t.versions(); err != nil {
-		v.wrong("tls.protocols", t.Protocols, "of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas")
-	}
-	if _, err := t.suites(); err != nil {
+	suites, err := t.suites()
+	if err != nil {
 		v.wrong("tls.ciphers", t.Ciphers, "names of cipher suites separated by commas; "+err.Error())
+	}
+	if _, _, err := t.protocols(); err != nil {
+		v.wrong("tls.protocols", t.Protocols, "of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas")
+	} else if _, _, err := t.versions(suites); err != nil {
+		v.wrong("tls.ciphers", t.Ciphers, "a list with a suite that tls.protocols="+t.Protocols+" has")
 	}
 	if t.Mode != TLSDisabled && !t.TestMode {
 		if t.CertPath == "" {
@@ -112,29 +110,63 @@ func (t *TLS) validate(v *validation) {
 	}
 }
 
-// ServerConfig is what connections that come in are encrypted with; nil when TLS is disabled.
-func (t *TLS) ServerConfig() (*tls.Config, error) {
+// advise tells which suites are offered beside those that are named: Go has all of TLS 1.3 or none, as the library that RocketMQ's
+// servers use.
+func (t *TLS) advise(n *notes) {
+	named, err := t.suites()
+	if err != nil || len(named) == 0 || t.Mode == TLSDisabled && !t.Enable && !t.UseTLS {
+		return
+	}
+	if _, high, err := t.versions(named); err != nil || high < tls.VersionTLS13 {
+		return
+	}
+	var more []string
+	for _, s := range tls.CipherSuites() {
+		if slices.Contains(s.SupportedVersions, tls.VersionTLS13) && !slices.ContainsFunc(named, func(have *tls.CipherSuite) bool { return have.ID == s.ID }) {
+			more = append(more, s.Name)
+		}
+	}
+	if len(more) > 0 {
+		n.warn("tls.ciphers", "%s can be used too, as in RocketMQ: the suites of TLS 1.3 cannot be chosen one by one; a list with none of them keeps connections to TLS 1.2",
+			strings.Join(more, " and "))
+	}
+}
+
+// ServerConfig is what connections that come in are encrypted with; nil when TLS is disabled. When the files of the certificate, its key or
+// the trusted certificates are replaced, the next connections are served with the new ones; log hears of it.
+func (t *TLS) ServerConfig(log *slog.Logger) (*tls.Config, error) {
 	if t.Mode == TLSDisabled {
 		return nil, nil
+	}
+	if !t.TestMode {
+		return t.watchFiles(log, time.Second)
 	}
 	c, err := t.base()
 	if err != nil {
 		return nil, err
 	}
-	if t.TestMode {
-		made := sync.OnceValues(selfSigned)
-		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return made() }
-		c.ClientAuth = tls.RequestClientCert
-		return c, nil
-	}
-	cert, err := loadPair(t.CertPath, t.KeyPath, t.KeyPassword)
+	c.GetCertificate = testCertificates()
+	c.ClientAuth = tls.RequestClientCert
+	return c, nil
+}
+
+// withFiles is what connections that come in are encrypted with while the files hold f.
+func (t *TLS) withFiles(f serverFiles) (*tls.Config, error) {
+	c, err := t.base()
 	if err != nil {
+		return nil, err
+	}
+	cert, err := f.load(t.CertPath, t.KeyPath, t.KeyPassword)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.suits(&cert); err != nil {
 		return nil, err
 	}
 	c.Certificates = []tls.Certificate{cert}
 	c.ClientAuth = clientAuth[strings.ToLower(t.NeedClientAuth)]
 	if t.AuthClient {
-		if c.ClientCAs, err = loadPool(t.TrustCertPath); err != nil {
+		if c.ClientCAs, err = loadTrusted(t.TrustCertPath, f.trusted); err != nil {
 			return nil, err
 		}
 		switch c.ClientAuth {
@@ -145,6 +177,25 @@ func (t *TLS) ServerConfig() (*tls.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// suits says why no client could use a certificate: up to TLS 1.2 a cipher suite is for one kind of key.
+func (t *TLS) suits(cert *tls.Certificate) error {
+	named, err := t.suites()
+	if err != nil || len(named) == 0 {
+		return err
+	}
+	if _, high, err := t.versions(named); err != nil || high == tls.VersionTLS13 {
+		return err
+	}
+	kind := "ECDSA" // Ed25519 keys too
+	if _, ok := cert.PrivateKey.(*rsa.PrivateKey); ok {
+		kind = "RSA"
+	}
+	if slices.ContainsFunc(named, func(s *tls.CipherSuite) bool { return strings.Contains(s.Name, "_"+kind+"_") }) {
+		return nil
+	}
+	return fmt.Errorf("cannot use certificate %q: no suite of tls.ciphers=%s is for its kind of key; name one with %s, or get a certificate with another key", t.CertPath, t.Ciphers, kind)
 }
 
 // ClientConfig is what connections that the daemon opens are encrypted with; nil when they are not.
@@ -161,14 +212,22 @@ func (t *TLS) ClientConfig() (*tls.Config, error) {
 		return c, nil
 	}
 	if t.ClientCertPath != "" || t.ClientKeyPath != "" {
-		cert, err := loadPair(t.ClientCertPath, t.ClientKeyPath, t.ClientKeyPassword)
+		f, err := readPair(t.ClientCertPath, t.ClientKeyPath)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := f.load(t.ClientCertPath, t.ClientKeyPath, t.ClientKeyPassword)
 		if err != nil {
 			return nil, err
 		}
 		c.Certificates = []tls.Certificate{cert}
 	}
 	if t.AuthServer {
-		if c.RootCAs, err = loadPool(t.ClientTrustCertPath); err != nil {
+		trusted, err := readTrusted(t.ClientTrustCertPath)
+		if err != nil {
+			return nil, err
+		}
+		if c.RootCAs, err = loadTrusted(t.ClientTrustCertPath, trusted); err != nil {
 			return nil, err
 		}
 	}
@@ -176,18 +235,39 @@ func (t *TLS) ClientConfig() (*tls.Config, error) {
 }
 
 func (t *TLS) base() (*tls.Config, error) {
-	low, high, err := t.versions()
-	if err != nil {
-		return nil, err
-	}
 	suites, err := t.suites()
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{MinVersion: low, MaxVersion: high, CipherSuites: suites}, nil
+	low, high, err := t.versions(suites)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: low, MaxVersion: high}
+	for _, s := range suites {
+		c.CipherSuites = append(c.CipherSuites, s.ID)
+	}
+	return c, nil
 }
 
-func (t *TLS) versions() (low, high uint16, err error) {
+// versions are those of tls.protocols that a list of suites has one for. Without this Go would offer all of TLS 1.3 whatever the list says.
+func (t *TLS) versions(suites []*tls.CipherSuite) (low, high uint16, err error) {
+	from, to, err := t.protocols()
+	if err != nil || len(suites) == 0 {
+		return from, to, err
+	}
+	for version := from; version <= to; version++ {
+		if slices.ContainsFunc(suites, func(s *tls.CipherSuite) bool { return slices.Contains(s.SupportedVersions, version) }) {
+			low, high = cmp.Or(low, version), version
+		}
+	}
+	if high == 0 {
+		return 0, 0, errors.New("tls.ciphers has no suite that tls.protocols has")
+	}
+	return low, high, nil
+}
+
+func (t *TLS) protocols() (low, high uint16, err error) {
 	if t.Protocols == "" {
 		return tls.VersionTLS12, tls.VersionTLS13, nil
 	}
@@ -201,109 +281,22 @@ func (t *TLS) versions() (low, high uint16, err error) {
 	return low, high, nil
 }
 
-func (t *TLS) suites() ([]uint16, error) {
+func (t *TLS) suites() ([]*tls.CipherSuite, error) {
 	if t.Ciphers == "" {
 		return nil, nil
 	}
-	known := make(map[string]uint16)
+	known := make(map[string]*tls.CipherSuite)
 	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
-		known[s.Name] = s.ID
+		known[s.Name] = s
 	}
-	var ids []uint16
+	var suites []*tls.CipherSuite
 	for name := range strings.SplitSeq(t.Ciphers, ",") {
 		name = strings.TrimSpace(name)
-		id, ok := known[name]
+		s, ok := known[name]
 		if !ok {
 			return nil, fmt.Errorf("%q is not one that Go has", name)
 		}
-		ids = append(ids, id)
+		suites = append(suites, s)
 	}
-	return ids, nil
-}
-
-func loadPool(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return x509.SystemCertPool()
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read trusted certificates: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("cannot read trusted certificates %q: no certificate in PEM in it", path)
-	}
-	return pool, nil
-}
-
-func loadPair(certPath, keyPath, password string) (tls.Certificate, error) {
-	chain, err := os.ReadFile(certPath)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("cannot read certificate: %w", err)
-	}
-	key, err := os.ReadFile(keyPath)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("cannot read private key: %w", err)
-	}
-	if key, err = decryptKey(key, password); err != nil {
-		return tls.Certificate{}, fmt.Errorf("cannot decrypt private key %q: %w", keyPath, err)
-	}
-	cert, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("cannot use certificate %q with private key %q: %w", certPath, keyPath, err)
-	}
-	return cert, nil
-}
-
-// decryptKey opens a private key in PEM; one that is not encrypted is returned as it is.
-func decryptKey(data []byte, password string) ([]byte, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, errors.New("no private key in PEM in it")
-	}
-	//lint:ignore SA1019 such keys are in use, and refusing them would not make them safer
-	legacy := x509.IsEncryptedPEMBlock(block)
-	if !legacy && block.Type != "ENCRYPTED PRIVATE KEY" {
-		return data, nil
-	}
-	if password == "" {
-		return nil, errors.New("it is encrypted and there is no password")
-	}
-	if legacy {
-		//lint:ignore SA1019 see above
-		der, err := x509.DecryptPEMBlock(block, []byte(password))
-		if err != nil {
-			return nil, err
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der}), nil
-	}
-	der, err := decryptPKCS8(block.Bytes, password)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-}
-
-// selfSigned makes a certificate for the test mode. It is made when the first client asks for it.
-func selfSigned() (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a private key: %w", err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()),
-		Subject:      pkix.Name{CommonName: "localhost"},
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		NotBefore:    now.Add(-24 * time.Hour),
-		NotAfter:     now.AddDate(10, 0, 0),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a certificate: %w", err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	return suites, nil
 }

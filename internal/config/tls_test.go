@@ -2,15 +2,23 @@ package config
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"io"
+	"log/slog"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // handshake sends a word from client to server.
@@ -48,7 +56,7 @@ func TestTLS_TestModeNeedsNoFiles(t *testing.T) {
 	t.Parallel()
 	settings := defaultTLS()
 	settings.Enable = true
-	server, err := settings.ServerConfig()
+	server, err := settings.ServerConfig(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +68,7 @@ func TestTLS_TestModeNeedsNoFiles(t *testing.T) {
 		t.Error(err)
 	}
 	settings.Mode, settings.Enable = TLSDisabled, false
-	if server, err := settings.ServerConfig(); server != nil || err != nil {
+	if server, err := settings.ServerConfig(slog.New(slog.DiscardHandler)); server != nil || err != nil {
 		t.Error("disabled and yet there")
 	}
 	if client, err := settings.ClientConfig(); client != nil || err != nil {
@@ -71,25 +79,48 @@ func TestTLS_TestModeNeedsNoFiles(t *testing.T) {
 // certificateFiles writes a certificate for localhost and its key.
 func certificateFiles(t *testing.T) (cert, key string) {
 	t.Helper()
-	pair, err := selfSigned()
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{
-		cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
-		key:  {Type: "PRIVATE KEY", Bytes: der},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	made := newPair(t, "localhost")
+	writeFile(t, cert, made.chain)
+	writeFile(t, key, made.key)
 	return cert, key
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newPair makes a certificate of an ECDSA key, for a server or a client, that is trusted by whoever has it.
+func newPair(t *testing.T, name string) pairFiles {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pairOf(t, name, key)
+}
+
+func pairOf(t *testing.T, name string, key crypto.Signer) pairFiles {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pairFiles{
+		chain: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})),
+		key:   string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	}
 }
 
 func TestTLS_VerifiesBothSides(t *testing.T) {
@@ -97,7 +128,7 @@ func TestTLS_VerifiesBothSides(t *testing.T) {
 	cert, key := certificateFiles(t)
 	settings := TLS{Mode: TLSEnforcing, CertPath: cert, KeyPath: key, NeedClientAuth: "REQUIRE", AuthClient: true, TrustCertPath: cert,
 		Enable: true, AuthServer: true, ClientTrustCertPath: cert, ClientCertPath: cert, ClientKeyPath: key, Protocols: "TLSv1.2,TLSv1.3"}
-	server, err := settings.ServerConfig()
+	server, err := settings.ServerConfig(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +136,6 @@ func TestTLS_VerifiesBothSides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server.ClientAuth != tls.RequireAndVerifyClientCert {
-		t.Error(server.ClientAuth)
-	}
-	server.ClientAuth = tls.RequireAnyClientCert // the test's certificate is one of a server
 	client.ServerName = "localhost"
 	if err := handshake(t, server, client); err != nil {
 		t.Error(err)
@@ -120,6 +147,14 @@ func TestTLS_VerifiesBothSides(t *testing.T) {
 	client.InsecureSkipVerify, client.Certificates = true, nil
 	if err := handshake(t, server, client); err == nil {
 		t.Error("a client without certificate is taken")
+	}
+	stranger, err := newPair(t, "stranger").load("", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Certificates = []tls.Certificate{stranger}
+	if err := handshake(t, server, client); err == nil {
+		t.Error("a client with a certificate that is not trusted is taken")
 	}
 }
 
@@ -134,7 +169,7 @@ func TestTLS_SaysWhatIsMissing(t *testing.T) {
 	check := func(want string, settings TLS) {
 		t.Helper()
 		settings.Mode = TLSPermissive
-		if _, err := settings.ServerConfig(); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := settings.ServerConfig(slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -52,7 +52,7 @@ func Open(cfg config.Namesrv, log *slog.Logger) (*Server, error) {
 	if err := s.kv.open(cfg.KVConfigPath, log); err != nil {
 		return nil, err
 	}
-	serverTLS, err := cfg.TLS.ServerConfig()
+	serverTLS, err := cfg.TLS.ServerConfig(log)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the TLS configuration: %w", err)
 	}
