@@ -109,8 +109,7 @@ func (b *Broker) cloneGroupOffset(r *remoting.Request, h *protocol.CloneGroupOff
 		if g := b.clients.find(h.SrcGroup); !h.Offline && g != nil && len(g.subscriptions()) > 0 && g.subscription([]byte(topic)) == nil {
 			continue // left of a subscription that is over
 		}
-		b.offsets.clone(h.SrcGroup, h.DestGroup, topic)
-		b.log.Info("consumer offsets were copied", "from", h.SrcGroup, "to", h.DestGroup, "topic", topic, "addr", r.Conn.RemoteAddr())
+		b.offsets.clone(h.SrcGroup, h.DestGroup, topic, r.Conn)
 	}
 	return nil, nil
 }

@@ -22,8 +22,8 @@ import (
 // close: a kill costs no more than that, and an idle broker writes nothing. When it is opened no offset is left ahead of its
 // queue: a power cut may take messages whose consumption the file knows of.
 //
-// A commit may set an offset back, as in Apache, for so tools and some clients rewind; who did it, from where and to where is
-// logged. Nothing else ever sets one back.
+// A commit may set an offset back, as in Apache, for so tools and some clients rewind, and so do resets and copying; who did it, from
+// where and to where is logged (setback.go). Nothing else ever sets one back.
 type offsets struct {
 	path      string
 	other     string // the file of the other setting of enableLmq, which counts when it is newer; "" when there is none
@@ -41,6 +41,9 @@ type offsets struct {
 	version protocol.DataVersion
 	commits atomic.Int64 // as Apache, the version counts every 500th
 
+	backMu sync.Mutex      // protects back; taken inside groupOffsets.mu
+	back   []*groupOffsets // those with setbacks that are not logged yet
+
 	dirty   atomic.Bool // the timer is set, or write is about to look
 	timerMu sync.Mutex  // protects the fields below
 	timer   *time.Timer
@@ -56,17 +59,13 @@ type groupOffsets struct {
 	pulled   map[int32]int64 // the last offset given out; not read back from the file, as in Apache
 	reset    map[int32]int64 // where the next pull shall begin; never in the file
 	out      *groupCounts    // found at the first pull
-	warned   time.Time       // when an offset that went back was last logged
-	unsaid   int             // how often it was not since
+	backs    setbacks
 }
 
 // A committer is who commits an offset: a connection.
 type committer interface{ RemoteAddr() net.Addr }
 
-const (
-	offsetsPerVersion = 500
-	warnBackEvery     = 10 * time.Second
-)
+const offsetsPerVersion = 500
 
 // consumerOffsets is the content of consumerOffset.json, and the answer to GET_ALL_CONSUMER_OFFSET 43. Keys are topic@group.
 type consumerOffsets struct {
@@ -190,14 +189,11 @@ func (o *offsets) commit(group, topic []byte, queue int32, offset int64, from co
 	if !known || old != offset {
 		of.consumed[queue] = offset
 	}
-	unsaid, warn := 0, false
-	if known && offset < old {
-		unsaid, warn = of.warn()
-	}
+	warn := known && offset < old && o.backLocked(of, group, topic, queue, old, offset, from)
 	of.mu.Unlock()
 	if warn {
 		o.log.Warn("consumer offset was set back by a commit", "group", string(group), "topic", string(topic), "queue_id", queue,
-			"from", old, "to", offset, "addr", from.RemoteAddr(), "others_since", unsaid)
+			"from", old, "to", offset, "addr", from.RemoteAddr())
 	}
 	if o.commits.Add(1)%offsetsPerVersion == 0 {
 		o.bumpVersion()
@@ -205,16 +201,6 @@ func (o *offsets) commit(group, topic []byte, queue int32, offset int64, from co
 	if !known || old != offset {
 		o.touch()
 	}
-}
-
-// warn says whether an offset that goes back shall be logged now, and how many were not since. mu is held.
-func (of *groupOffsets) warn() (unsaid int, now bool) {
-	if time.Since(of.warned) < warnBackEvery {
-		of.unsaid++
-		return 0, false
-	}
-	unsaid, of.unsaid, of.warned = of.unsaid, 0, time.Now()
-	return unsaid, true
 }
 
 func (o *offsets) bumpVersion() {
@@ -320,15 +306,18 @@ func (o *offsets) consumedIn(group, topic string) map[int32]int64 {
 }
 
 // clone sets a group's offsets in a topic to those that another has, if it has any.
-func (o *offsets) clone(from, to, topic string) {
+func (o *offsets) clone(from, to, topic string, by committer) {
 	consumed := o.consumedIn(from, topic)
 	if len(consumed) == 0 {
 		return
 	}
 	of := o.make(to, topic)
 	of.mu.Lock()
-	of.consumed = consumed
+	old := maps.Clone(of.consumed)
+	of.consumed = maps.Clone(consumed)
 	of.mu.Unlock()
+	queues, more := changesOf(old, consumed)
+	o.log.Info("consumer offsets were copied", "source_group", from, "group", to, "topic", topic, "queues", queues, "more_unnamed", more, "addr", by.RemoteAddr())
 	o.touch()
 }
 
@@ -476,6 +465,7 @@ func (o *offsets) write() error {
 	defer o.writeMu.Unlock()
 	again := o.settle != nil && o.settle()
 	o.dirty.Store(false)
+	o.sayBacks()
 	if again || o.unsettled != nil && o.unsettled() { // what has come since found it dirty
 		o.touch()
 	}

@@ -171,6 +171,61 @@ func TestOffsets_GoingBackIsTakenAndNamed(t *testing.T) {
 	}
 }
 
+// One who rewinds a group's queues is named for each of them, though not with a line each.
+func TestOffsets_GoingBackIsNamedForEachQueue(t *testing.T) {
+	t.Parallel()
+	var text syncBuffer
+	o := testOffsets(t, t.TempDir(), slog.New(slog.NewTextHandler(&text, nil)), nil)
+	for queue := range int32(setbacksMax + 5) {
+		o.commit(bytesOf("G"), bytesOf("T"), queue, 100, anAddr{})
+	}
+	for queue := range int32(setbacksMax + 5) {
+		o.commit(bytesOf("G"), bytesOf("T"), queue, int64(10+queue%50), anAddr{})
+		o.commit(bytesOf("G"), bytesOf("T"), queue, 90, anAddr{})
+		if queue == 0 {
+			o.commit(bytesOf("G"), bytesOf("T"), 0, 3, anAddr{})
+		}
+	}
+	o.commit(bytesOf("G"), bytesOf("T"), 1, 2, anAddr{})
+	if err := o.close(); err != nil {
+		t.Fatal(err)
+	}
+	got := text.String()
+	for _, want := range []string{
+		"topic=T queue_id=0 from=100 to=10 addr=192.0.2.1:1000",
+		"queue_id=0 from=90 to=3 times=1 addr=192.0.2.1:1000",
+		"queue_id=1 from=100 to=2 times=2 addr=192.0.2.1:1000",
+		"queue_id=2 from=100 to=12 times=1 addr=192.0.2.1:1000",
+		"queue_id=255 from=100 to=15 times=1 addr=192.0.2.1:1000",
+		"more_unnamed=5",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in the log: %.1000s", want, got)
+		}
+	}
+	if n := strings.Count(got, "set back"); n != 2 {
+		t.Errorf("%d lines: %.1000s", n, got)
+	}
+}
+
+func TestOffsets_CopyingNamesWhatItChanges(t *testing.T) {
+	t.Parallel()
+	var text syncBuffer
+	o := testOffsets(t, t.TempDir(), slog.New(slog.NewTextHandler(&text, nil)), nil)
+	for queue, offsets := range [][2]int64{{5, 9}, {7, 7}, {8, -1}, {-1, 4}} {
+		for i, group := range []string{"A", "B"} {
+			if offsets[i] >= 0 {
+				o.commit(bytesOf(group), bytesOf("T"), int32(queue), offsets[i], anAddr{})
+			}
+		}
+	}
+	o.clone("A", "B", "T", anAddr{})
+	want := `source_group=A group=B topic=T queues="[queue_id=0 from=9 to=5 queue_id=2 from=-1 to=8 queue_id=3 from=4 to=-1]" more_unnamed=0 addr=192.0.2.1:1000`
+	if got := text.String(); !strings.Contains(got, want) {
+		t.Errorf("log: %s", got)
+	}
+}
+
 func TestOffsets_ResetIsForTheNextPull(t *testing.T) {
 	t.Parallel()
 	o := testOffsets(t, t.TempDir(), slog.New(slog.DiscardHandler), nil)
