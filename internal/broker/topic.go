@@ -34,8 +34,8 @@ func (b *Broker) checkTopic(c *protocol.TopicConfig) error {
 		return protocol.Errorf(protocol.CodeInvalidParameter, "The topic[%s] cannot have topicFilterType=%s, allowed are SINGLE_TAG and MULTI_TAG.",
 			c.TopicName, shown(c.TopicFilterType))
 	}
-	if c.Attributes["+"+attrMessageType] == "MIXED" {
-		return protocol.Errorf(protocol.CodeInvalidParameter, "MIXED message type is not supported.")
+	if c.Attributes["+"+attrMessageType] == "MIXED" && !b.settings.Load().MixedMessages {
+		return protocol.Errorf(protocol.CodeInvalidParameter, "MIXED message type is not supported. (enableMixedMessageType=false)")
 	}
 	return nil
 }

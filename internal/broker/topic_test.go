@@ -48,7 +48,7 @@ func TestTopic_RefusalsNameTheValue(t *testing.T) {
 	check(29, "writeQueueNums=70000", createFields("T", "writeQueueNums", "70000"))
 	check(1, "writeQueueNums", createFields("T", "writeQueueNums", "x"))
 	check(29, "topicFilterType=NO", createFields("T", "topicFilterType", "NO"))
-	check(29, "MIXED message type is not supported.", createFields("T", "attributes", "+message.type=MIXED"))
+	check(29, "MIXED message type is not supported. (enableMixedMessageType=false)", createFields("T", "attributes", "+message.type=MIXED"))
 	check(1, "value is not in set", createFields("T", "attributes", "+message.type=OTHER"))
 	check(1, "unsupported key: color", createFields("T", "attributes", "+color=red"))
 	check(1, "attempt to update an unchangeable attribute. key: queue.type", createFields("T", "attributes", "+queue.type=BatchCQ"))
@@ -165,5 +165,33 @@ func TestTopicConfig_IsGivenInPages(t *testing.T) {
 	}
 	if n, _, _, _ = get([2]string{"topicSeq", "100000"}, [2]string{"maxTopicNum", "-5"}, [2]string{"dataVersion", version}); n != 0 {
 		t.Errorf("behind the end: %d", n)
+	}
+}
+
+func TestTopic_MixedMessagesCanBeAllowed(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	mixed := createFields("T", "attributes", "+message.type=MIXED")
+	if r := call(t, c, protocol.ReqUpdateAndCreateTopic, mixed, nil); r.Code != protocol.CodeInvalidParameter {
+		t.Errorf("code %d %s", r.Code, r.Remark)
+	}
+	for _, step := range []struct {
+		code int
+		ext  [][2]string
+		body string
+	}{
+		{protocol.ReqUpdateBrokerConfig, nil, "enableMixedMessageType=true"},
+		{protocol.ReqUpdateAndCreateTopic, mixed, ""},
+		{protocol.ReqUpdateAndCreateTopicList, nil, `{"topicConfigList":[{"topicName":"U","readQueueNums":1,"writeQueueNums":1,"perm":6,"attributes":{"+message.type":"MIXED"}}]}`},
+	} {
+		if r := call(t, c, step.code, step.ext, []byte(step.body)); r.Code != 0 {
+			t.Errorf("%v: code %d %s", step, r.Code, r.Remark)
+		}
+	}
+	for _, name := range []string{"T", "U"} {
+		if topic := b.topics.find(name); topic == nil || topic.Attributes[attrMessageType] != "MIXED" {
+			t.Errorf("topic %s: %+v", name, topic)
+		}
 	}
 }

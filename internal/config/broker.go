@@ -52,6 +52,8 @@ type Broker struct {
 	StoreReplies bool `prop:"storeReplyMessageEnable"`
 	// AutoCreateGroup makes an unknown subscription group when a consumer asks for it. Default true.
 	AutoCreateGroup bool `prop:"autoCreateSubscriptionGroup,important"`
+	// MixedMessages allows topics of the message type MIXED. Default false.
+	MixedMessages bool `prop:"enableMixedMessageType"`
 	// ValidateSystemTopic refuses changes to system topics. Default true.
 	ValidateSystemTopic bool `prop:"validateSystemTopicWhenUpdateTopic"`
 

@@ -653,7 +653,6 @@ var groups = []struct {
 			consumerOffsetUpdateVersionStep long 500
 			compatibleWithOldNameSrv boolean true
 			subscriptionExpiredTimeout long 600000
-			enableMixedMessageType boolean false
 			clearRetryTopicWhenDeleteTopic boolean true
 			enableRegisterProducer boolean true
 			enableCreateSysGroup boolean true`,
