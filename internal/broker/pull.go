@@ -35,6 +35,7 @@ type pull struct {
 	queueID, maxMsgs, sysFlag                int32
 	offset, commitOffset, suspendMS          int64
 	subVersion                               int64
+	byLite                                   bool   // it is of a lite pull consumer (LITE_PULL_MESSAGE)
 	own                                      bool   // the queue is meant as the broker's own though the topic be static
 	lite                                     []byte // the topic's lite topic that is meant; empty for none
 
@@ -111,7 +112,7 @@ func decodePull(r *remoting.Request, p *pull) error {
 func (b *Broker) pullMessage(ss *session, r *remoting.Request) {
 	p := pulls.Get().(*pull)
 	p.b, p.conn, p.head, p.asked = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
-	p.holder = &ss.held
+	p.holder, p.byLite = &ss.held, r.Code == protocol.ReqLitePullMessage
 	if err := decodePull(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -143,6 +144,9 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 	b := p.b
 	if err := cfg.checkRead("pulling"); err != nil {
 		return nil, nil, nil, err
+	}
+	if p.byLite && !cfg.LitePull {
+		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] for lite pull consumer is forbidden (litePullMessageEnable=false)", cfg.BrokerIP1)
 	}
 	g, err := b.consumingGroup(cfg, p.group)
 	if err != nil {

@@ -70,6 +70,8 @@ type Broker struct {
 	// QueueLockMax is after how long a queue goes to another consumer when the one that consumes it in order does not ask for it any
 	// more; a system property of RocketMQ. Default 60 s.
 	QueueLockMax time.Duration `prop:"rocketmq.broker.rebalance.lockMaxLiveTime,ms,long,restart"`
+	// LitePull serves pulls of lite pull consumers (LITE_PULL_MESSAGE). Default true.
+	LitePull bool `prop:"litePullMessageEnable"`
 	// LongPolling holds a pull that finds nothing for as long as the client asks. Default true.
 	LongPolling bool `prop:"longPollingEnable"`
 	// ShortPolling is how long it is held otherwise. Default 1 s.
@@ -214,6 +216,7 @@ func DefaultBroker() Broker {
 		QueueLockMax:                time.Minute,
 		LongPolling:                 true,
 		ShortPolling:                time.Second,
+		LitePull:                    true,
 		NotifyConsumersChanged:      true,
 		TransactionTimeout:          6 * time.Second,
 		TransactionCheckMax:         15,

@@ -319,7 +319,6 @@ var groups = []struct {
 			waitTimeMillsInTransactionQueue long 3000
 			waitTimeMillsInAckQueue long 3000
 			waitTimeMillsInAdminBrokerQueue long 5000
-			litePullMessageEnable boolean true
 			asyncSendEnable boolean true
 			dispatchCqThreads int 10
 			batchDispatchRequestThreadPoolNums int 16`,
