@@ -159,6 +159,9 @@ func (d *dryRun) recovery(o *store.Offline, out store.Outlook) {
 	} else {
 		d.line("recovery reads up to %s of the log, from %d on", showBytes(bytes), out.From)
 	}
+	if out.QueuesBehind {
+		d.line("the consume queues lack what they had: it is put into them again from the log")
+	}
 	if out.IndexAgain {
 		d.line("the newest index files are made anew for that part, as Apache's broker does after a kill")
 	}

@@ -19,11 +19,12 @@ import (
 //	| in log      | in queues   | last full   | flushed     | log offset  | newest in    |   rest 0
 //	|             |             | index file  | log offset  |             | queues       |
 //	+-------------+-------------+-------------+-------------+-------------+--------------+
-//	 256                264            268
-//	+------------------+--------------+
-//	| "LIFTOFF1"       | CRC-32 of    |
-//	|                  | the 48 bytes |
-//	+------------------+--------------+
+//	 256                264            272            276
+//	+------------------+--------------+--------------+
+//	| "LIFTOFF2"       | log offset   | CRC-32 of    |
+//	|                  | that queues  | both, without|
+//	|                  | reach        | the mark     |
+//	+------------------+--------------+--------------+
 //
 // Apache writes the first 48 bytes (40 before 5.0), each second, and its queues up to the last of them are probably, not
 // surely, durable. Ours are surely, and the index and the log too; the CRC tells the two apart, for Apache leaves ours as
@@ -35,6 +36,7 @@ type checkpoint struct {
 	masterFlushed int64
 	confirmed     int64
 	logicsOffset  int64 // where the newest message that is durable in log, queues and index begins
+	reached       int64 // log offset behind the newest message that is in a queue; of ours only
 	ours          bool  // written by Liftoff, and not changed since
 }
 
@@ -42,8 +44,10 @@ const (
 	checkpointSize   = 4096
 	checkpointFields = 48
 	atCheckpointMark = 256
-	checkpointMark   = "LIFTOFF1"
-	checkpointUsed   = atCheckpointMark + len(checkpointMark) + 4
+	checkpointMark   = "LIFTOFF2"
+	atReached        = atCheckpointMark + len(checkpointMark)
+	atCheckpointCRC  = atReached + 8
+	checkpointUsed   = atCheckpointCRC + 4
 )
 
 // readCheckpoint reads the file at path. One that is not there, or was only just made, is a zero checkpoint.
@@ -75,10 +79,16 @@ func readCheckpoint(files logfile.FS, path string) (checkpoint, error) {
 			return checkpoint{}, fmt.Errorf("cannot read checkpoint %q: %d at byte %d", path, *field, i*8)
 		}
 	}
-	mark := b[atCheckpointMark:]
-	c.ours = string(mark[:len(checkpointMark)]) == checkpointMark &&
-		be.Uint32(mark[len(checkpointMark):]) == crc32.ChecksumIEEE(b[:checkpointFields])
+	c.ours = string(b[atCheckpointMark:atReached]) == checkpointMark && be.Uint32(b[atCheckpointCRC:]) == checkpointSum(&b)
+	if c.ours {
+		c.reached = int64(be.Uint64(b[atReached:]))
+	}
 	return c, nil
+}
+
+// checkpointSum is the CRC of what ours tells.
+func checkpointSum(b *[checkpointUsed]byte) uint32 {
+	return crc32.Update(crc32.ChecksumIEEE(b[:checkpointFields]), crc32.IEEETable, b[atReached:atCheckpointCRC])
 }
 
 func (c *checkpoint) fields() [6]*int64 {
@@ -93,7 +103,8 @@ func (c checkpoint) write(files logfile.FS, dir, path string) error {
 		be.PutUint64(b[i*8:], uint64(*field))
 	}
 	copy(b[atCheckpointMark:], checkpointMark)
-	be.PutUint32(b[atCheckpointMark+len(checkpointMark):], crc32.ChecksumIEEE(b[:checkpointFields]))
+	be.PutUint64(b[atReached:], uint64(c.reached))
+	be.PutUint32(b[atCheckpointCRC:], checkpointSum(&b))
 
 	f, err := files.Open(path)
 	isNew := errors.Is(err, fs.ErrNotExist)
@@ -125,15 +136,33 @@ func (c checkpoint) write(files logfile.FS, dir, path string) error {
 	return nil
 }
 
-// writeCheckpoint says that everything up to the message that begins at newest is durable. The caller holds behindMu.
-func (s *Store) writeCheckpoint(newest, newestTime int64) error {
+// writeCheckpoint says that everything up to the message that begins at newest is durable, and that queues reach so far. The caller
+// holds behindMu.
+func (s *Store) writeCheckpoint(newest, newestTime, reached int64) error {
 	c := &s.checkpoint
 	c.physicTime = s.log.flushTime.Load()
 	c.logicsTime = newestTime
 	c.logicsOffset = newest
+	c.reached = reached
 	c.ours = true
 	if s.index != nil {
 		c.indexTime = max(c.indexTime, s.index.fullUntil())
 	}
 	return c.write(s.cfg.FS, s.cfg.RootDir, s.checkpointPath())
+}
+
+// dropCheckpoint removes the checkpoint, which speaks of what is about to be cut off.
+func (s *Store) dropCheckpoint() error {
+	s.checkpoint = checkpoint{}
+	err := s.cfg.FS.Remove(s.checkpointPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = logfile.SyncDir(s.cfg.FS, s.cfg.RootDir)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove checkpoint: %w", err)
+	}
+	return nil
 }

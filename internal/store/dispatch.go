@@ -36,6 +36,7 @@ type dispatcher struct {
 	mu           sync.Mutex // held while dispatching; protects the fields below
 	newest       int64      // log offset where the newest dispatched message begins
 	newestTime   int64      // its store timestamp
+	reached      int64      // log offset behind the newest message that is in a queue
 	checkpointed int64      // the mark dispatched at the last checkpoint
 	dirty        []*Queue   // have units that are not durable
 	record       message.Dispatch
@@ -212,7 +213,8 @@ func (s *Store) enqueue(q *Queue, m *message.Dispatch, queueOffset, tagsCode int
 	if q.batch != nil {
 		u, before := batchUnitOf(m, tagsCode), q.batch.reached.Load()
 		err := q.batch.append(u)
-		if q.batch.reached.Load() > before {
+		d := &s.dispatcher
+		if d.reached = max(d.reached, q.end()); q.end() > before {
 			s.noteUnit(q, u.behind(), tagsCode, m.StoreTimestamp)
 		}
 		return err
@@ -248,6 +250,7 @@ func (s *Store) putUnits() error {
 		g.failed = err
 	}
 	after := q.units.reached.Load()
+	s.dispatcher.reached = max(s.dispatcher.reached, after)
 	for i, u := range units {
 		if u.end() > before && u.end() <= after { // it is new
 			s.noteUnit(q, g.from+int64(i)+1, u.tagsCode, u.storeTime)

@@ -357,7 +357,7 @@ func (s *Store) flushBehind() error {
 	for _, q := range dirty {
 		q.dirty = false
 	}
-	to, newest, newestTime := d.dispatched.Load(), d.newest, d.newestTime
+	to, newest, newestTime, reached := d.dispatched.Load(), d.newest, d.newestTime, d.reached
 	d.checkpointed = to
 	d.mu.Unlock()
 
@@ -375,7 +375,7 @@ func (s *Store) flushBehind() error {
 		err = s.flushFailure() // nil when another flush has just gone well
 	}
 	if err == nil {
-		if err = s.writeCheckpoint(newest, newestTime); err == nil {
+		if err = s.writeCheckpoint(newest, newestTime, reached); err == nil {
 			s.checkpointTime.Store(newestTime)
 		}
 	}

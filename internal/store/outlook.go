@@ -12,19 +12,20 @@ import (
 
 // Outlook is what the next Open will do before it serves.
 type Outlook struct {
-	Clean       bool
-	From        int64 // log offset from which on the log is read
-	FilesEnd    int64 // behind the last file of the log
-	LikelyEnd   int64 // where data end in the last file, as the file system tells
-	Checkpoint  bool  // there is one
-	OwnLast     bool  // it is Liftoff's
-	LogFiles    int
-	WrongFiles  []string      // that Open refuses, and why; with any, nothing else is told but Sizes
-	Sizes       []SizeSetting // that do not fit, when there are wrong files
-	QueueCount  int
-	IndexFiles  int
-	IndexAgain  bool // index files are made again, as far as recovery reads
-	OldestStart int64
+	Clean        bool
+	From         int64 // log offset from which on the log is read
+	FilesEnd     int64 // behind the last file of the log
+	LikelyEnd    int64 // where data end in the last file, as the file system tells
+	Checkpoint   bool  // there is one
+	OwnLast      bool  // it is Liftoff's
+	LogFiles     int
+	WrongFiles   []string      // that Open refuses, and why; with any, nothing else is told but Sizes
+	Sizes        []SizeSetting // that do not fit, when there are wrong files
+	QueueCount   int
+	IndexFiles   int
+	QueuesBehind bool // their messages are read from the log again
+	IndexAgain   bool // index files are made again, as far as recovery reads
+	OldestStart  int64
 }
 
 // Outlook says what Open with this configuration would do. It reads next to nothing.
@@ -70,6 +71,10 @@ func (o *Offline) Outlook(ctx context.Context) (Outlook, error) {
 	if out.IndexAgain { // recovery reads what it may lack; which part that is shows only when its files are opened
 		s.index = &index{}
 	}
+	if err := s.checkLogIsThere(); err != nil && len(out.WrongFiles) == 0 {
+		out.WrongFiles = append(out.WrongFiles, err.Error())
+	}
+	out.QueuesBehind = s.queuesAreBehind(o.clean) && s.log.files.Len() > 0
 	if s.log.files.Len() > 0 {
 		if out.From, _, err = s.recoverFrom(o.clean); err != nil {
 			return out, err
@@ -108,7 +113,12 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 		}
 	}
 	each := func(dir string, batch bool, size int64, setting string) error {
-		return s.eachQueueDir(dir, nil, func(q *Queue) error {
+		found := func(topic string) {
+			if batch {
+				s.queues.batch[topic] = true
+			}
+		}
+		return s.eachQueueDir(dir, found, func(q *Queue) error {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
@@ -119,7 +129,11 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 				return err
 			}
 			refused(sub, odd, setting, size)
-			if len(runs) > 0 && !batch && len(odd) == 0 {
+			switch {
+			case len(runs) == 0 || len(odd) > 0:
+			case batch:
+				return q.batch.load()
+			default:
 				_, reached, err := q.units.findEnd(runs[len(runs)-1], math.MaxInt64)
 				if err != nil {
 					return err

@@ -203,6 +203,15 @@ func (q *Queue) destroy() error {
 	return q.units.destroy()
 }
 
+// reach is the log offset behind the newest message that is in a queue.
+func (t *queueTable) reach() int64 {
+	furthest := int64(0)
+	for _, q := range t.all() {
+		furthest = max(furthest, q.end())
+	}
+	return furthest
+}
+
 // all returns every queue, in no order.
 func (t *queueTable) all() []*Queue {
 	t.mu.RLock()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -45,6 +46,9 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.loadQueues(durable); err != nil {
 		return err
 	}
+	if err := s.checkLogIsThere(); err != nil {
+		return err
+	}
 	if err := s.openIndex(clean); err != nil {
 		return err
 	}
@@ -52,6 +56,25 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	return s.recover(ctx, clean)
+}
+
+// ErrLogIsAway says that files of the log are not where they were.
+var ErrLogIsAway = errors.New("files of the commit log are not there")
+
+// checkLogIsThere says that a disk is not mounted, or a path wrong: queues would be deleted or cut otherwise, and groups set back.
+func (s *Store) checkLogIsThere() error {
+	files, cp := s.log.files, s.checkpoint
+	dirs := strings.Join(s.cfg.CommitLogDirs, ", ")
+	const why = "is a disk not mounted, or storePathCommitLog wrong?"
+	switch {
+	case files.Len() == 0 && (s.queues.reach() > 0 || cp.ours && cp.logicsOffset > 0):
+		return fmt.Errorf("%w: there is none in %s, and consume queues or the checkpoint tell of messages; %s To begin anew, remove %s and %s",
+			ErrLogIsAway, dirs, why, s.consumeQueueDir(), s.checkpointPath())
+	case cp.ours && cp.logicsOffset > 0 && cp.logicsOffset >= files.End():
+		return fmt.Errorf("%w: those in %s end at log offset %d, and there was a message at %d; %s To go on with what is there, remove %s",
+			ErrLogIsAway, dirs, files.End(), cp.logicsOffset, why, s.checkpointPath())
+	}
+	return nil
 }
 
 // loadQueues finds the queues that have files.
@@ -123,11 +146,15 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	l, d := &s.log, &s.dispatcher
 	began := s.now()
 	if l.files.Len() == 0 {
-		for _, q := range s.queues.all() { // of a log that was deleted
+		for _, q := range s.queues.all() { // empty ones, of a log that was deleted
 			if err := q.destroy(); err != nil {
 				return fmt.Errorf("cannot remove queue %s-%d of a deleted commit log: %w", q.topic, q.id, err)
 			}
 		}
+	}
+	if s.queuesAreBehind(clean) {
+		s.logger.Warn("consume queues are not what they were, their messages are read from the commit log again", "root", s.consumeQueueDir(),
+			"reached", s.queues.reach(), "before", s.checkpoint.reached)
 	}
 	from, dispatched, err := s.recoverFrom(clean)
 	if err != nil {
@@ -181,6 +208,11 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	if !clean && s.cfg.SyncFlush { // what is not durable is little, and not visible
 		l.files.Doubt(from)
 	}
+	if s.checkpoint.logicsOffset >= end {
+		if err := s.dropCheckpoint(); err != nil {
+			return err
+		}
+	}
 	if err := s.truncate(end, clean, scan.why); err != nil {
 		return err
 	}
@@ -200,6 +232,7 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	l.flushTime.Store(durableTime)
 	d.dispatched.Store(end)
 	d.checkpointed = from
+	d.reached = s.queues.reach()
 	for _, q := range s.queues.all() {
 		q.next = q.MaxOffset()
 		if q.next > 0 && IsLight(q.topic) {
@@ -242,13 +275,23 @@ func (s *Store) doubtQueues(from, end int64) error {
 // recoverFiles is how many files of the log are read again for the index's sake, commitLogRecoverMaxNum in Apache.
 const recoverFiles = 10
 
+// queuesAreBehind says whether queues lack messages that they had when the checkpoint was written: their files were removed, or older ones
+// brought back. Apache's does not tell how far they reached.
+func (s *Store) queuesAreBehind(clean bool) bool {
+	reached := s.queues.reach()
+	if s.checkpoint.ours {
+		return reached < s.checkpoint.reached
+	}
+	return clean && reached == 0 && s.checkpoint.logicsTime > 0
+}
+
 // recoverFrom chooses where in the log to begin: before the first message that may not be durable in queues and index. It
 // says whether the message there is known to be.
 func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error) {
 	l := &s.log
 	start, end := l.files.Start(), l.files.End()
-	at := s.checkpoint.logicsOffset
-	if clean || s.checkpoint.ours {
+	at, behind := s.checkpoint.logicsOffset, s.queuesAreBehind(clean)
+	if (clean || s.checkpoint.ours) && !behind {
 		// Everything before is durable, in the log too, so the message there proves that log and checkpoint belong together.
 		scan := scanner{store: s, clean: true, off: at}
 		if at > 0 && at >= start && at < end && scan.next() {
@@ -257,10 +300,7 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error)
 			return 0, false, fmt.Errorf("cannot read commit log at the checkpoint, %d: %w", at, scan.failed)
 		}
 	}
-	reached := int64(0) // by a queue
-	for _, q := range s.queues.all() {
-		reached = max(reached, q.end())
-	}
+	reached := s.queues.reach()
 	// Index files that Apache did not close are removed when the index is opened. Their messages are indexed again as
 	// far as it takes few files.
 	indexed := end
@@ -280,9 +320,9 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error)
 			continue
 		}
 		switch {
-		case clean && first <= reached,
-			!clean && at > 0 && first <= at,
-			!clean && at <= 0 && scan.record.StoreTimestamp <= s.checkpoint.logicsTime:
+		case (clean || behind) && first <= reached,
+			!clean && !behind && at > 0 && first <= at,
+			!clean && !s.checkpoint.ours && at <= 0 && scan.record.StoreTimestamp <= s.checkpoint.logicsTime:
 			return first, false, nil
 		}
 	}

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -292,6 +294,32 @@ func TestRecover_MakesDurableWhatAKillLeft(t *testing.T) {
 	}
 }
 
+// A checkpoint that knows of the log's very first message only is believed, also when later files begin within the same millisecond.
+func TestRecover_BeginsBehindTheFirstMessage(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	cfg.CommitLogFileSize = 1 << 16
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
+	cfg.now = func() time.Time { return noon }
+	s := openTest(t, cfg)
+	q := s.Queue("TopicA", 0)
+	var want []string
+	for i := range 60 {
+		want = append(want, fmt.Sprint(i, strings.Repeat("z", 3000)))
+		putWait(t, s, Written, testPut(q, want[i]))
+		if i == 0 {
+			awaitVisible(t, q, 1)
+			check(t, s.flushBehind())
+		}
+	}
+	cfg.FS = m.Kill()
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
+	check(t, s.Close())
+}
+
 // Whatever was acknowledged as flushed is there after a power cut, at any moment, whatever else is.
 func TestRecover_KeepsFlushedMessagesAfterPowerCut(t *testing.T) {
 	t.Parallel()
@@ -468,5 +496,137 @@ func TestRecover_KeepsTheMessageAtTheCheckpoint(t *testing.T) {
 		}
 		check(t, killed.Close())
 		check(t, s.Close())
+	}
+}
+
+// Queues whose files were removed, all of them or the newest, get their messages again, after a clean stop too.
+func TestRecover_MakesQueuesAnewThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	for _, clean := range []bool{true, false} {
+		for _, gone := range []string{"all", "newest"} {
+			t.Run(fmt.Sprintf("%s,clean=%v", gone, clean), func(t *testing.T) {
+				t.Parallel()
+				m := logfile.NewMemory()
+				cfg := memoryConfig(t, m)
+				cfg.CommitLogFileSize = 1 << 16
+				s := openTest(t, cfg)
+				want := map[string][]string{}
+				for i := range 60 {
+					topic := []string{"TopicA", "TopicB"}[i/30]
+					body := fmt.Sprint(i, strings.Repeat("z", 3000))
+					want[topic] = append(want[topic], body)
+					putWait(t, s, Written, testPut(s.Queue(topic, 0), body))
+				}
+				awaitVisible(t, s.Queue("TopicB", 0), 30)
+				if check(t, s.flushBehind()); !clean {
+					m = m.Kill()
+				}
+				check(t, s.Close())
+				dir := "/store/consumequeue"
+				if gone == "newest" {
+					dir += "/TopicB"
+				}
+				check(t, m.RemoveAll(dir))
+				cfg.FS = m
+				var log bytes.Buffer
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				s = openTest(t, cfg)
+				for topic, bodiesOf := range want {
+					q := s.Queue(topic, 0)
+					if q.MinOffset() != 0 {
+						t.Errorf("%s begins at %d", topic, q.MinOffset())
+					}
+					wantBodies(t, bodies(t, s, q, 0), bodiesOf)
+				}
+				if !strings.Contains(log.String(), "consume queues are not what they were") {
+					t.Errorf("nothing was said: %s", log.String())
+				}
+				check(t, s.Close())
+				log.Reset()
+				s = openTest(t, cfg)
+				if strings.Contains(log.String(), "WARN") {
+					t.Errorf("the next start: %s", log.String())
+				}
+				check(t, s.Close())
+			})
+		}
+	}
+}
+
+// Queues of topics that were deleted are not missed.
+func TestRecover_MissesNoDeletedTopic(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	for _, topic := range []string{"TopicA", "TopicB"} {
+		putWait(t, s, Written, testPut(s.Queue(topic, 0), "x"))
+	}
+	awaitVisible(t, s.Queue("TopicB", 0), 1)
+	check(t, s.DeleteTopic("TopicB"))
+	cfg.FS = m.Kill()
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	if a, b := s.Queue("TopicA", 0).MaxOffset(), s.Queue("TopicB", 0).MaxOffset(); a != 1 || b != 0 {
+		t.Errorf("the queues end at %d and %d", a, b)
+	}
+	check(t, s.DeleteTopic("TopicA"))
+	cfg.FS = cfg.FS.(*logfile.Memory).Kill()
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	if a := s.Queue("TopicA", 0).MaxOffset(); a != 0 {
+		t.Errorf("the deleted topic has %d messages", a)
+	}
+	check(t, s.Close())
+}
+
+// A log that is not where it was, for a disk is not mounted or a path wrong, is not begun anew, and nothing is touched.
+func TestOpen_RefusesWithoutTheLogThatThereWas(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []string{"all", "newest", "checkpoint too"} {
+		t.Run(gone, func(t *testing.T) {
+			t.Parallel()
+			m := logfile.NewMemory()
+			cfg := memoryConfig(t, m)
+			cfg.CommitLogFileSize = 1 << 16
+			s := openTest(t, cfg)
+			var want []string
+			for i := range 60 {
+				want = append(want, fmt.Sprint(i, strings.Repeat("z", 3000)))
+				putWait(t, s, Written, testPut(s.Queue("TopicA", 0), want[i]))
+			}
+			check(t, s.Close())
+			away := map[string][]byte{}
+			entries, err := m.List("/store/commitlog")
+			check(t, err)
+			if gone == "newest" {
+				entries = entries[len(entries)-1:]
+			}
+			for _, e := range entries {
+				f, err := m.Open("/store/commitlog/" + e.Name)
+				check(t, err)
+				data := make([]byte, e.Size)
+				_, err = f.ReadAt(data, 0)
+				check(t, err)
+				away[e.Name] = data
+				check(t, m.Remove("/store/commitlog/"+e.Name))
+			}
+			if gone == "checkpoint too" {
+				check(t, m.Remove("/store/checkpoint"))
+			}
+			_, err = Open(t.Context(), cfg, Hooks{})
+			if !errors.Is(err, ErrLogIsAway) {
+				t.Fatalf("got %v", err)
+			}
+			for name, data := range away {
+				f, err := m.Create("/store/commitlog/" + name)
+				check(t, err)
+				_, err = f.WriteAt(data, 0)
+				check(t, err)
+			}
+			s = openTest(t, cfg)
+			wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
+			check(t, s.Close())
+		})
 	}
 }

@@ -100,7 +100,7 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 	if !empty() {
 		return false, nil
 	}
-	if err := q.destroy(); err != nil {
+	if err := s.destroyQueues(q); err != nil {
 		return true, err
 	}
 	return true, s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), q.topic))
@@ -168,12 +168,24 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 		s.forgetLocked(q)
 	}
 	l.mu.Unlock()
+	return s.destroyQueues(queues...)
+}
+
+// destroyQueues removes the files of queues. The caller has stopped the dispatch.
+func (s *Store) destroyQueues(queues ...*Queue) error {
+	d := &s.dispatcher
+	var err error
+	furthest := false
 	for _, q := range queues {
-		if err := q.destroy(); err != nil {
-			return err
+		furthest = furthest || q.end() == d.reached
+		if err = q.destroy(); err != nil {
+			break
 		}
 	}
-	return nil
+	if furthest {
+		d.reached = s.queues.reach()
+	}
+	return err
 }
 
 // deleteBatchFolder makes a topic one of plain queues again. Handles that were given out stay what they are until the store is
