@@ -605,7 +605,7 @@ func (c *clients) allProducers() map[string][]protocol.ProducerInfo {
 	all := make(map[string][]protocol.ProducerInfo, len(c.producers))
 	for group, members := range c.producers {
 		for _, m := range members {
-			all[group] = append(all[group], protocol.ProducerInfo{ClientID: m.id, RemoteIP: "/" + m.conn.RemoteAddr().String(),
+			all[group] = append(all[group], protocol.ProducerInfo{ClientID: m.id, RemoteIP: "/" + m.conn.SocketAddr().String(),
 				Language: m.language.String(), Version: m.version, LastUpdateTimestamp: m.seen.UnixMilli()})
 		}
 	}

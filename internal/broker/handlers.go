@@ -169,9 +169,9 @@ func sessionOf(c *remoting.Conn) *session {
 	return ss
 }
 
-// sessionPeer is the address of a connection's other end as records have it.
+// sessionPeer is the address of a connection's other end as records have it: that of a load balancer, if there is one, as in Apache.
 func sessionPeer(c *remoting.Conn) netip.AddrPort {
-	a, ok := c.RemoteAddr().(*net.TCPAddr)
+	a, ok := c.SocketAddr().(*net.TCPAddr)
 	if !ok {
 		return netip.AddrPort{}
 	}

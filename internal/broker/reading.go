@@ -48,5 +48,5 @@ func (b *Broker) readableTopic(name []byte, doing string) (*topic, error) {
 
 // illegalQueue refuses a queue that a topic does not have for readers.
 func illegalQueue(code int, t *topic, name []byte, id int32, conn *remoting.Conn) error {
-	return protocol.Errorf(code, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]", id, name, t.ReadQueueNums, conn.RemoteAddr())
+	return protocol.Errorf(code, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]", id, name, t.ReadQueueNums, conn.SocketAddr())
 }

@@ -114,6 +114,7 @@ type Conn struct {
 	nc            net.Conn     // of any other one
 	sock          *net.TCPConn // under nc; nil in tests over pipes
 	remote, local net.Addr
+	proxied       atomic.Pointer[net.TCPAddr] // the client's address as a PROXY header tells it
 	handler       Handler
 	log           *slog.Logger
 	limit         int // largest frame, with its length word
@@ -152,8 +153,16 @@ func newConn(nc net.Conn, h Handler, log *slog.Logger, limit int) *Conn {
 	return c
 }
 
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+// RemoteAddr is the peer's address: behind a load balancer that tells it in a PROXY header the client's own.
+func (c *Conn) RemoteAddr() net.Addr {
+	if a := c.proxied.Load(); a != nil {
+		return a
+	}
+	return c.remote
+}
+
+// SocketAddr is the address of the socket's other end: behind a load balancer the balancer's. It is what Apache puts into messages.
+func (c *Conn) SocketAddr() net.Addr { return c.remote }
 
 // LocalAddr is our address on this connection.
 func (c *Conn) LocalAddr() net.Addr { return c.local }

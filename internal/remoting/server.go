@@ -234,9 +234,11 @@ func (c *Conn) upgrade() error {
 	nc := &prefixed{Conn: c.nc, r: bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(c.in.buf[:c.in.n])), c.nc))}
 	c.in.n = 0
 	c.in.release()
-	if err := nc.skipProxyHeader(); err != nil {
+	from, err := readProxyHeader(nc.r)
+	if err != nil {
 		return err
 	}
+	c.proxied.Store(from)
 	if b, err := nc.r.Peek(1); err != nil {
 		return err
 	} else if b[0] == tlsHello {
@@ -273,28 +275,6 @@ type prefixed struct {
 }
 
 func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
-
-// What a HAProxy PROXY header begins with, of version 1 and 2.
-const (
-	proxyV1 = "PROXY "
-	proxyV2 = "\r\n\r\n\x00\r\nQUIT\n"
-)
-
-// skipProxyHeader passes over a PROXY header that a load balancer put before the first frame.
-func (p *prefixed) skipProxyHeader() error {
-	if b, err := p.r.Peek(6); err == nil && string(b) == proxyV1 {
-		line, err := p.r.ReadSlice('\n')
-		if err != nil || len(line) > 108 {
-			return errors.New("cannot read PROXY header: its line does not end")
-		}
-		return nil
-	}
-	if b, err := p.r.Peek(16); err == nil && string(b[:12]) == proxyV2 {
-		_, err := p.r.Discard(16 + int(b[14])<<8 + int(b[15]))
-		return err
-	}
-	return nil
-}
 
 // Dial connects to addr. The connection is served by h, for the peer may send requests of its own; nil refuses them.
 // The caller closes it, and may wait for Done.

@@ -8,11 +8,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"math/big"
-	"net"
 	"testing"
 	"time"
-
-	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
 func selfSigned(t *testing.T) *tls.Config {
@@ -57,29 +54,6 @@ func TestTLS_EnforcingRefusesPlainConnections(t *testing.T) {
 	}
 	if _, err := dial(t, s, Options{TLS: trusting}).Call(t.Context(), &Call{Code: 1}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestServe_SkipsProxyHeaders(t *testing.T) {
-	t.Parallel()
-	s := serve(t, echo{}, Options{})
-	v2 := proxyV2 + "\x21\x11\x00\x0c" + "\x7f\x00\x00\x01\x7f\x00\x00\x01\x00\x01\x00\x02"
-	for _, head := range []string{"PROXY TCP4 10.0.0.1 10.0.0.2 4000 10911\r\n", v2} {
-		nc, err := net.Dial("tcp", s.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		frame := appendFrame([]byte(head), protocol.RequestHead(protocol.JSON, 1, 7, false), nil, nil, []byte("body"))
-		if _, err := nc.Write(frame); err != nil {
-			t.Fatal(err)
-		}
-		_ = nc.SetReadDeadline(time.Now().Add(5 * time.Second))
-		buf := make([]byte, 4096)
-		n, err := nc.Read(buf)
-		if err != nil || !bytes.HasSuffix(buf[:n], []byte("body")) {
-			t.Errorf("%q: got %q, %v", head[:6], buf[:n], err)
-		}
-		_ = nc.Close()
 	}
 }
 
