@@ -22,6 +22,7 @@
 // a disk, another client or another broker, run beside it in a goroutine of their own (Broker.beside), and Close waits for them; how many are served at once is bounded by slowMax and askMax. Besides:
 //
 //	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends at Close
+//	registrar.beatLoop       owner registrar   one a NameServer with enableSlaveActingMaster; woken by brokerHeartbeatInterval; ends at Close
 //	holds' timer             owner holds       fires at the earliest deadline of a waiting pull or pop
 //	behind's timer           owner saved (topics, groups, filters), schedule, halfCounts   writes the file a while after a change
 //	offsets' timer           owner offsets     writes consumerOffset.json a while after a commit

@@ -34,15 +34,19 @@ type registrarConfig struct {
 	self    protocol.BrokerIdentityHeader
 	haAddr  string
 	// acting lets a slave act as master; NameServers are then told to give the broker up after so much silence.
-	acting  bool
-	silence time.Duration
+	acting    bool
+	silence   time.Duration
+	heartbeat time.Duration // the time between two heartbeats, which NameServers expect then
+	// beating is how a heartbeat is sent: within which time, and so that NameServers of before RocketMQ 5 understand it.
+	beating func() (timeout time.Duration, old bool)
 
 	period, timeout time.Duration
 	compressed      bool
 	force           func() bool  // false: with every period ask first whether anything differs
 	permission      func() int32 // of the broker; it limits that of every topic
 	// topics returns all topics, which nobody changes any more, and the version of the table.
-	topics func() (map[string]*protocol.TopicConfig, protocol.DataVersion)
+	topics  func() (map[string]*protocol.TopicConfig, protocol.DataVersion)
+	version func() protocol.DataVersion // of the table
 	// topic returns one of them, nil when it is not there, and whether it is static.
 	topic func(name string) (c *protocol.TopicConfig, static bool)
 	// mappings returns what static topics are made of; nil when there are none. A change of them changes the version of the table too.
@@ -124,11 +128,13 @@ func newRegistrar(b *Broker) (*registrar, error) {
 		self: protocol.BrokerIdentityHeader{BrokerName: set.Name, BrokerAddr: fmt.Sprintf("%s:%d", set.BrokerIP1, set.ListenPort),
 			ClusterName: set.Cluster, BrokerID: set.ID},
 		haAddr: fmt.Sprintf("%s:%d", set.BrokerIP2, haPort),
-		acting: set.SlaveActingMaster, silence: set.NotActiveTimeout,
-		period: set.RegisterPeriod, timeout: set.RegisterTimeout, compressed: set.CompressedRegister,
+		acting: set.SlaveActingMaster, silence: set.NotActiveTimeout, heartbeat: set.HeartbeatInterval,
+		beating: func() (time.Duration, bool) { s := b.settings.Load(); return s.HeartbeatTimeout, s.OldNamesrv },
+		period:  set.RegisterPeriod, timeout: set.RegisterTimeout, compressed: set.CompressedRegister,
 		force:      func() bool { return b.settings.Load().ForceRegister },
 		permission: func() int32 { return int32(b.settings.Load().Permission) },
 		topics:     func() (map[string]*protocol.TopicConfig, protocol.DataVersion) { return b.topics.all() },
+		version:    func() protocol.DataVersion { return b.topics.dataVersion() },
 		topic:      func(name string) (*protocol.TopicConfig, bool) { return b.topics.registers(name) },
 		mappings:   func() map[string]*protocol.TopicQueueMappingInfo { return b.topics.mappings.infos() },
 		answered:   b.registered,
@@ -197,6 +203,9 @@ func (r *registrar) use(addrs []string) {
 		ctx, s.stop = context.WithCancel(r.ctx)
 		r.servers[addr] = s
 		r.tasks.Go(func() { r.registerLoop(ctx, s) })
+		if r.cfg.acting {
+			r.tasks.Go(func() { r.beatLoop(ctx, s) })
+		}
 	}
 }
 

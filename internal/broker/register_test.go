@@ -36,6 +36,8 @@ type told struct {
 	body *protocol.RegisterBrokerBody
 	raw  []byte
 	keys []string // of the header's fields
+
+	oneWay bool
 }
 
 func (n *nsDouble) Serve(r *remoting.Request) {
@@ -48,7 +50,7 @@ func (n *nsDouble) Serve(r *remoting.Request) {
 		return
 	}
 	remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) {
-		got := told{code: r.Code, raw: append([]byte(nil), r.Body...)}
+		got := told{code: r.Code, raw: append([]byte(nil), r.Body...), oneWay: r.IsOneway()}
 		for _, f := range r.Fields {
 			got.keys = append(got.keys, string(f.Key))
 		}
@@ -160,7 +162,7 @@ func startRegistrar(t *testing.T, change func(*registrarConfig), servers ...stri
 		self:   protocol.BrokerIdentityHeader{BrokerName: "b", BrokerAddr: "127.0.0.1:10911", ClusterName: "C"},
 		haAddr: "127.0.0.1:10912", period: 30 * time.Second, timeout: 5 * time.Second,
 		force: func() bool { return true }, permission: func() int32 { return permRead | permWrite },
-		topics: topics.all, topic: topics.one, answered: func(remote.Registered) {}, log: slog.New(slog.DiscardHandler)}
+		topics: topics.all, topic: topics.one, version: func() protocol.DataVersion { _, v := topics.all(); return v }, answered: func(remote.Registered) {}, log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -318,7 +320,10 @@ func TestRegistrar_AppliesThePermissionOfTheBroker(t *testing.T) {
 func TestRegistrar_LetsASlaveAct(t *testing.T) {
 	t.Parallel()
 	n := newNSDouble(t)
-	startRegistrar(t, func(c *registrarConfig) { c.acting, c.silence, c.compressed = true, 10*time.Second, true }, n.addr)
+	startRegistrar(t, func(c *registrarConfig) {
+		c.acting, c.silence, c.heartbeat, c.compressed = true, 10*time.Second, time.Second, true
+		c.beating = func() (time.Duration, bool) { return time.Second, true }
+	}, n.addr)
 	got := n.next(protocol.ReqRegisterBroker)
 	if h := got.head; h.EnableActingMaster == nil || !*h.EnableActingMaster || h.HeartbeatTimeoutMillis == nil || *h.HeartbeatTimeoutMillis != 10000 || !h.Compressed {
 		t.Errorf("registered with %+v", h)

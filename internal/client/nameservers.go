@@ -255,3 +255,18 @@ func (p *Pool) QueryDataVersion(ctx context.Context, addr string, id protocol.Br
 	err = r.DecodeFields(&h)
 	return h.Changed, err
 }
+
+// BrokerHeartbeat tells one NameServer that a broker lives, BROKER_HEARTBEAT. There is no answer.
+func (p *Pool) BrokerHeartbeat(ctx context.Context, addr string, id protocol.BrokerIdentityHeader) error {
+	h := &protocol.BrokerHeartbeatHeader{ClusterName: id.ClusterName, BrokerAddr: id.BrokerAddr, BrokerName: id.BrokerName}
+	return p.Notify(ctx, addr, &remoting.Call{Code: protocol.ReqBrokerHeartbeat, Header: h})
+}
+
+// BrokerHeartbeatOld does so with QUERY_DATA_VERSION, which NameServers of before RocketMQ 5 understand too.
+func (p *Pool) BrokerHeartbeatOld(ctx context.Context, addr string, id protocol.BrokerIdentityHeader, version protocol.DataVersion) error {
+	body, err := fastjson.Marshal(version)
+	if err != nil {
+		return err
+	}
+	return p.Notify(ctx, addr, &remoting.Call{Code: protocol.ReqQueryDataVersion, Header: &id, Body: body})
+}

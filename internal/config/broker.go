@@ -163,10 +163,16 @@ type Broker struct {
 	ForceRegister bool `prop:"forceRegister"`
 	// CompressedRegister deflates the body of a registration. Default false.
 	CompressedRegister bool `prop:"compressedRegister,restart"`
-	// NotActiveTimeout is after how long without a heartbeat the NameServers shall give this broker up. Default 10 s.
-	NotActiveTimeout time.Duration `prop:"brokerNotActiveTimeoutMillis,ms,long,restart"`
-	// SlaveActingMaster lets the slave with the least id serve while the master is away; told to the NameServers. Default false.
+	// SlaveActingMaster lets the slave with the least id serve while the master is away; told to the NameServers, which then expect heartbeats. Default false.
 	SlaveActingMaster bool `prop:"enableSlaveActingMaster,restart"`
+	// NotActiveTimeout is after how long without a heartbeat the NameServers shall give this broker up, with enableSlaveActingMaster. Default 10 s.
+	NotActiveTimeout time.Duration `prop:"brokerNotActiveTimeoutMillis,ms,long,restart"`
+	// HeartbeatInterval is the time between two heartbeats to the NameServers, with enableSlaveActingMaster. Default 1 s.
+	HeartbeatInterval time.Duration `prop:"brokerHeartbeatInterval,ms,restart"`
+	// HeartbeatTimeout is how long one heartbeat may wait for a connection. Default 1 s.
+	HeartbeatTimeout time.Duration `prop:"sendHeartbeatTimeoutMillis,ms"`
+	// OldNamesrv sends heartbeats that NameServers of before RocketMQ 5 understand too, as QUERY_DATA_VERSION instead of BROKER_HEARTBEAT. Default true.
+	OldNamesrv bool `prop:"compatibleWithOldNameSrv"`
 
 	// RecallMessage lets producers take back timed messages before their time. Default false.
 	RecallMessage bool `prop:"recallMessageEnable"`
@@ -247,6 +253,9 @@ func DefaultBroker() Broker {
 		RegisterTimeout:             24 * time.Second,
 		ForceRegister:               true,
 		NotActiveTimeout:            10 * time.Second,
+		HeartbeatInterval:           time.Second,
+		HeartbeatTimeout:            time.Second,
+		OldNamesrv:                  true,
 		RecallWhenNotWriteable:      true,
 		RegionID:                    "DefaultRegion",
 		TraceOn:                     true,
@@ -306,6 +315,8 @@ func (b *Broker) Validate() error {
 	v.within("maxErrorRateOfBloomFilter", int64(b.BloomErrorPercent), 1, 99)
 	v.atLeast("registerBrokerTimeoutMills", b.RegisterTimeout.Milliseconds(), 1)
 	v.atLeast("brokerNotActiveTimeoutMillis", b.NotActiveTimeout.Milliseconds(), 1)
+	v.atLeast("brokerHeartbeatInterval", b.HeartbeatInterval.Milliseconds(), 1)
+	v.atLeast("sendHeartbeatTimeoutMillis", b.HeartbeatTimeout.Milliseconds(), 1)
 	v.atLeast("channelExpiredTimeout", b.ClientExpiry.Milliseconds(), 1)
 	return v.err()
 }
@@ -333,6 +344,10 @@ func (b *Broker) adviseFrame(n *notes) {
 func (b *Broker) settle(n *notes) {
 	b.Store.settle(n)
 	n.clampMS("registerNameServerPeriod", &b.RegisterPeriod, 10*time.Second, time.Minute)
+	if b.SlaveActingMaster && b.HeartbeatInterval >= b.NotActiveTimeout {
+		n.warn("brokerHeartbeatInterval", "%d is not less than brokerNotActiveTimeoutMillis=%d: NameServers will give this broker up between two heartbeats",
+			b.HeartbeatInterval.Milliseconds(), b.NotActiveTimeout.Milliseconds())
+	}
 	if b.BrokerRole != Slave && b.ID != 0 {
 		n.warn("brokerId", "%d is not used: brokerRole is %s and a master's id is 0", b.ID, b.BrokerRole)
 		b.ID = 0

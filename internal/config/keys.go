@@ -623,12 +623,6 @@ var groups = []struct {
 			osPageCacheBusyTimeOutMills long 1000`,
 	},
 	{
-		why: "registrations, and the end of the connection, tell NameServers whether a broker is there",
-		keys: `
-			brokerHeartbeatInterval int 1000
-			sendHeartbeatTimeoutMillis int 1000`,
-	},
-	{
 		why:   "a group that reads slowly is not cut off: it does not disturb the others here",
 		level: slog.LevelWarn,
 		keys: `
@@ -650,7 +644,6 @@ var groups = []struct {
 			realTimeNotifyConsumerChange boolean true
 			cleanOfflineBrokerInterval int 30000
 			consumerOffsetUpdateVersionStep long 500
-			compatibleWithOldNameSrv boolean true
 			subscriptionExpiredTimeout long 600000
 			clearRetryTopicWhenDeleteTopic boolean true
 			enableRegisterProducer boolean true
