@@ -321,6 +321,14 @@ func (b *Broker) Validate() error {
 	return v.err()
 }
 
+// adviseHeartbeats tells when they come too seldom.
+func (b *Broker) adviseHeartbeats(n *notes) {
+	if b.SlaveActingMaster && b.HeartbeatInterval >= b.NotActiveTimeout {
+		n.warn("brokerHeartbeatInterval", "%d is not less than brokerNotActiveTimeoutMillis=%d: NameServers will give this broker up between two heartbeats",
+			b.HeartbeatInterval.Milliseconds(), b.NotActiveTimeout.Milliseconds())
+	}
+}
+
 // adviseRole tells what a role that is about copying means while there is no copying.
 func (b *Broker) adviseRole(n *notes) {
 	switch b.BrokerRole {
@@ -344,10 +352,6 @@ func (b *Broker) adviseFrame(n *notes) {
 func (b *Broker) settle(n *notes) {
 	b.Store.settle(n)
 	n.clampMS("registerNameServerPeriod", &b.RegisterPeriod, 10*time.Second, time.Minute)
-	if b.SlaveActingMaster && b.HeartbeatInterval >= b.NotActiveTimeout {
-		n.warn("brokerHeartbeatInterval", "%d is not less than brokerNotActiveTimeoutMillis=%d: NameServers will give this broker up between two heartbeats",
-			b.HeartbeatInterval.Milliseconds(), b.NotActiveTimeout.Milliseconds())
-	}
 	if b.BrokerRole != Slave && b.ID != 0 {
 		n.warn("brokerId", "%d is not used: brokerRole is %s and a master's id is 0", b.ID, b.BrokerRole)
 		b.ID = 0

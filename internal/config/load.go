@@ -42,6 +42,7 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)
 	b.adviseRole(&l.notes)
+	b.adviseHeartbeats(&l.notes)
 	b.adviseFrame(&l.notes)
 	b.TLS.advise(&l.notes)
 	b.explainPaths(&l)

@@ -116,6 +116,9 @@ func TestLoadBroker_TellsWhatIsUnusual(t *testing.T) {
 	check("diskMaxUsedSpaceRatio=99", "diskMaxUsedSpaceRatio", "WARN broker.properties:1: diskMaxUsedSpaceRatio: 99 counts as 95: the range is 10 to 95")
 	check("diskSpaceWarningLevelRatio=95", "diskSpaceWarningLevelRatio", "WARN broker.properties:1: diskSpaceWarningLevelRatio: 95 counts as 90: the range is 35 to 90")
 	check("registerNameServerPeriod=1000", "registerNameServerPeriod", "WARN broker.properties:1: registerNameServerPeriod: 1000 counts as 10000: the range is 10000 to 60000")
+	check("enableSlaveActingMaster=true\nbrokerHeartbeatInterval=10000", "brokerHeartbeatInterval",
+		"WARN broker.properties:2: brokerHeartbeatInterval: 10000 is not less than brokerNotActiveTimeoutMillis=10000: NameServers will give this broker up between two heartbeats")
+	check("brokerHeartbeatInterval=10000", "brokerHeartbeatInterval", "")
 	check("brokerId=3", "brokerId", "WARN broker.properties:1: brokerId: 3 is not used: brokerRole is ASYNC_MASTER and a master's id is 0")
 	check("\nbrokerRole=SYNC_MASTER", "brokerRole", "WARN broker.properties:2: brokerRole: SYNC_MASTER counts as ASYNC_MASTER: there is no copying yet, so a message is on this host only")
 	check("brokerId=1\nbrokerRole=SLAVE", "brokerRole", "WARN broker.properties:2: brokerRole: slaves do not copy their master yet: this one gets no messages and does not register...")
