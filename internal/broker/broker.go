@@ -143,7 +143,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	if err := b.openState(cfg); err != nil {
 		return adviseState(err)
 	}
-	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax, MaxFrame: cfg.FrameMax, Latencies: b.latencies}
+	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleTimeout(), MaxFrame: cfg.FrameMax, Latencies: b.latencies}
 	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {
 		return err
 	}

@@ -56,6 +56,16 @@ func TestLoadBroker_TakesPublishedSamples(t *testing.T) {
 	}
 }
 
+func TestServer_TakesNoIdleTimeForNever(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{"0": -1, "-5": -1, "1": time.Second, "120": 120 * time.Second} {
+		b, _, err := LoadBroker(Sources{File: brokerFile(t, "serverChannelMaxIdleTimeSeconds="+value)})
+		if err != nil || b.IdleTimeout() != want || !strings.Contains(b.Text(), "\nserverChannelMaxIdleTimeSeconds="+value+"\n") {
+			t.Errorf("%s gives %v, %v", value, b.IdleTimeout(), err)
+		}
+	}
+}
+
 func TestLoadBroker_NamesFileLineAndWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	check := func(text string, want ...string) {

@@ -11,7 +11,7 @@ type Server struct {
 	BindAddress string `prop:"bindAddress,restart"`
 	// ListenPort is the TCP port; 0 lets the system choose one. Default 10911 for a broker, 9876 for a NameServer.
 	ListenPort int `prop:"listenPort,restart,important"`
-	// IdleMax closes a connection on which nothing was read or written for so long. Default 120 s.
+	// IdleMax closes a connection on which nothing was read or written for so long; 0 never. Default 120 s.
 	IdleMax time.Duration `prop:"serverChannelMaxIdleTimeSeconds,s,restart"`
 	// FrameMax is the largest request or answer that is read, in bytes, with everything that belongs to it. Clients have the same
 	// limit: Java's take it from the system property of this name. Default 16 MiB.
@@ -39,9 +39,16 @@ func defaultServer(port int) Server {
 	}
 }
 
+// IdleTimeout is the longest silence on a connection, negative when there is none: RocketMQ takes 0 and less for never.
+func (s *Server) IdleTimeout() time.Duration {
+	if s.IdleMax <= 0 {
+		return -1
+	}
+	return s.IdleMax
+}
+
 func (s *Server) validate(v *validation) {
 	v.within("listenPort", int64(s.ListenPort), 0, 65535)
-	v.atLeast("serverChannelMaxIdleTimeSeconds", int64(s.IdleMax/time.Second), 1)
 	v.within(frameMaxKey, int64(s.FrameMax), headerRoom, math.MaxInt32)
 	s.Log.validate(v)
 	s.TLS.validate(v)

@@ -63,7 +63,7 @@ func Open(cfg config.Namesrv, log *slog.Logger) (*Server, error) {
 	s.brokers = client.NewPool(nil, remoting.Options{Log: log, TLS: clientTLS, MaxFrame: cfg.FrameMax})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.port, err = remoting.Listen(net.JoinHostPort(cfg.BindAddress, strconv.Itoa(cfg.ListenPort)), wire{s}, remoting.Options{
-		Log: log, TLS: serverTLS, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleMax, MaxFrame: cfg.FrameMax})
+		Log: log, TLS: serverTLS, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleTimeout(), MaxFrame: cfg.FrameMax})
 	if err != nil {
 		s.cancel()
 		return nil, err

@@ -32,7 +32,7 @@ type Options struct {
 	// For Dial it makes the connection TLS.
 	TLS     *tls.Config
 	TLSOnly bool
-	// IdleTimeout closes a server's connection that is silent both ways; 120 s when 0.
+	// IdleTimeout closes a server's connection that is silent both ways; 120 s when 0, never when negative.
 	IdleTimeout time.Duration
 	// MaxFrame is the largest frame that is read, in bytes with its length word; protocol.MaxFrame when 0.
 	MaxFrame int
@@ -41,6 +41,8 @@ type Options struct {
 	// Serialization of the requests that we start.
 	Serialization protocol.Serialization
 }
+
+const idleTimeout = 120 * time.Second // Apache's
 
 // Server accepts connections and serves them with one handler.
 type Server struct {
@@ -66,7 +68,7 @@ func Listen(addr string, h Handler, opt Options) (*Server, error) {
 		opt.Log = slog.Default()
 	}
 	if opt.IdleTimeout == 0 {
-		opt.IdleTimeout = 120 * time.Second
+		opt.IdleTimeout = idleTimeout
 	}
 	if opt.MaxFrame == 0 {
 		opt.MaxFrame = protocol.MaxFrame
@@ -176,9 +178,12 @@ func (s *Server) acceptLoop() {
 	}
 }
 
-// idleLoop closes connections that were silent for IdleTimeout, give or take a quarter of it.
+// idleLoop closes connections that were silent for IdleTimeout, give or take a quarter of it, and those whose peer reads nothing.
 func (s *Server) idleLoop() {
 	step := s.opt.IdleTimeout / 4
+	if s.opt.IdleTimeout < 0 {
+		step = idleTimeout / 4
+	}
 	for {
 		select { // with no connection there is nothing to tick for
 		case <-s.stop:
@@ -211,7 +216,7 @@ func (s *Server) closeIdle() {
 			c.lastSeen, c.silent = seen, 0
 			continue
 		}
-		if c.silent++; c.silent >= 4 {
+		if c.silent++; c.silent >= 4 && s.opt.IdleTimeout > 0 {
 			s.opt.Log.Info("connection closed: silent for too long", "addr", c.RemoteAddr(), "for", s.opt.IdleTimeout)
 			_ = c.Close()
 		}

@@ -71,6 +71,21 @@ func TestServe_ClosesASilentConnection(t *testing.T) {
 	}
 }
 
+func TestServe_LeavesSilentConnectionsWhenItIsToldTo(t *testing.T) {
+	t.Parallel()
+	s := serve(t, echo{}, Options{IdleTimeout: -1})
+	c := dial(t, s, Options{})
+	if _, err := c.Call(t.Context(), &Call{Code: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		s.closeIdle()
+	}
+	if _, err := c.Call(t.Context(), &Call{Code: 1}); err != nil {
+		t.Error(err)
+	}
+}
+
 func BenchmarkCall(b *testing.B) {
 	s, err := Listen("127.0.0.1:0", echo{}, Options{})
 	if err != nil {
