@@ -197,8 +197,21 @@ func (l *loader) file(path string, wanted func(key string) bool) error {
 	return nil
 }
 
-// put takes one value.
+// put takes one value. What is found keeps its place, whatever overrides the value later.
 func (l *loader) put(key, value string, from origin) {
+	noted, wrong := len(l.notes.list), len(l.wrong)
+	l.take(key, value, from)
+	for i := range l.notes.list[noted:] {
+		n := &l.notes.list[noted+i]
+		n.File, n.Line = from.file, from.line
+	}
+	for i := range l.wrong[wrong:] {
+		w := &l.wrong[wrong+i]
+		w.File, w.Line = from.file, from.line
+	}
+}
+
+func (l *loader) take(key, value string, from origin) {
 	trimmed := strings.TrimSpace(value)
 	if !l.kind.known(key) {
 		meant, old := spelling(key, l.kind.known)
@@ -294,7 +307,7 @@ func (b *Broker) explainPaths(l *loader) {
 	}
 }
 
-// finish puts file and line to everything found, and notes in order.
+// finish puts file and line to what was found when all values were there, and everything in order.
 func (l *loader) finish(err, invalid error) error {
 	for i, n := range l.notes.list {
 		if n.File == "" {
@@ -311,18 +324,16 @@ func (l *loader) finish(err, invalid error) error {
 	var more WrongValues
 	if errors.As(invalid, &more) {
 		for _, w := range more {
+			from := l.origins[w.Key]
+			w.File, w.Line = from.file, from.line
 			// A value that could not be read has left the default behind, which is not what is wrong.
-			if !slices.ContainsFunc(l.wrong, func(have WrongValue) bool { return have.Key == w.Key }) {
+			if !slices.ContainsFunc(l.wrong, func(have WrongValue) bool { return have.Key == w.Key && have.File == w.File && have.Line == w.Line }) {
 				l.wrong = append(l.wrong, w)
 			}
 		}
 	}
 	if len(l.wrong) == 0 {
 		return nil
-	}
-	for i, w := range l.wrong {
-		from := l.origins[w.Key]
-		l.wrong[i].File, l.wrong[i].Line = from.file, from.line
 	}
 	slices.SortStableFunc(l.wrong, func(a, b WrongValue) int { return cmp.Compare(a.Line, b.Line) })
 	return l.wrong

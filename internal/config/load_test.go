@@ -154,6 +154,21 @@ func TestLoadBroker_FlagsOverrideTheFile(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "namesrvAddr=nonsense is wrong") {
 		t.Error(err)
 	}
+	path := brokerFile(t, "# mine\nborkerName=x\nlistenPort=abc\nnamesrvAddr=foo\nautoCreateTopicEnable=true ")
+	_, notes, err := LoadBroker(Sources{File: path, Flags: map[string]string{"listenPort": "41911", "namesrvAddr": "a:1", "autoCreateTopicEnable": "false", "borkerName": "y"}})
+	if err == nil || err.Error() != path+":3: listenPort=abc is wrong: it must be a whole number" {
+		t.Error(err)
+	}
+	for _, n := range notes {
+		if n.Key == "autoCreateTopicEnable" && n.Line != 5 || n.Key == "borkerName" && n.Line != 2 && n.File != "" {
+			t.Error(n)
+		}
+	}
+	_, _, err = LoadBroker(Sources{File: path, Flags: map[string]string{"listenPort": "70000"}})
+	var wrong WrongValues
+	if !errors.As(err, &wrong) || len(wrong) != 3 || wrong[0].Error() != "listenPort=70000 is wrong: it must be from 0 to 65535" || wrong[1].Line != 3 || wrong[2].Line != 4 {
+		t.Error(err)
+	}
 	if _, _, err = LoadBroker(Sources{File: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
