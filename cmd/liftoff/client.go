@@ -45,6 +45,9 @@ func (f *clientFlags) connect(h remoting.Handler) (*session, error) {
 	names, err := client.NewNameServers(pool, f.namesrvAddr)
 	if err != nil {
 		_ = pool.Close()
+		if f.namesrvAddr == os.Getenv("NAMESRV_ADDR") {
+			err = fmt.Errorf("$NAMESRV_ADDR: %w", err)
+		}
 		return nil, misuse{err}
 	}
 	return &session{pool, names}, nil

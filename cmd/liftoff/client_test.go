@@ -191,3 +191,17 @@ func TestPlainBody(t *testing.T) {
 		t.Error("nonsense is decompressed")
 	}
 }
+
+func TestNamesrvAddr_OfTheEnvironmentIsNamedAsThePlace(t *testing.T) {
+	t.Setenv("NAMESRV_ADDR", "a:1,b:2")
+	for _, line := range []string{"broker -p", "send -t t body", "consume -t t", "admin clusterList"} {
+		_, errs, code := runProgram(t, "liftoff", strings.Fields(line)...)
+		if code == exitOK || !strings.Contains(errs, "liftoff: $NAMESRV_ADDR: ") || !strings.Contains(errs, "separate addresses with ;") {
+			t.Errorf("%s ends with %d and prints %s", line, code, errs)
+		}
+		_, errs, code = runProgram(t, "liftoff", append(strings.Fields(line), "-n", "nonsense")...)
+		if code == exitOK || strings.Contains(errs, "$NAMESRV_ADDR") || !strings.Contains(errs, "nonsense") {
+			t.Errorf("%s -n nonsense ends with %d and prints %s", line, code, errs)
+		}
+	}
+}

@@ -74,6 +74,9 @@ func (a *Admin) run(ctx context.Context, run func(context.Context) error) error 
 	defer a.pool.Close()
 	var err error
 	if a.names, err = client.NewNameServers(a.pool, a.namesrvAddr); err != nil {
+		if a.namesrvAddr == os.Getenv("NAMESRV_ADDR") {
+			return fmt.Errorf("$NAMESRV_ADDR: %w", err)
+		}
 		return err
 	}
 	return explain(run(ctx))

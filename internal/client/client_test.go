@@ -182,7 +182,7 @@ func TestNameServers_AskTheNextWhenOneCannotAnswer(t *testing.T) {
 
 func TestNameServers_ListMustMakeSense(t *testing.T) {
 	t.Parallel()
-	for _, list := range []string{"", ";", "host", "host:", ":1", "a:1;b"} {
+	for _, list := range []string{"", ";", "host", "host:", ":1", "a:1;b", "a:1,b:2"} {
 		if _, err := NewNameServers(nil, list); err == nil {
 			t.Errorf("%q was taken", list)
 		}

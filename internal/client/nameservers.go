@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -24,20 +24,14 @@ type NameServers struct {
 
 // NewNameServers makes a list of "host:port;host:port", reached through pool.
 func NewNameServers(pool *Pool, list string) (*NameServers, error) {
-	n := &NameServers{pool: pool}
-	for addr := range strings.SplitSeq(list, ";") {
-		if addr = strings.TrimSpace(addr); addr == "" {
-			continue
-		}
-		if i := strings.LastIndexByte(addr, ':'); i <= 0 || i == len(addr)-1 {
-			return nil, fmt.Errorf("cannot use name server %q: it is not host:port", addr)
-		}
-		n.addrs = append(n.addrs, addr)
-	}
-	if len(n.addrs) == 0 {
+	addrs, err := config.ParseAddrs(list)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot use name servers %q: %w", list, err)
+	case len(addrs) == 0:
 		return nil, errors.New("cannot use an empty list of name servers")
 	}
-	return n, nil
+	return &NameServers{pool: pool, addrs: addrs}, nil
 }
 
 // Addrs are the addresses in the order given.

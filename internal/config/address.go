@@ -9,21 +9,38 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // ParseAddrs reads a list of host:port separated by semicolons. Empty entries do not count.
 func ParseAddrs(list string) ([]string, error) {
 	addrs := addrList(list)
 	for _, addr := range addrs {
-		split := strings.LastIndexByte(addr, ':')
-		if split <= 0 {
-			return nil, fmt.Errorf("%q has no host and port", addr)
-		}
-		if port, err := strconv.Atoi(addr[split+1:]); err != nil || port < 0 || port > 65535 {
-			return nil, fmt.Errorf("the port of %q is not a number from 0 to 65535", addr)
+		if err := checkAddr(addr); err != nil {
+			return nil, err
 		}
 	}
 	return addrs, nil
+}
+
+// checkAddr says what keeps an address from being connected to, whatever the network.
+func checkAddr(addr string) error {
+	for _, r := range addr {
+		if r == ',' || r == '=' || unicode.IsSpace(r) {
+			return fmt.Errorf("%q has %q in it, which no address has; separate addresses with ;", addr, string(r))
+		}
+	}
+	split := strings.LastIndexByte(addr, ':')
+	if split <= 0 {
+		return fmt.Errorf("%q has no host and port", addr)
+	}
+	if port, err := strconv.Atoi(addr[split+1:]); err != nil || port < 0 || port > 65535 {
+		return fmt.Errorf("the port of %q is not a number from 0 to 65535", addr)
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return fmt.Errorf("%q is not host:port; an IPv6 address is written like [::1]:9876", addr)
+	}
+	return nil
 }
 
 func addrList(list string) []string {

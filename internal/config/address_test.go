@@ -45,9 +45,15 @@ func TestParseAddrs(t *testing.T) {
 	if got, err := ParseAddrs(" a:1; [::1]:2 ;"); err != nil || strings.Join(got, "|") != "a:1|[::1]:2" {
 		t.Error(got, err)
 	}
-	for _, bad := range []string{"a", "a:b", ":1", "a:70000", "a:1;b"} {
-		if _, err := ParseAddrs(bad); err == nil {
-			t.Errorf("%q is taken", bad)
+	for bad, want := range map[string]string{
+		"a": "no host and port", ":1": "no host and port", "a:1;b": `"b" has no host and port`,
+		"a:b": "is not a number", "a:70000": "is not a number",
+		"127.0.0.1:1,127.0.0.1:2": `has "," in it, which no address has; separate addresses with ;`,
+		"c:3;a:1 b:2":             `"a:1 b:2" has " " in it`, "namesrvAddr=a:1": `has "=" in it`, "a:1,b": `has "," in it`, "a\u00a0b:1": "in it",
+		"::1:9876": "like [::1]:9876", "http://a:1": "is not host:port", "[::1:1": "is not host:port", "a]:1": "is not host:port",
+	} {
+		if _, err := ParseAddrs(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gives %v", bad, err)
 		}
 	}
 }

@@ -38,6 +38,9 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 		b.File = absolute(from.File)
 	}
 	b.extra = l.extra
+	if _, set := l.origins["namesrvAddr"]; !set && b.NamesrvAddr != "" && b.NamesrvAddr == os.Getenv("NAMESRV_ADDR") {
+		l.origins["namesrvAddr"] = origin{file: "$NAMESRV_ADDR"}
+	}
 	b.adviseBind(l.origins)
 	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)

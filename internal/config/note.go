@@ -10,7 +10,7 @@ import (
 // Note is something about a configuration that an operator should hear.
 type Note struct {
 	Level slog.Level
-	File  string // empty when the value is from a flag, the environment or a request
+	File  string // or $NAME of the environment; empty when the value is from a flag or a request
 	Line  int    // 0 when it is not from a file
 	Key   string
 	Text  string
@@ -30,7 +30,7 @@ func place(file string, line int) string {
 
 // WrongValue is one value that is not allowed.
 type WrongValue struct {
-	File    string
+	File    string // as in a [Note]
 	Line    int
 	Key     string
 	Value   string
