@@ -111,6 +111,10 @@ func (b *Broker) useConfig(shown config.Broker) {
 		b.registrar.use(servers)
 	}
 	b.timers.wake()
+	if next.MaxMessageSize != old.MaxMessageSize && !next.FitsFrame() && shown.FitsFrame() {
+		b.log.Warn("maxMessageSize fits com.rocketmq.remoting.frameMaxLength from the next start on only: until then a larger request gets its connection closed",
+			"maxMessageSize", next.MaxMessageSize, "frameMaxLength", next.FrameMax, "then", shown.FrameMax)
+	}
 	if next.Permission != old.Permission {
 		b.topics.bumpVersion()
 		b.registrar.changed()

@@ -42,6 +42,32 @@ func TestConfig_WhatCountsFromTheNextStartIsShownAndDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestConfig_SaysThatLargerMessagesWaitForALargerFrame(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l, err := logging.Open(logging.Options{Out: &out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(t.Context(), testConfig(t), l.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialTest(t, b, remoting.Options{})
+	for _, change := range []string{"com.rocketmq.remoting.frameMaxLength=40000000", "maxMessageSize=33554432", "fileReservedTime=1"} {
+		if r := call(t, c, protocol.ReqUpdateBrokerConfig, nil, []byte(change)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.Count(text, "from the next start on only") != 1 || !strings.Contains(text, "maxMessageSize=33554432 frameMaxLength=16777216 then=40000000") ||
+		strings.Contains(text, "does not fit") {
+		t.Error(text)
+	}
+}
+
 func TestReload_SaysWhatCountsNow(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -339,10 +339,13 @@ func (b *Broker) adviseRole(n *notes) {
 	}
 }
 
+// FitsFrame says whether the largest message fits into the largest frame.
+func (b *Broker) FitsFrame() bool { return int64(b.MaxMessageSize)+headerRoom <= int64(b.FrameMax) }
+
 // adviseFrame tells when the largest message does not fit into the largest frame: it would be allowed, and whoever sent it would see his
 // connection closed.
 func (b *Broker) adviseFrame(n *notes) {
-	if need := int64(b.MaxMessageSize) + headerRoom; need > int64(b.FrameMax) {
+	if need := int64(b.MaxMessageSize) + headerRoom; !b.FitsFrame() {
 		n.warn("maxMessageSize", "%[1]d does not fit %[2]s=%[3]d, which counts a message's body, properties and header: a larger request gets its connection closed; "+
 			"set %[2]s to %[4]d or more here, which counts from the next start on, and at the clients (Java: -D%[2]s=%[4]d)", b.MaxMessageSize, frameMaxKey, b.FrameMax, need)
 	}
