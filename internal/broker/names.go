@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
 )
 
 // Names that mean something. Part of the wire and of the format of state files.
@@ -85,6 +87,14 @@ func checkTopicName(topic string) error {
 		return invalidName("The specified topic: " + shown(topic) + ", is longer than topic max length: 127")
 	}
 	return nil
+}
+
+// whyNoGroup says why a group was not made for who asked for it: there can be none of its name, or none shall be made so.
+func whyNoGroup(cfg *settings, group string) string {
+	if err := checkGroupName(group); err != nil {
+		return remoting.ErrorAnswer(err).Remark
+	}
+	return fmt.Sprintf("autoCreateSubscriptionGroup=%t", cfg.AutoCreateGroup)
 }
 
 // checkGroupName says why there can be no group of that name, in Apache's words.

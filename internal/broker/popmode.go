@@ -97,7 +97,7 @@ func (b *Broker) setRequestMode(r *remoting.Request) (*remoting.Answer, error) {
 	case b.topics.find(mode.Topic) == nil:
 		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "topic[%s] not exist", shown(mode.Topic))
 	case b.groups.get([]byte(mode.ConsumerGroup)) == nil:
-		return nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group does not exist: %s", shown(mode.ConsumerGroup))
+		return nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group does not exist: %s (%s)", shown(mode.ConsumerGroup), whyNoGroup(b.settings.Load(), mode.ConsumerGroup))
 	}
 	if err := b.modes.set(mode); err != nil {
 		return nil, err

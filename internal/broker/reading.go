@@ -20,7 +20,7 @@ func (s *settings) checkRead(doing string) error {
 func (b *Broker) consumingGroup(cfg *settings, name []byte) (*group, error) {
 	g := b.groups.get(name)
 	if g == nil {
-		return nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group [%s] does not exist, autoCreateSubscriptionGroup=%t", shown(string(name)), cfg.AutoCreateGroup)
+		return nil, protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group [%s] does not exist, %s", shown(string(name)), whyNoGroup(cfg, string(name)))
 	}
 	if !g.ConsumeEnable {
 		return nil, protocol.Errorf(protocol.CodeNoPermission, "subscription group no permission, %s (consumeEnable=false)", name)

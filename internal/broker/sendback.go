@@ -127,7 +127,7 @@ func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (
 }
 
 func groupMissing(cfg *settings, group string) error {
-	return protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group not exist, %s (autoCreateSubscriptionGroup=%t)", shown(group), cfg.AutoCreateGroup)
+	return protocol.Errorf(protocol.CodeSubscriptionGroupNotExist, "subscription group not exist, %s (%s)", shown(group), whyNoGroup(cfg, group))
 }
 
 // retryTopic returns a group's retry or dead-letter topic, made if it is not there. A dead-letter topic takes messages without the

@@ -144,8 +144,8 @@ func TestSendBack_RefusalsNameTheCause(t *testing.T) {
 		check("forged offset", backFields("G", forged, 0), protocol.CodeSystemError, "look message by offset failed", fmt.Sprint(forged))
 	}
 	check("delayed message", backFields("G", at.LogOffset+int64(at.Size), 0), protocol.CodeSystemError, "look message by offset failed", "queue of the system")
-	check("no group", backFields("", at.LogOffset, 0), protocol.CodeSubscriptionGroupNotExist, "subscription group not exist")
-	check("bad group", backFields("a/b", at.LogOffset, 0), protocol.CodeSubscriptionGroupNotExist, "a/b")
+	check("no group", backFields("", at.LogOffset, 0), protocol.CodeSubscriptionGroupNotExist, "subscription group not exist", "The specified group is blank.")
+	check("bad group", backFields("a/b", at.LogOffset, 0), protocol.CodeSubscriptionGroupNotExist, "subscription group not exist, a/b", "contains illegal characters")
 	check("field missing", backFields("G", 0, 0)[1:], protocol.CodeSystemError, "offset")
 	check("not a number", [][2]string{{"offset", "x"}, {"group", "G"}, {"delayLevel", "0"}}, protocol.CodeSystemError, "offset")
 	cfg := *b.settings.Load()
