@@ -326,7 +326,7 @@ func TestSubscription_ReadsTags(t *testing.T) {
 	t.Parallel()
 	check := func(expression, kind string, wantErr bool, wanted, unwanted []int64) {
 		t.Helper()
-		s, err := (&Broker{}).subscriptionOf([]byte("T"), []byte(expression), []byte(kind))
+		s, err := (&Broker{}).subscriptionOf([]byte("G"), []byte("T"), []byte(expression), []byte(kind))
 		if (err != nil) != wantErr {
 			t.Errorf("%q %q: %v", expression, kind, err)
 		}

@@ -260,7 +260,7 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 	cfg := b.settings.Load()
 	t, g, err := p.check(cfg)
 	if err == nil && p.sub == nil {
-		p.sub, err = b.subscriptionOf(p.topic, p.expression, p.expressionType)
+		p.sub, err = b.subscriptionOf(p.group, p.topic, p.expression, p.expressionType)
 	}
 	if err != nil {
 		p.refuse(err)

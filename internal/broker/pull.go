@@ -175,7 +175,7 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 func (p *pull) subscription(g *group) (*subscription, error) {
 	b := p.b
 	if p.sysFlag&pullSubscription != 0 {
-		return b.subscriptionOf(p.topic, p.expression, p.expressionType)
+		return b.subscriptionOf(p.group, p.topic, p.expression, p.expressionType)
 	}
 	cg := b.clients.consumerGroup(p.group)
 	if cg == nil {
@@ -195,7 +195,7 @@ func (p *pull) subscription(g *group) (*subscription, error) {
 		return nil, protocol.Errorf(protocol.CodeSubscriptionNotLatest, "the consumer's subscription not latest")
 	}
 	if sub.refused != nil {
-		return nil, errParse(sub.refused)
+		return nil, errParse(sub.refused, p.group, p.topic, []byte(sub.SubString))
 	}
 	if sub.IsTag() {
 		return sub, nil

@@ -35,3 +35,30 @@ func TestReading_ForAGroupThatCannotBeNamesTheReason(t *testing.T) {
 	}
 	check("Unknown", "autoCreateSubscriptionGroup=false")
 }
+
+func TestReading_AWrongExpressionIsNamed(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, sqlConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	sendN(t, c, "T", 1, "e", "0")
+	const words = "parse the consumer's subscription failed: "
+	check := func(expression, kind, reason, named string) {
+		t.Helper()
+		for group, r := range map[string]*remoting.Response{
+			"Consumer": call(t, c, protocol.ReqPullMessage, pullFields("T", 0, 0, "subscription", expression, "expressionType", kind), nil),
+			"Poppers":  call(t, c, protocol.ReqPopMessage, popFields("T", "exp", expression, "expType", kind), nil),
+		} {
+			got, want := string(r.Remark), " (group "+group+", topic T, expression "+named+")"
+			if r.Code != protocol.CodeSubscriptionParseFailed || !strings.HasPrefix(got, words+reason) || !strings.HasSuffix(got, want) {
+				t.Errorf("code %d %s, want %s ... %s", r.Code, got, words+reason, want)
+			}
+		}
+	}
+	none := "subString split error, the expression has no tag between its ||"
+	check("||", "TAG", none, `"||"`)
+	check(" ||  || ", "", none, `" ||  || "`)
+	long := strings.Repeat("||", 10_000)
+	check(long, "TAG", none, `"`+long[:2*retryLengthMax]+`..."`)
+	check("n BETWEEN", "SQL92", "", `"n BETWEEN"`)
+	check("n", "REGEX", "there are no filters of the type REGEX", `"n"`)
+}

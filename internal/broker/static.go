@@ -299,7 +299,7 @@ func (p *pull) askElsewhere() {
 	if p.sysFlag&pullSubscription == 0 { // the other broker knows nothing of this consumer
 		if s := b.findSubscription(string(p.group), string(p.topic)); s != nil {
 			if s.refused != nil {
-				p.refuse(errParse(s.refused))
+				p.refuse(errParse(s.refused, p.group, p.topic, []byte(s.SubString)))
 				return
 			}
 			ext[5][1] = yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)|pullSubscription), 10)

@@ -44,22 +44,22 @@ func (s *subscription) hasCode(tagsCode int64) bool {
 	return ok
 }
 
-// errNoTag says that an expression of tags has none.
-var errNoTag = errors.New("subString split error")
+// errNoTag says that an expression of tags has none, in Apache's words first.
+var errNoTag = errors.New("subString split error, the expression has no tag between its ||")
 
 // everything is the subscription of a pull that names no expression.
 var everything = newSubscription(protocol.SubscriptionData{SubString: protocol.SubscribeAll, ExpressionType: protocol.ExpressionTag})
 
-// subscriptionOf is what a request wants that brings its own expression, as a pull or a POP may; the subscription's filter is what
-// Store.Get takes. One that wants everything costs nothing, and carries no topic.
-func (b *Broker) subscriptionOf(topic, expression, expressionType []byte) (*subscription, error) {
+// subscriptionOf is what a request of a group wants that brings its own expression, as a pull or a POP may; the subscription's filter
+// is what Store.Get takes. One that wants everything costs nothing, and carries no topic.
+func (b *Broker) subscriptionOf(group, topic, expression, expressionType []byte) (*subscription, error) {
 	if err := checkExpression(len(expression)); err != nil {
-		return nil, errParse(err)
+		return nil, errParse(err, group, topic, expression)
 	}
 	if isTagType(expressionType) {
 		sub, err := parseTags(topic, expression)
 		if err != nil {
-			return nil, errParse(err)
+			return nil, errParse(err, group, topic, expression)
 		}
 		return sub, nil
 	}
@@ -68,7 +68,7 @@ func (b *Broker) subscriptionOf(topic, expression, expressionType []byte) (*subs
 	}
 	sub, err := b.sql.subscribe(topic, expression, expressionType)
 	if err != nil {
-		return nil, errParse(err)
+		return nil, errParse(err, group, topic, expression)
 	}
 	return b.sqlOfRetries(sub), nil
 }
@@ -91,8 +91,9 @@ func (b *Broker) sqlOfRetries(sub *subscription) *subscription {
 	return sub
 }
 
-func errParse(err error) error {
-	return protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
+func errParse(err error, group, topic, expression []byte) error {
+	return protocol.Errorf(protocol.CodeSubscriptionParseFailed, "parse the consumer's subscription failed: %v (group %s, topic %s, expression %q)",
+		err, group, topic, shown(string(expression)))
 }
 
 // expressionMax is how many bytes an expression may have: ten thousand tags of the usual length, and no room for a stranger to make each
