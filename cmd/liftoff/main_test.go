@@ -258,3 +258,12 @@ func TestSignal_EndsCleanlyWithinASecond(t *testing.T) {
 		t.Errorf("the store was not closed cleanly: %v", err)
 	}
 }
+
+func TestServer_SaysThatAnotherNameServerDoesNotCount(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "broker.conf")
+	if err := os.WriteFile(file, []byte("brokerName=broker-a\nnamesrvAddr=ns.example:9876\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	startServer(t, "-c", file).err.wait(t, "level=WARN msg=.*broker.conf:2: namesrvAddr: ns.example:9876 has no effect in `liftoff server`")
+}

@@ -83,7 +83,7 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 		set["storePathRootDir"] = standard["storePathRootDir"]
 	}
 	f.log.overrides(c, set)
-	b, notes, err := config.LoadBroker(config.Sources{Defaults: standard, File: file, Flags: set})
+	b, notes, err := config.LoadBroker(config.Sources{Defaults: standard, File: file, Flags: set, OwnNamesrv: own["listenPort"]})
 	if err != nil {
 		return config.Namesrv{}, b, notes, err
 	}

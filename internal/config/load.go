@@ -26,6 +26,9 @@ type Sources struct {
 	Defaults map[string]string // other defaults than RocketMQ's, by key
 	File     string            // a properties file; empty for none
 	Flags    map[string]string // what was said on the command line, by key
+
+	// OwnNamesrv is the port of the NameServer in the broker's process, the only one that it registers with; empty when there is none.
+	OwnNamesrv string
 }
 
 // LoadBroker reads a broker's configuration. The notes are in the order of the file. An error is a [WrongValues], a [SyntaxError] or
@@ -42,6 +45,9 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 		l.origins["namesrvAddr"] = origin{file: "$NAMESRV_ADDR"}
 	}
 	b.adviseBind(l.origins)
+	if from.OwnNamesrv != "" {
+		b.besideNamesrv(&l, from.OwnNamesrv)
+	}
 	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)
 	b.adviseRole(&l.notes)

@@ -1,0 +1,36 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// besideNamesrv looks at what makes no sense for a broker that registers with the NameServer of its process, at this port, and nowhere else.
+func (b *Broker) besideNamesrv(l *loader, port string) {
+	if list := addrList(b.NamesrvAddr); len(list) > 1 || len(list) == 1 && !b.isHere(list[0], port) {
+		l.notes.warn("namesrvAddr", "%s has no effect in `liftoff server`, whose broker registers with the NameServer of its own process; `liftoff broker` registers there", b.NamesrvAddr)
+	}
+	b.NamesrvAddr = ""
+}
+
+// isHere says whether an address is, as far as can be told without a question, this port of this host.
+func (b *Broker) isHere(addr, port string) bool {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil || p != port {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") || strings.EqualFold(host, hostName()) || host == strings.Trim(b.BrokerIP1, "[]") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	own, _ := net.InterfaceAddrs()
+	return ip.IsLoopback() || slices.ContainsFunc(own, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap() == ip.Unmap()
+	})
+}
