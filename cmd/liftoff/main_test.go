@@ -184,6 +184,11 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	}
 	check("no such file or directory", exitMisused, "liftoff", "server", "--data", t.TempDir(), "-c", "none.properties")
 	check("no such file or directory", exitMisused, "liftoff", "store", "check", "-c", "none.properties")
+	slave := filepath.Join(t.TempDir(), "broker-a-s.properties")
+	if err := os.WriteFile(slave, []byte("brokerId=1\nbrokerRole=SLAVE\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	check(slave+":2: brokerRole=SLAVE is wrong", exitMisused, "liftoff", "server", "--data", t.TempDir(), "-c", slave, "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", "0")
 	check("--namesrv-port=99999 is wrong: it must be from 0 to 65535", exitMisused, "liftoff", "server", "--namesrv-port", "99999")
 	check("--port=-1 is wrong: it must be from 0 to 65535", exitMisused, "liftoff", "broker", "--port", "-1")
 	check("cannot do without -t/--topic; see liftoff consume --help", exitMisused, "liftoff", "consume")

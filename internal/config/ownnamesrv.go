@@ -13,6 +13,11 @@ func (b *Broker) besideNamesrv(l *loader, port string) {
 		l.notes.warn("namesrvAddr", "%s has no effect in `liftoff server`, whose broker registers with the NameServer of its own process; `liftoff broker` registers there", b.NamesrvAddr)
 	}
 	b.NamesrvAddr = ""
+	if b.BrokerRole == Slave {
+		from := l.origins["brokerRole"]
+		l.wrong = append(l.wrong, WrongValue{File: from.file, Line: from.line, Key: "brokerRole", Value: string(b.BrokerRole),
+			Allowed: "ASYNC_MASTER or SYNC_MASTER in `liftoff server`, whose NameServer knows no master to copy; `liftoff broker -c FILE -n NAMESRV` runs a slave"})
+	}
 }
 
 // isHere says whether an address is, as far as can be told without a question, this port of this host.

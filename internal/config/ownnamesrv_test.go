@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -22,5 +24,15 @@ func TestLoadBroker_BesideItsNamesrvSaysThatOthersDoNotCount(t *testing.T) {
 	check("127.0.0.1:9877", "", "WARN $NAMESRV_ADDR: namesrvAddr: 127.0.0.1:9877 has no effect")
 	for _, here := range []string{"127.0.0.1:9876", "localhost:9876;", "[::1]:9876", "me:9876", LocalAddress() + ":9876"} {
 		check(here, "brokerIP1=me", "")
+	}
+}
+
+func TestLoadBroker_BesideItsNamesrvIsNoSlave(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join("testdata", "sample", "broker-a-s.properties")
+	_, _, err := LoadBroker(Sources{File: path, OwnNamesrv: "9876"})
+	var wrong WrongValues
+	if !errors.As(err, &wrong) || len(wrong) != 1 || wrong[0].Line == 0 || !strings.HasPrefix(wrong[0].Error(), path) || !strings.Contains(wrong[0].Error(), "brokerRole=SLAVE is wrong: it must be ASYNC_MASTER or SYNC_MASTER in `liftoff server`") {
+		t.Error(err)
 	}
 }
