@@ -22,7 +22,7 @@ func (a *Admin) brokerCommands() []*cobra.Command {
 		a.haStatus(), a.getBrokerEpoch(), a.resetMasterFlushOffset(), a.addBroker(), a.removeBroker(),
 		a.clean("cleanExpiredCQ", "Delete consume queue files whose messages are gone", "delete expired consume queue files", (*Admin).cleanQueues),
 		a.clean("deleteExpiredCommitLog", "Delete commit log files that are old enough now, not only at night", "delete expired commit log files", (*Admin).cleanLog),
-		a.clean("cleanUnusedTopic", "Delete the queues of topics that a broker does not have", "delete the consume queues of topics that are unknown", (*Admin).cleanTopics)}
+		a.clean("cleanUnusedTopic", "Delete the queues of topics that a broker does not have", "delete the consume queues of topics that are unknown, Liftoff also the consumer offsets in them,", (*Admin).cleanTopics)}
 }
 
 // every runs what again and again while seconds is positive, else once. It ends when the command is interrupted.

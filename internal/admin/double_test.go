@@ -107,7 +107,7 @@ func TestCommands_SpeakToServersOfOtherKinds(t *testing.T) {
 		{"resetMasterFlushOffset -b ADDR -o 42", "reset master flush offset to 42 success\n",
 			"will set the offset that the master has flushed to 42 at ADDR; it does not say what it is\n", "RESET_MASTER_FLUSH_OFFSET masterFlushOffset=42"},
 		{"cleanExpiredCQ -c c", "success", "will delete expired consume queue files at broker-a (ADDR)\n", "CLEAN_EXPIRED_CONSUMEQUEUE"},
-		{"cleanUnusedTopic", "success", "will delete the consume queues of topics that are unknown at broker-a (ADDR)\n", "CLEAN_UNUSED_TOPIC"},
+		{"cleanUnusedTopic", "success", "will delete the consume queues of topics that are unknown, Liftoff also the consumer offsets in them, at broker-a (ADDR)\n", "CLEAN_UNUSED_TOPIC"},
 		{"deleteExpiredCommitLog -b ADDR", "success", "will delete expired commit log files at ADDR\n", "DELETE_EXPIRED_COMMITLOG"},
 	} {
 		at := func(s string) string { return strings.ReplaceAll(s, "ADDR", addr) }

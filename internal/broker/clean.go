@@ -11,8 +11,10 @@ import (
 // CLEAN_EXPIRED_CONSUMEQUEUE 306, CLEAN_UNUSED_TOPIC 316, DELETE_EXPIRED_COMMITLOG 329.
 //
 // Behaviour: files go now that would go later: those of the log that are older than fileReservedTime, also in the rounds that follow;
-// those of consume queues that point to nothing any more; the queues of topics that are not there any more. Each is named in the log.
-// Differs from Apache: a queue whose messages are all gone goes on with its offsets, for those of its consumers do. When not one topic of
+// those of consume queues that point to nothing any more; the queues of topics that are not there any more, and groups' offsets in them. Each is
+// named in the log.
+// Differs from Apache: a queue whose messages are all gone goes on with its offsets, for those of its consumers do. Offsets in a topic
+// go with its queues, for its messages begin at 0 when it is made again. When not one topic of
 // users is there, and queues are, nothing is removed: then topics.json was lost, and not the topics.
 
 func (b *Broker) cleanQueues(r *remoting.Request) (*remoting.Answer, error) {
@@ -43,10 +45,7 @@ func (b *Broker) cleanUnusedTopics(r *remoting.Request) (*remoting.Answer, error
 		for _, q := range b.store.Queues(name) {
 			b.log.Info("queue of a topic that is not there any more is removed", "topic", name, "queue_id", q.ID(), "min", q.MinOffset(), "max", q.MaxOffset())
 		}
-		if err := b.store.DeleteTopic(name); err != nil {
-			return nil, err
-		}
 		b.counts.forgetTopic(name)
 	}
-	return nil, nil
+	return nil, b.deleteMessages(unused...)
 }

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"fmt"
+
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -9,7 +11,7 @@ import (
 // UPDATE_AND_CREATE_SUBSCRIPTIONGROUP 200, GET_ALL_SUBSCRIPTIONGROUP_CONFIG 201, DELETE_SUBSCRIPTIONGROUP 207,
 // UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST 225, GET_SUBSCRIPTIONGROUP_CONFIG 352, UPDATE_AND_GET_GROUP_FORBIDDEN 353.
 //
-// Behaviour: a group that was made, changed or deleted is so on disk when the answer comes. Asking for one group makes it if consumers
+// Behaviour: a group that was made, changed or deleted, with its offsets or without, is so on disk when the answer comes. Asking for one group makes it if consumers
 // may do that.
 // Differs from Apache: allowing one topic to a group again leaves what else is forbidden to it.
 
@@ -82,6 +84,9 @@ func (b *Broker) deleteGroup(r *remoting.Request, h *protocol.DeleteSubscription
 	b.counts.forgetGroup(h.GroupName)
 	if h.CleanOffset || g != nil && g.liteBound() != "" {
 		b.offsets.removeGroup(h.GroupName)
+		if err := b.offsets.writeRemoved(); err != nil {
+			return nil, fmt.Errorf("group %s is deleted, but not all that belonged to it: %w", h.GroupName, err)
+		}
 	}
 	return nil, nil
 }

@@ -427,7 +427,7 @@ func TestLite_ExpiresWithoutMessages(t *testing.T) {
 	})
 	now := *l.b.settings.Load()
 	now.LiteLeast = 0
-	l.b.expireLites(&now)
+	l.b.expireLites(&now, time.Now())
 	if n := len(l.b.store.LiteQueues("Parent")); n != 1 {
 		t.Fatalf("%d lite topics before their time", n)
 	}

@@ -28,7 +28,7 @@ func (b *Broker) followLites(ctx context.Context) {
 			clients.Reset(positive(cfg.LiteClientInterval))
 		case <-topics.C:
 			if cfg = b.settings.Load(); time.Since(b.started) >= cfg.LiteLeast {
-				b.expireLites(cfg)
+				b.expireLites(cfg, time.Now())
 			}
 			topics.Reset(positive(cfg.LiteExpiryInterval))
 		}
@@ -56,8 +56,8 @@ func (l *lites) expireClients(since time.Time) {
 	}
 }
 
-// expireLites deletes the lite topics whose time is over.
-func (b *Broker) expireLites(cfg *settings) {
+// expireLites deletes the lite topics whose time is over now.
+func (b *Broker) expireLites(cfg *settings, now time.Time) {
 	for _, name := range b.topics.names() {
 		t := b.topics.find(name)
 		if t == nil {
@@ -67,7 +67,7 @@ func (b *Broker) expireLites(cfg *settings) {
 		if ttl <= 0 {
 			continue
 		}
-		before := time.Now().Add(-max(ttl, cfg.LiteLeast)).UnixMilli()
+		before := now.Add(-max(ttl, cfg.LiteLeast)).UnixMilli()
 		var quiet []store.Quiet
 		for _, q := range b.store.LiteQueues(name) {
 			end := q.MaxOffset()
@@ -86,6 +86,9 @@ func (b *Broker) expireLites(cfg *settings) {
 		}
 		b.log.Info("lite topics have expired", "topic", name, "lite_topics", len(gone), "minutes", t.liteTTL())
 		b.forgetLites(name, gone)
+	}
+	if err := b.offsets.writeRemoved(); err != nil {
+		b.log.Error("lite topics have expired, but not all that belonged to them", "file", b.offsets.path, "err", err)
 	}
 }
 
@@ -146,6 +149,6 @@ func (o *offsets) remove(group, topic string) {
 	}
 	o.mu.Unlock()
 	if had {
-		o.touch()
+		o.removed()
 	}
 }

@@ -19,7 +19,7 @@ import (
 // offsets are how far groups have consumed, kept in config/consumerOffset.json.
 //
 // The file is written flushConsumerOffsetInterval after the first commit that changed something since it was last written, and at
-// close: a kill costs no more than that, and an idle broker writes nothing. When it is opened no offset is left ahead of its
+// close: a kill costs no more than that, and an idle broker writes nothing. What goes with a topic or a group is gone from it at once. When it is opened no offset is left ahead of its
 // queue: a power cut may take messages whose consumption the file knows of.
 //
 // A commit may set an offset back, as in Apache, for so tools and some clients rewind, and so do resets and copying; who did it, from
@@ -47,9 +47,13 @@ type offsets struct {
 	dirty   atomic.Bool // the timer is set, or write is about to look
 	timerMu sync.Mutex  // protects the fields below
 	timer   *time.Timer
+	armed   bool // it is set, perhaps for what was written since
 	closed  bool
-	writeMu sync.Mutex // one write at a time
 	writes  sync.WaitGroup
+
+	removals atomic.Int64 // how often a topic's or a group's offsets were removed
+	writeMu  sync.Mutex   // one write at a time; protects the field below
+	written  int64        // removals that the file has
 }
 
 // groupOffsets is how far one group is in one topic.
@@ -396,7 +400,7 @@ func (o *offsets) removeTopic(topic string) {
 	o.mu.Unlock()
 	if len(gone) > 0 {
 		o.log.Info("consumer offsets were removed with their topic", "topic", topic, "groups", gone)
-		o.touch()
+		o.removed()
 	}
 }
 
@@ -408,8 +412,14 @@ func (o *offsets) removeGroup(group string) {
 	o.mu.Unlock()
 	if len(topics) > 0 {
 		o.log.Info("consumer offsets were removed with their group", "group", group, "topics", slices.Sorted(maps.Keys(topics)))
-		o.touch()
+		o.removed()
 	}
+}
+
+// removed counts a removal, which is in the table.
+func (o *offsets) removed() {
+	o.removals.Add(1)
+	o.touch()
 }
 
 // all returns the whole table as the file has it.
@@ -443,15 +453,22 @@ func (o *offsets) touch() {
 	}
 	o.timerMu.Lock()
 	defer o.timerMu.Unlock()
-	if o.closed {
+	if o.closed || o.armed {
 		return
 	}
+	o.armed = true
 	o.writes.Add(1)
 	o.timer = time.AfterFunc(o.interval, o.writeBehind)
 }
 
 func (o *offsets) writeBehind() {
 	defer o.writes.Done()
+	o.timerMu.Lock()
+	o.armed = false
+	o.timerMu.Unlock()
+	if !o.dirty.Load() {
+		return
+	}
 	if err := o.write(); err != nil {
 		o.log.Error("cannot write consumer offsets", "file", o.path, "err", err)
 		o.touch()
@@ -463,12 +480,33 @@ func (o *offsets) writeBehind() {
 func (o *offsets) write() error {
 	o.writeMu.Lock()
 	defer o.writeMu.Unlock()
+	return o.writeLocked()
+}
+
+// writeRemoved makes the file have all removals before it returns: what comes into a topic that is made again has offsets from 0 on, and a
+// group that is put where it was would pass over it. Requests that remove at the same time share one write.
+func (o *offsets) writeRemoved() error {
+	o.writeMu.Lock()
+	defer o.writeMu.Unlock()
+	if o.written == o.removals.Load() {
+		return nil
+	}
+	if err := o.writeLocked(); err != nil {
+		o.touch()
+		return fmt.Errorf("cannot write consumer offsets, and until they are written a crash may bring removed ones back: %w", err)
+	}
+	return nil
+}
+
+// writeLocked is write with writeMu held.
+func (o *offsets) writeLocked() error {
 	again := o.settle != nil && o.settle()
 	o.dirty.Store(false)
 	o.sayBacks()
 	if again || o.unsettled != nil && o.unsettled() { // what has come since found it dirty
 		o.touch()
 	}
+	removals := o.removals.Load()
 	var file any = o.all()
 	if o.settings.Load().LightQueues {
 		file = file.(consumerOffsets).withLight()
@@ -482,7 +520,11 @@ func (o *offsets) write() error {
 			return fmt.Errorf("cannot flush what they rely on: %w", err)
 		}
 	}
-	return statefile.Write(o.path, data)
+	if err := statefile.Write(o.path, data); err != nil {
+		return err
+	}
+	o.written = removals
+	return nil
 }
 
 // flushForOffsets makes durable what consumer offsets rely on. In a store that has failed nothing is any more, and groups go on reading what

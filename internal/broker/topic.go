@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -12,7 +13,7 @@ import (
 // GET_TOPIC_CONFIG 351.
 //
 // Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes, and the NameServers know of what was made or changed. Deleting one deletes its messages'
-// queues and the groups' offsets in it, and the pop retry topics that belong to it.
+// queues and the groups' offsets in it, also on disk, and the pop retry topics that belong to it.
 // Differs from Apache: a list with a topic that is there already does not leave out the others; a number of queues
 // below 0 or above 65536 is refused.
 
@@ -144,14 +145,7 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		return nil, err
 	}
 	b.log.Info("request to delete a topic", "topic", h.Topic, "addr", r.Conn.RemoteAddr())
-	names := []string{h.Topic}
-	for _, group := range b.offsets.groupsOf(h.Topic) {
-		for _, popRetry := range []string{retryPrefix + group + "+" + h.Topic, retryPrefix + group + "_" + h.Topic} {
-			if b.topics.find(popRetry) != nil {
-				names = append(names, popRetry)
-			}
-		}
-	}
+	names := append(b.popRetriesOf(h.Topic), h.Topic) // last, for what is left when one fails is found by its offsets the next time
 	if t := b.topics.find(h.Topic); t != nil && t.isLite() {
 		if err := b.deleteLitesOf(h.Topic); err != nil {
 			return nil, err
@@ -166,11 +160,32 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		if err := b.topics.mappings.set(name, nil); err != nil {
 			return nil, err
 		}
-		b.offsets.removeTopic(name)
 		b.timers.forget(name)
-		if err := b.store.DeleteTopic(name); err != nil {
-			return nil, fmt.Errorf("topic %s is deleted, but its messages are not: %w", name, err)
-		}
+	}
+	if err := b.deleteMessages(names...); err != nil {
+		return nil, fmt.Errorf("topic %s is deleted, but not all that belonged to it: %w", h.Topic, err)
 	}
 	return nil, nil
+}
+
+// popRetriesOf returns the pop retry topics that belong to a topic.
+func (b *Broker) popRetriesOf(topic string) (names []string) {
+	for _, group := range b.offsets.groupsOf(topic) {
+		for _, name := range []string{retryPrefix + group + "+" + topic, retryPrefix + group + "_" + topic} {
+			if b.topics.find(name) != nil || len(b.store.Queues(name)) > 0 {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// deleteMessages removes the offsets in topics that are not there any more, and then their queues: the disk has no such offset left when
+// messages can come that begin at 0. While the offsets cannot be written the messages go all the same, for nobody finds them any more.
+func (b *Broker) deleteMessages(topics ...string) error {
+	for _, name := range topics {
+		b.offsets.removeTopic(name)
+	}
+	err := b.offsets.writeRemoved()
+	return errors.Join(b.store.DeleteTopic(topics...), err)
 }

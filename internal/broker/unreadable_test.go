@@ -136,7 +136,7 @@ func TestLite_IsNotTakenForExpiredWhenItCannotBeRead(t *testing.T) {
 	b := l.b
 	now := *b.settings.Load()
 	now.LiteLeast = 0
-	b.expireLites(&now)
+	b.expireLites(&now, time.Now())
 	if n := len(b.store.LiteQueues("Parent")); n != 1 {
 		t.Errorf("%d lite topics are left, want 1", n)
 	}

@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
+)
+
+// smallConfig is of a store that can be copied, whose offsets are written by the hour.
+func smallConfig(t testing.TB) config.Broker {
+	cfg := lightConfig(t)
+	cfg.CommitLogFileSize, cfg.ConsumeQueueFileSize, cfg.Index, cfg.TimerWheel = 1<<20, 2000, false, false
+	cfg.FlushConsumerOffsetInterval = time.Hour
+	return cfg
+}
+
+// killedWhole returns the configuration of a broker that starts on all files that another one, which is still running, has now.
+func killedWhole(t testing.TB, cfg config.Broker) config.Broker {
+	t.Helper()
+	again := killed(t, cfg)
+	err := filepath.WalkDir(cfg.RootDir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(cfg.RootDir, path)
+		if name == "config" {
+			return fs.SkipDir
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(again.RootDir, name), 0o755)
+		}
+		data, err := os.ReadFile(path)
+		return errors.Join(err, os.WriteFile(filepath.Join(again.RootDir, name), data, 0o644))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
+}
+
+// consumed sends messages that a group consumes, and writes that down.
+func consumed(t *testing.T, b *Broker, c *remoting.Conn, group, topic string, n int) {
+	t.Helper()
+	sendN(t, c, topic, n, "e", "0")
+	b.offsets.commit([]byte(group), []byte(topic), 0, int64(n), c)
+	if err := b.offsets.write(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTopic_DeletedOffsetsStayAwayAfterAKill(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	const popRetry = "%RETRY%G_T"
+	if _, err := b.topics.createRetry(popRetry, 1, false, 0); err != nil {
+		t.Fatal(err)
+	}
+	consumed(t, b, c, "G", "Other", 2)
+	b.offsets.commit([]byte("G"), []byte(popRetry), 0, 3, c)
+	consumed(t, b, c, "G", "T", 4)
+	if r := call(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "T"}}, nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	sendN(t, c, "T", 6, "e", "0")
+	again := openTest(t, killedWhole(t, cfg))
+	if end := again.store.Queue("T", 0).MaxOffset(); end != 6 {
+		t.Fatalf("the new topic has %d messages", end)
+	}
+	for topic, want := range map[string]int64{"T": -1, popRetry: -1, "Other": 2} {
+		if at := again.offsets.query("G", topic, 0); at != want {
+			t.Errorf("after a kill the group is at %d in %s, want %d", at, topic, want)
+		}
+	}
+}
+
+func TestGroup_DeletedOffsetsStayAwayAfterAKill(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	for _, group := range []string{"Gone", "Kept", "Without"} {
+		if err := b.groups.update(protocol.NewSubscriptionGroupConfig(group)); err != nil {
+			t.Fatal(err)
+		}
+		consumed(t, b, c, group, "T", 4)
+	}
+	for group, offsetsToo := range map[string]string{"Gone": "true", "Without": "false"} {
+		r := call(t, c, protocol.ReqDeleteSubscriptionGroup, [][2]string{{"groupName", group}, {"cleanOffset", offsetsToo}}, nil)
+		if r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	again := openTest(t, killedWhole(t, cfg))
+	for group, want := range map[string]int64{"Gone": -1, "Kept": 4, "Without": 4} {
+		if at := again.offsets.query(group, "T", 0); at != want {
+			t.Errorf("after a kill the group %s is at %d, want %d", group, at, want)
+		}
+	}
+}
+
+func TestCleanUnusedTopics_OffsetsStayAwayAfterAKill(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	consumed(t, b, c, "G", "Kept", 2)
+	consumed(t, b, c, "G", "T", 4)
+	if _, err := b.topics.delete("T"); err != nil {
+		t.Fatal(err)
+	}
+	if r := call(t, c, protocol.ReqCleanUnusedTopic, nil, nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	sendN(t, c, "T", 6, "e", "0")
+	again := openTest(t, killedWhole(t, cfg))
+	if at, kept := again.offsets.query("G", "T", 0), again.offsets.query("G", "Kept", 0); at != -1 || kept != 2 {
+		t.Errorf("after a kill the group is at %d, in a topic that was kept at %d", at, kept)
+	}
+}
+
+func TestLite_ExpiredOffsetsStayAwayAfterAKill(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(l *liteLab){
+		"expired": func(l *liteLab) { l.b.expireLites(l.b.settings.Load(), time.Now().Add(time.Hour)) },
+		"deleted with their parent": func(l *liteLab) {
+			l.ok(protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "Parent"}}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := smallConfig(t)
+			l := newLiteLab(t, openTest(t, cfg))
+			const lite = "%LMQ%$Parent$a"
+			l.send("a", "a0", "a1", "a2")
+			l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 3, l.c)
+			if err := l.b.offsets.write(); err != nil {
+				t.Fatal(err)
+			}
+			remove(l)
+			if n := len(l.b.store.LiteQueues("Parent")); n != 0 {
+				t.Fatalf("%d lite topics are left", n)
+			}
+			again := openTest(t, killedWhole(t, cfg))
+			if at := again.offsets.query("Lites", lite, 0); at != -1 {
+				t.Errorf("after a kill the group is at %d", at)
+			}
+		})
+	}
+}
+
+// While offsets cannot be written what was asked for is done, and the answer tells what is missing; once they can, it is made up for.
+func TestTopic_DeletingTellsThatOffsetsCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	consumed(t, b, c, "G", "T", 4)
+	consumed(t, b, c, "Gone", "Other", 4)
+	inTheWay := b.offsets.path + ".tmp"
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	requests := map[int][][2]string{protocol.ReqDeleteTopicInBroker: {{"topic", "T"}},
+		protocol.ReqDeleteSubscriptionGroup: {{"groupName", "Gone"}, {"cleanOffset", "true"}}}
+	for code, fields := range requests {
+		r := call(t, c, code, fields, nil)
+		if r.Code != protocol.CodeSystemError || !strings.Contains(string(r.Remark), "is deleted, but not all that belonged to it: cannot write consumer offsets") {
+			t.Errorf("%s: %d %s", protocol.RequestName(code), r.Code, r.Remark)
+		}
+	}
+	if b.topics.find("T") != nil || b.store.Queue("T", 0).MaxOffset() != 0 {
+		t.Error("the topic is not deleted")
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	for code, fields := range requests {
+		if r := call(t, c, code, fields, nil); r.Code != 0 {
+			t.Errorf("%s: %d %s", protocol.RequestName(code), r.Code, r.Remark)
+		}
+	}
+	again := openTest(t, killedWhole(t, cfg))
+	if at, other := again.offsets.query("G", "T", 0), again.offsets.query("Gone", "Other", 0); at != -1 || other != -1 {
+		t.Errorf("after a kill the groups are at %d and %d", at, other)
+	}
+}
