@@ -66,7 +66,7 @@ func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Durat
 	p.queue, p.sub, p.request = q, sub, p
 	switch h.add(p, wait) {
 	case holderFull: // an answer without messages would be followed by the next pull at once
-		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: the pulls of this connection that wait for a message cost %d bytes of memory; "+
+		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on this connection may cost %d bytes of memory, and does; "+
 			"use fewer, shorter expressions or more connections", holderMax))
 	case notHeld:
 		p.resume()
