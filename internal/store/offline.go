@@ -77,6 +77,11 @@ func (o *Offline) load() (err error) {
 	if o.clean, err = s.wasClean(); err != nil {
 		return err
 	}
+	return o.listLog()
+}
+
+// listLog finds the files of the log.
+func (o *Offline) listLog() (err error) {
 	o.runs, o.oddLog, err = logfile.Runs(o.cfg.FS, o.handles, o.cfg.CommitLogFileSize, o.cfg.CommitLogDirs...)
 	return err
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -410,15 +412,39 @@ func TestOpen_NamesAWrongFileSize(t *testing.T) {
 			}
 		}
 	}
-	check(func(c *Config) { c.CommitLogFileSize *= 2 }, "mappedFileSizeCommitLog", "65536", "131072", "00000000000000000000")
-	check(func(c *Config) { c.ConsumeQueueFileSize *= 2 }, "mappedFileSizeConsumeQueue", "2000", "4000")
+	check(func(c *Config) { c.CommitLogFileSize *= 2 }, "mappedFileSizeCommitLog", "65536", "131072", "00000000000000000000", "; set mappedFileSizeCommitLog=65536, which")
+	check(func(c *Config) { c.ConsumeQueueFileSize *= 2 }, "mappedFileSizeConsumeQueue", "2000", "4000", "; set mappedFileSizeConsumeQueue=2000, which")
+	check(func(c *Config) { c.CommitLogFileSize, c.ConsumeQueueFileSize = 4096, 20 }, "; set mappedFileSizeCommitLog=65536 and mappedFileSizeConsumeQueue=2000, which")
+	check(func(c *Config) { c.MaxHashSlotNum, c.MaxIndexNum = 7, 8 }, "; set maxHashSlotNum=", " and maxIndexNum=")
+	sizes, err := FileSizes(cfg.RootDir, cfg.CommitLogDirs...)
+	if want := map[string]int64{"mappedFileSizeCommitLog": 65536, "mappedFileSizeConsumeQueue": 2000}; err != nil || !maps.Equal(sizes, want) {
+		t.Errorf("sizes are %v, %v", sizes, err)
+	}
+	if sizes, err = FileSizes(filepath.Join(t.TempDir(), "none")); err != nil || len(sizes) > 0 {
+		t.Errorf("of no store: %v, %v", sizes, err)
+	}
 	s = openTest(t, cfg)
-	_, err := Open(context.Background(), cfg, Hooks{})
+	_, err = Open(context.Background(), cfg, Hooks{})
 	if !errors.Is(err, logfile.ErrLocked) {
 		t.Errorf("second open: got %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestOpen_BlamesNoSettingForAFileThatWasCutOff(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{filepath.Join("commitlog", logfile.FileName(0)), filepath.Join("consumequeue", "TopicA", "0", logfile.FileName(0))} {
+		cfg := testConfig(t)
+		s := openTest(t, cfg)
+		putMany(t, s, 200)
+		check(t, s.Close())
+		check(t, os.Truncate(filepath.Join(cfg.RootDir, name), 1010))
+		_, err := Open(context.Background(), cfg, Hooks{})
+		if err == nil || strings.Contains(err.Error(), "; set ") || !strings.Contains(err.Error(), "`liftoff store check`") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

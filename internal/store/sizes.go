@@ -3,9 +3,11 @@ package store
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -27,8 +29,8 @@ type sizeSetting struct {
 	dirs     func() ([]string, error)
 }
 
-func (o *Offline) sizeSettings() []sizeSetting {
-	c, standard := &o.cfg, DefaultConfig(o.cfg.RootDir)
+func (c *Config) sizeSettings() []sizeSetting {
+	standard := DefaultConfig(c.RootDir)
 	sub := func(name string) func() ([]string, error) {
 		return func() ([]string, error) { return queueDirs(c.FS, filepath.Join(c.RootDir, name)) }
 	}
@@ -61,7 +63,7 @@ func (o *Offline) findSizes() (err error) {
 	if len(c.CommitLogDirs) == 0 {
 		c.CommitLogDirs = []string{filepath.Join(c.RootDir, "commitlog")}
 	}
-	for _, size := range o.sizeSettings() {
+	for _, size := range c.sizeSettings() {
 		if *size.of != 0 {
 			continue
 		}
@@ -83,14 +85,35 @@ func (o *Offline) findSizes() (err error) {
 	return nil
 }
 
+// FileSizes finds how long most files of a store are, by the setting that says so; what has no files is not there. It looks at nothing but
+// the names and lengths.
+func FileSizes(rootDir string, commitLogDirs ...string) (map[string]int64, error) {
+	c := DefaultConfig(rootDir)
+	c.CommitLogDirs = commitLogDirs
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	sizes := make(map[string]int64)
+	for _, size := range c.sizeSettings() {
+		found, err := size.find(c.FS)
+		if err != nil {
+			return nil, err
+		}
+		if found != 0 {
+			sizes[size.name] = found
+		}
+	}
+	return sizes, nil
+}
+
 // Sizes looks at the files and returns the settings that do not fit them.
 func (o *Offline) Sizes() (wrong []SizeSetting, err error) {
-	for _, size := range o.sizeSettings() {
+	for _, size := range o.cfg.sizeSettings() {
 		found, err := size.find(o.cfg.FS)
 		if err != nil {
 			return nil, err
 		}
-		if found != 0 && found != *size.of {
+		if found != 0 && found != *size.of && (size.of != &o.cfg.CommitLogFileSize || o.newestCut() < 0) {
 			wrong = append(wrong, SizeSetting{size.name, *size.of, found})
 		}
 	}
@@ -106,6 +129,29 @@ func (o *Offline) Sizes() (wrong []SizeSetting, err error) {
 		wrong = append(wrong, SizeSetting{"maxIndexNum", int64(given.entries), int64(shape.entries)})
 	}
 	return wrong, nil
+}
+
+// explainSizes adds to the error of an Open that was refused for the length of a file which settings would fit.
+func (s *Store) explainSizes(err error) error {
+	if !errors.Is(err, logfile.ErrFileSize) {
+		return err
+	}
+	o := &Offline{cfg: s.cfg, handles: s.logHandles}
+	if o.listLog() != nil {
+		return err
+	}
+	wrong, failed := o.Sizes()
+	if failed != nil {
+		return err
+	}
+	if len(wrong) == 0 {
+		return fmt.Errorf("%w; most files have the length that they should: `liftoff store check` tells of all that do not", err)
+	}
+	set := make([]string, len(wrong))
+	for i, size := range wrong {
+		set[i] = fmt.Sprintf("%s=%d", size.Name, size.Found)
+	}
+	return fmt.Errorf("%w; set %s, which is what the files have", err, strings.Join(set, " and "))
 }
 
 // WrongLogSize is the size that the files of the log have when none of them has the one that the configuration tells, and 0 when all is

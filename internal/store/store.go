@@ -107,6 +107,7 @@ func Open(ctx context.Context, cfg Config, hooks Hooks) (*Store, error) {
 	began := s.now()
 	if err := s.load(ctx); err != nil {
 		s.flushTimer.Stop()
+		err = s.explainSizes(err)
 		s.release()
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (t *Timer) load() (err error) {
 		return err
 	}
 	if err := t.log.files.Load(); err != nil {
-		return err
+		return t.explainSize(err)
 	}
 	if t.cfg.Snapshots {
 		if err := t.takeSnapshot(); err != nil {
@@ -382,5 +382,18 @@ func (t *Timer) recount(from int64) error {
 		return pos < t.log.end
 	})
 	t.metrics.set(counts)
+	return err
+}
+
+// explainSize adds to the error of loading the timer log which setting does not fit its files, and which value would.
+func (t *Timer) explainSize(err error) error {
+	if !errors.Is(err, logfile.ErrFileSize) {
+		return err
+	}
+	err = fmt.Errorf("%w by mappedFileSizeTimerLog", err)
+	dir, _, _, _ := t.cfg.paths()
+	if found, failed := logfile.FindSize(t.cfg.FS, 1, dir); failed == nil && found != t.cfg.LogFileSize {
+		err = fmt.Errorf("%w; set mappedFileSizeTimerLog=%d, which is what the files have", err, found)
+	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -553,4 +554,18 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestOpen_SaysWhichSizeItsFilesHave(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	w := open(t, cfg)
+	add(t, w, entry(100, now+5000))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.LogFileSize *= 2
+	if _, err := Open(cfg); err == nil || !strings.HasSuffix(err.Error(), "1040 bytes long, configured are 2080 by mappedFileSizeTimerLog; set mappedFileSizeTimerLog=1040, which is what the files have") {
+		t.Error(err)
+	}
 }
