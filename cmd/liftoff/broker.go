@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/broker"
 	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 func (p *program) brokerCommand() *cobra.Command {
@@ -26,7 +27,7 @@ func (p *program) brokerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			from := config.Sources{File: file, Flags: f.overrides(c)}
+			from := config.Sources{File: file, Flags: f.overrides(c), FileSizes: store.FileSizes}
 			cfg, notes, err := config.LoadBroker(from)
 			notes, err = slices.Concat(strayWords(words), said, notes), misused(err)
 			if dry {

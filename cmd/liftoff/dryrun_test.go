@@ -124,3 +124,31 @@ func TestBrokerDryRun_TellsWhatTheStartTells(t *testing.T) {
 		})
 	}
 }
+
+func TestBroker_OpensAStoreWhoseFilesHaveASizeInAnOldSpelling(t *testing.T) {
+	t.Parallel()
+	dir, file := closedStore(t, "mapedFileSizeCommitLog=65536")
+	makeLog := func() {
+		t.Helper()
+		made := filepath.Join(dir, "commitlog", "00000000000000000000")
+		if err := os.WriteFile(made, make([]byte, 65536), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	makeLog()
+	for _, args := range [][]string{{"broker", "--dry-run", "-c", file}, {"store", "check", "-c", file}, {"store", "check", "-c", file, dir}} {
+		if out, errs, code := runProgram(t, "liftoff", args...); code != exitOK || strings.Contains(out, "mappedFileSizeCommitLog is") {
+			t.Errorf("%v ends with %d:\n%s%s", args, code, out, errs)
+		}
+	}
+	if why := runBroker(t, file); why != "" {
+		t.Error(why)
+	}
+	makeLog() // a start removes what has no messages
+	if err := os.WriteFile(file, []byte("mappedFileSizeCommitLog=131072\nstorePathRootDir="+dir+"\nbindAddress=127.0.0.1\nlistenPort=0\nmetricsPromExporterPort=0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if why := runBroker(t, file); !strings.Contains(why, "; set mappedFileSizeCommitLog=65536, which is what the files have") {
+		t.Errorf("the start says %q", why)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/broker"
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/namesrv"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // serverFlags are the flags of `liftoff server`.
@@ -83,7 +84,7 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 		set["storePathRootDir"] = standard["storePathRootDir"]
 	}
 	f.log.overrides(c, set)
-	b, notes, err := config.LoadBroker(config.Sources{Defaults: standard, File: file, Flags: set, OwnNamesrv: own["listenPort"]})
+	b, notes, err := config.LoadBroker(config.Sources{Defaults: standard, File: file, Flags: set, OwnNamesrv: own["listenPort"], FileSizes: store.FileSizes})
 	if err != nil {
 		return config.Namesrv{}, b, notes, err
 	}

@@ -49,7 +49,11 @@ func (p *program) openStore(f *storeFlags, args []string, change bool) (*store.O
 	b := config.DefaultBroker()
 	if f.file != "" {
 		var err error
-		if b, _, err = config.LoadBroker(config.Sources{File: f.file}); err != nil {
+		from := config.Sources{File: f.file, FileSizes: store.FileSizes}
+		if len(args) > 0 {
+			from.Flags = map[string]string{"storePathRootDir": args[0]}
+		}
+		if b, _, err = config.LoadBroker(from); err != nil {
 			return nil, b, misuse{err}
 		}
 	}

@@ -685,10 +685,12 @@ var groups = []struct {
 	},
 }
 
-// spelling finds the key that is meant by an older spelling of it: RocketMQ has written Maped and Mapped.
-func spelling(key string, known func(string) bool) (string, bool) {
-	for _, swap := range [][2]string{{"Mapped", "Maped"}, {"Maped", "Mapped"}, {"mapped", "maped"}, {"maped", "mapped"}, {"mapped", "mapper"}, {"Swapped", "Swaped"}} {
-		if other := strings.Replace(key, swap[0], swap[1], 1); other != key && known(other) {
+// spelling finds the key without effect that is meant by another spelling of it: RocketMQ has written Maped and Mapped. What has an
+// effect is only taken as RocketMQ spells it, for it does not act on anything else.
+func spelling(key string, idle map[string]row) (string, bool) {
+	for _, swap := range [][2]string{{"Mapped", "Maped"}, {"Maped", "Mapped"}, {"mapped", "maped"}, {"maped", "mapped"}, {"Swapped", "Swaped"}} {
+		other := strings.Replace(key, swap[0], swap[1], 1)
+		if _, known := idle[other]; known && other != key {
 			return other, true
 		}
 	}

@@ -29,6 +29,10 @@ type Sources struct {
 
 	// OwnNamesrv is the port of the NameServer in the broker's process, the only one that it registers with; empty when there is none.
 	OwnNamesrv string
+
+	// FileSizes finds how long most files of a store are, by the key of the setting that says so; what has no files is not there. It is
+	// asked about sizes in a spelling that RocketMQ no longer acts on. Nil: there are no files.
+	FileSizes func(rootDir string, commitLogDirs ...string) (map[string]int64, error)
 }
 
 // LoadBroker reads a broker's configuration. The notes are in the order of the file. An error is a [WrongValues], a [SyntaxError] or
@@ -39,6 +43,9 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 	err := l.load(from, &b.TLS)
 	if err == nil && from.File != "" {
 		b.File = absolute(from.File)
+	}
+	if err == nil {
+		err = l.takeOldSizes(&b.Store, from.FileSizes)
 	}
 	b.extra = l.extra
 	if _, set := l.origins["namesrvAddr"]; !set && b.NamesrvAddr != "" && b.NamesrvAddr == os.Getenv("NAMESRV_ADDR") {
@@ -223,7 +230,11 @@ func (l *loader) put(key, value string, from origin) {
 func (l *loader) take(key, value string, from origin) {
 	trimmed := strings.TrimSpace(value)
 	if !l.kind.known(key) {
-		meant, old := spelling(key, l.kind.known)
+		if l.kind.isOldSize(key) {
+			l.extra[key], l.origins[key] = value, from // what it comes to is settled in the end
+			return
+		}
+		meant, old := spelling(key, l.kind.rows)
 		if !old {
 			l.extra[key] = value
 			l.origins[key] = from
@@ -413,7 +424,10 @@ func change(k *kind, target reflect.Value, have extra, changes map[string]string
 		l.extra = make(extra)
 	}
 	for _, key := range sortedKeys(changes) {
-		if _, old := spelling(key, k.known); !k.known(key) && !old {
+		if k.isOldSize(key) {
+			return nil, UnknownKey{key, oldSizes[key]}
+		}
+		if _, old := spelling(key, k.rows); !k.known(key) && !old {
 			if _, set := l.extra[key]; !set {
 				return nil, UnknownKey{key, nearest(key, k.names)}
 			}

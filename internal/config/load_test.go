@@ -51,7 +51,7 @@ func TestLoadBroker_TakesPublishedSamples(t *testing.T) {
 	check("broker-a-s.properties", Slave, 1)
 	check("broker.conf", AsyncMaster, 0)
 	b := check("many-articles.properties", AsyncMaster, 0)
-	if b.ConsumeQueueFileSize != 300000 || b.CommitLogDirs()[0] != "/data/rocketmq/store/commitlog" || len(b.NamesrvAddrs()) != 2 || b.BrokerIP1 != "192.168.1.3" {
+	if b.ConsumeQueueFileSize != 6000000 || b.CommitLogDirs()[0] != "/data/rocketmq/store/commitlog" || len(b.NamesrvAddrs()) != 2 || b.BrokerIP1 != "192.168.1.3" {
 		t.Errorf("%+v", b)
 	}
 }

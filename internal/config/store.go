@@ -352,12 +352,14 @@ func (s *Store) settle(n *notes) {
 	n.clamp("diskSpaceCleanForciblyRatio", &s.DiskCleanForciblyRatio, 30, 85)
 	n.clamp("diskSpaceWarningLevelRatio", &s.DiskWarningRatio, 35, 90)
 	s.settleTimers(n)
-	if odd := s.ConsumeQueueFileSize % 20; odd > 0 && s.ConsumeQueueFileSize < math.MaxInt32-20 {
-		was := s.ConsumeQueueFileSize
-		s.ConsumeQueueFileSize += 20 - odd
+	if was, whole := s.ConsumeQueueFileSize, int(wholeUnits(int64(s.ConsumeQueueFileSize))); was > 0 && was != whole && was < math.MaxInt32-20 {
+		s.ConsumeQueueFileSize = whole
 		n.info("mappedFileSizeConsumeQueue", "%d is rounded up to %d, a whole number of entries of 20 bytes", was, s.ConsumeQueueFileSize)
 	}
 }
+
+// wholeUnits rounds the size of a consume-queue file up.
+func wholeUnits(size int64) int64 { return (size + 19) / 20 * 20 }
 
 // settleTimers takes the precision that there is below the one that is asked for, and a window that fits into the wheel.
 func (s *Store) settleTimers(n *notes) {
