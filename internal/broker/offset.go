@@ -57,6 +57,8 @@ func (b *Broker) updateConsumerOffset(r *remoting.Request, h *protocol.UpdateCon
 		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "Topic %s not exist!", shown(h.Topic))
 	case h.QueueID < 0 || h.CommitOffset < 0:
 		return nil, protocol.Errorf(protocol.CodeInvalidParameter, "queueId=%d commitOffset=%d: neither can be below 0, topic is %s", h.QueueID, h.CommitOffset, h.Topic)
+	case h.QueueID >= queuesMax: // each would be kept
+		return nil, protocol.Errorf(protocol.CodeInvalidParameter, "queueId=%d: a topic has %d queues at most, topic is %s", h.QueueID, queuesMax, h.Topic)
 	case b.settings.Load().ServerSideResetOffset && b.offsets.hasReset(h.ConsumerGroup, h.Topic, h.QueueID):
 		return &remoting.Answer{Remark: "Offset has been previously reset"}, nil
 	}

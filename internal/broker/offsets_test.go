@@ -366,6 +366,7 @@ func TestOffset_RulesOfAFirstStart(t *testing.T) {
 	}
 	commit(17, offsetFields("G", "Nothing", 0, "commitOffset", "1"))
 	commit(29, offsetFields("G", "Topic", 0, "commitOffset", "-1"))
+	commit(29, offsetFields("G", "Topic", queuesMax, "commitOffset", "1")) // each would be kept
 	commit(0, offsetFields("G", "Topic", 0, "commitOffset", "1"))
 	check(0, "1", offsetFields("G", "Topic", 0))
 
