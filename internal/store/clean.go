@@ -118,7 +118,10 @@ func (s *Store) checkDisks() (toDelete, atOnce bool) {
 		s.markFull(log.path, log.ratio)
 	case queues > warning:
 		s.markFull(s.consumeQueueDir(), queues)
-	case max(log.ratio, queues) > forcibly: // it stays as it is until there is room for a while
+	case log.ratio > forcibly && log.ratio >= queues: // it stays as it is until there is room for a while
+		s.stayFull(log.path, log.ratio)
+	case queues > forcibly:
+		s.stayFull(s.consumeQueueDir(), queues)
 	default:
 		s.markOK()
 	}
@@ -144,13 +147,25 @@ func (s *Store) avoidFullDirs(ratio float64) {
 }
 
 func (s *Store) markFull(dir string, ratio float64) {
-	set := s.live.Load()
-	err := fmt.Errorf("%w: the partition of %s is %.0f %% full, diskSpaceWarningLevelRatio is %d (messages are taken again at %d %%, diskSpaceCleanForciblyRatio)",
-		ErrDiskFull, dir, ratio*100, set.DiskSpaceWarningLevelRatio, set.DiskSpaceCleanForciblyRatio)
+	err := s.errFull(dir, ratio)
 	if s.full.Swap(&err) == nil {
 		s.logger.Error("messages are refused", "err", err)
 		wake(s.refusing)
 	}
+}
+
+// stayFull goes on refusing messages if they are refused, for a partition as it is now.
+func (s *Store) stayFull(dir string, ratio float64) {
+	if was := s.full.Load(); was != nil {
+		err := s.errFull(dir, ratio)
+		s.full.CompareAndSwap(was, &err)
+	}
+}
+
+func (s *Store) errFull(dir string, ratio float64) error {
+	set := s.live.Load()
+	return fmt.Errorf("%w: the partition of %s is %.0f %% full, diskSpaceWarningLevelRatio is %d (messages are taken again at %d %%, diskSpaceCleanForciblyRatio)",
+		ErrDiskFull, dir, ratio*100, set.DiskSpaceWarningLevelRatio, set.DiskSpaceCleanForciblyRatio)
 }
 
 func (s *Store) markOK() {

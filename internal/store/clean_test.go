@@ -1,8 +1,11 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,4 +186,51 @@ func TestDeleteTopic_StartsAgainFromZero(t *testing.T) {
 		putWait(t, s, Flushed, testPut(q, "new"))
 	}
 	wantBodies(t, bodies(t, s, q, 0), []string{"new", "new"})
+}
+
+// twoDisks has the consume queues on a partition of their own.
+type twoDisks struct {
+	*logfile.Memory
+	queues atomic.Int64 // percent
+}
+
+func (d *twoDisks) Usage(dir string) (logfile.Usage, error) {
+	if !strings.Contains(dir, "consumequeue") {
+		return d.Memory.Usage(dir)
+	}
+	return logfile.Usage{Used: d.queues.Load(), Available: 100 - d.queues.Load()}, nil
+}
+
+// Either partition has messages refused, both must have room for a while before they are taken again, and the reason is that of the moment.
+func TestCheckDisks_OfTwoPartitions(t *testing.T) {
+	t.Parallel()
+	disks := &twoDisks{Memory: logfile.NewMemory()}
+	cfg := memoryConfig(t, disks.Memory)
+	cfg.FS, cfg.CleanInterval = disks, time.Hour
+	s := openTest(t, cfg)
+	defer s.Close()
+	for _, step := range []struct {
+		log, queues int64
+		reason      string // none: messages are taken
+	}{
+		{90, 90, ""},
+		{50, 91, "/store/consumequeue is 91 % full"},
+		{50, 88, "/store/consumequeue is 88 % full"},
+		{87, 86, "/store/commitlog is 87 % full"},
+		{87, 50, "/store/commitlog is 87 % full"},
+		{95, 92, "/store/commitlog is 95 % full"},
+		{85, 86, "/store/consumequeue is 86 % full"},
+		{85, 85, ""},
+		{86, 90, ""},
+	} {
+		disks.SetUsage(logfile.Usage{Used: step.log, Available: 100 - step.log})
+		disks.queues.Store(step.queues)
+		s.checkDisks()
+		switch err := s.Writable(); {
+		case step.reason == "" && err != nil:
+			t.Errorf("log at %d %%, queues at %d %%: %v", step.log, step.queues, err)
+		case step.reason != "" && (!errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), step.reason)):
+			t.Errorf("log at %d %%, queues at %d %%: %v, want %s", step.log, step.queues, err, step.reason)
+		}
+	}
 }
