@@ -246,16 +246,27 @@ func (s *Store) deleteLogFiles(atOnce bool) int {
 	return n
 }
 
-// deleteBehind deletes what only points to deleted files of the log.
+// deleteBehind deletes what only points to deleted files of the log. What cannot be deleted is tried again the next time; why is logged
+// when it was not so the last time.
 func (s *Store) deleteBehind() {
 	start := s.log.files.Start()
 	if start <= s.cleanedTo {
 		return
 	}
+	known := s.notDeleted
+	s.notDeleted = map[string]bool{}
+	failed := func(what string, err error, args ...any) {
+		if why := err.Error(); !s.notDeleted[why] {
+			s.notDeleted[why] = true
+			if !known[why] {
+				s.logger.Error(what, append(args, "err", err)...)
+			}
+		}
+	}
 	for _, q := range s.queues.all() {
 		n, err := q.deleteBefore(start)
 		if err != nil {
-			s.logger.Error("cannot delete consume queue files", "topic", q.topic, "queue_id", q.id, "err", err)
+			failed("cannot delete consume queue files, it is tried again", err, "topic", q.topic, "queue_id", q.id)
 		}
 		if n > 0 && !s.pause(s.live.Load().DeleteConsumeQueueFilesInterval) {
 			return
@@ -263,10 +274,16 @@ func (s *Store) deleteBehind() {
 	}
 	if s.index != nil {
 		if err := s.index.deleteBefore(start); err != nil {
-			s.logger.Error("cannot delete index files", "err", err)
+			failed("cannot delete index files, it is tried again", err)
 		}
 	}
+	if len(s.notDeleted) > 0 {
+		return
+	}
 	s.cleanedTo = start
+	if len(known) > 0 {
+		s.logger.Info("consume queue and index files that could not be deleted are deleted now")
+	}
 }
 
 // pause waits and reports whether the store is still open.

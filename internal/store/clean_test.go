@@ -1,11 +1,14 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -154,6 +157,61 @@ func TestClean_DeletesWhenAsked(t *testing.T) {
 	s.DeleteExpired()
 	if got := before - logFiles(s); got != 2 {
 		t.Errorf("%d files deleted, want 2", got)
+	}
+}
+
+// cleanLog counts the errors that were logged.
+type cleanLog struct {
+	slog.Handler
+	errors atomic.Int32
+}
+
+func (l *cleanLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level == slog.LevelError {
+		l.errors.Add(1)
+	}
+	return nil
+}
+
+func (l *cleanLog) Enabled(context.Context, slog.Level) bool { return true }
+
+// What could not be deleted goes later, though no file of the log does any more, and is not logged again and again until then.
+func TestClean_TriesAgainWhatCouldNotBeDeleted(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"consumequeue", "index"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			var faults *logfile.Faults
+			lines := &cleanLog{Handler: slog.DiscardHandler}
+			s, m := oldStore(t, 3, func(cfg *Config) {
+				faults = &logfile.Faults{FS: cfg.FS}
+				cfg.FS, cfg.MaxIndexNum, cfg.Logger = faults, 100, slog.New(lines)
+			})
+			defer s.Close()
+			files := func() (n int) {
+				for _, dir := range []string{"/store/index", "/store/consumequeue/TopicA/0", "/store/consumequeue/TopicA/1"} {
+					list, err := m.List(dir)
+					check(t, err)
+					n += len(list)
+				}
+				return n
+			}
+			faults.Inject(logfile.Fault{Op: logfile.OpRemove, Path: "/store/" + kind, Err: syscall.EMFILE})
+			before := files()
+			s.DeleteExpired()
+			with, said := files(), lines.errors.Load()
+			for range 3 {
+				s.clean()
+			}
+			if files() != with || said == 0 || lines.errors.Load() != said {
+				t.Errorf("%d files, then %d, while none can be deleted; %d errors, then %d", with, files(), said, lines.errors.Load())
+			}
+			faults.Heal()
+			s.clean()
+			if got := files(); got >= with || len(s.notDeleted) > 0 {
+				t.Errorf("%d files at first, %d without those of the other kind, %d at last; %v", before, with, got, s.notDeleted)
+			}
+		})
 	}
 }
 

@@ -57,9 +57,10 @@ type Store struct {
 	flushedMu sync.Mutex   // protects flushed
 	flushed   waiters      // to be answered
 
-	cleanMu      sync.Mutex   // one clean at a time; protects the field below
-	cleanedTo    int64        // queues and index have nothing before this log offset
-	manualRounds atomic.Int32 // of cleaning that DeleteExpired has asked for
+	cleanMu      sync.Mutex      // one clean at a time; protects the two fields below
+	cleanedTo    int64           // queues and index have nothing before this log offset
+	notDeleted   map[string]bool // why the last round could not delete all of it
+	manualRounds atomic.Int32    // of cleaning that DeleteExpired has asked for
 
 	writeWake  chan struct{}
 	flushWake  chan struct{}
