@@ -111,6 +111,11 @@ func (b *Broker) useConfig(shown config.Broker) {
 		b.registrar.use(servers)
 	}
 	b.timers.wake()
+	if next.AutoCreateTopic && !old.AutoCreateTopic {
+		if err := b.topics.allowAutoCreate(); err != nil {
+			b.log.Error("autoCreateTopicEnable counts from the next start on only", "err", err)
+		}
+	}
 	if next.MaxMessageSize != old.MaxMessageSize && !next.FitsFrame() && shown.FitsFrame() {
 		b.log.Warn("maxMessageSize fits com.rocketmq.remoting.frameMaxLength from the next start on only: until then a larger request gets its connection closed",
 			"maxMessageSize", next.MaxMessageSize, "frameMaxLength", next.FrameMax, "then", shown.FrameMax)

@@ -157,7 +157,8 @@ func (t *topics) addSystemTopics() {
 	const readWrite = permRead | permWrite
 	add(topicSelfTest, 1, readWrite)
 	if cfg.AutoCreateTopic {
-		add(topicAutoCreate, int32(cfg.DefaultTopicQueues), permInherit|readWrite)
+		made := cfg.autoCreateTopic()
+		add(topicAutoCreate, made.WriteQueueNums, made.Perm)
 	}
 	add(topicBenchmark, 1024, readWrite)
 	add(cfg.Cluster, 16, only(cfg.ClusterTopic))
@@ -454,6 +455,40 @@ func (t *topics) inheritable(name string) (*topic, string) {
 		return nil, fmt.Sprintf("no topic can be made after its default topic %q, perm=%d", name, d.Perm)
 	}
 	return d, ""
+}
+
+// allowAutoCreate makes the topic that others are made after when a message is sent to them, where a broker that was started with
+// autoCreateTopicEnable=false has none, and lets others be made after it again where Apache's broker took that away.
+func (t *topics) allowAutoCreate() error {
+	c := t.settings.Load().autoCreateTopic()
+	t.changeMu.Lock()
+	if old := t.find(topicAutoCreate); old != nil {
+		c = old.TopicConfig
+		if c.Perm&permInherit != 0 {
+			t.changeMu.Unlock()
+			return nil
+		}
+		c.Perm |= permInherit
+	}
+	put, added, err := t.putLocked(c)
+	t.changeMu.Unlock()
+	if err == nil && t.settings.Load().syncFlush {
+		err = t.file.sync(added)
+	}
+	if err != nil {
+		return err
+	}
+	t.log.Info("topics can be created by sends", "after", topicAutoCreate, "queues", c.WriteQueueNums, "perm", c.Perm)
+	t.tell(&put.TopicConfig)
+	return nil
+}
+
+// autoCreateTopic is the topic that is made by autoCreateTopicEnable.
+func (s *settings) autoCreateTopic() protocol.TopicConfig {
+	c := protocol.NewTopicConfig(topicAutoCreate)
+	c.ReadQueueNums, c.WriteQueueNums = int32(s.DefaultTopicQueues), int32(s.DefaultTopicQueues)
+	c.Perm = permInherit | permRead | permWrite
+	return c
 }
 
 // createRetry makes sure that a topic of the broker's own making is there: a group's retry topic, at its heartbeat. order follows
