@@ -121,14 +121,23 @@ func chooseAddress(addrs []netip.Addr) string {
 }
 
 // AddressDoubt says why clients may not reach a broker under an address, or nothing.
-func AddressDoubt(host string) string {
+func AddressDoubt(host string) string { return addressDoubt(host, inContainer("/")) }
+
+// inContainer says whether a file system is that of a container, by the files that Docker and Podman put there.
+func inContainer(root string) bool {
+	return slices.ContainsFunc([]string{".dockerenv", "run/.containerenv"}, func(mark string) bool {
+		_, err := os.Stat(filepath.Join(root, mark))
+		return err == nil
+	})
+}
+
+func addressDoubt(host string, container bool) string {
 	const remedy = "; set brokerIP1 to an address or name under which clients reach this host"
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err != nil {
 		return "" // a name: whether clients can look it up is not known here
 	}
 	addr = addr.Unmap()
-	_, inContainer := os.Stat("/.dockerenv")
 	switch {
 	case addr.IsUnspecified():
 		return host + " is not an address of a host" + remedy
@@ -136,7 +145,7 @@ func AddressDoubt(host string) string {
 		return "clients on other hosts cannot reach " + host + remedy
 	case addr.IsLinkLocalUnicast():
 		return "clients are unlikely to reach " + host + ", an address that the host gave itself" + remedy
-	case netip.MustParsePrefix("172.17.0.0/16").Contains(addr) || addr.IsPrivate() && inContainer == nil:
+	case netip.MustParsePrefix("172.17.0.0/16").Contains(addr) || addr.IsPrivate() && container:
 		return host + " looks like an address inside a container, which clients outside cannot reach" + remedy
 	}
 	return ""

@@ -2,6 +2,8 @@ package config
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -56,4 +58,28 @@ func TestParseAddrs(t *testing.T) {
 			t.Errorf("%q gives %v", bad, err)
 		}
 	}
+}
+
+func TestAddressDoubt_KnowsContainersOfDockerAndPodman(t *testing.T) {
+	t.Parallel()
+	check := func(mark, host string, doubted bool) {
+		t.Helper()
+		root := t.TempDir()
+		if mark != "" {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, mark)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(root, mark), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := addressDoubt(host, inContainer(root)); strings.Contains(got, "inside a container") != doubted {
+			t.Errorf("with %q, of %s: %q", mark, host, got)
+		}
+	}
+	check("", "10.88.0.3", false)
+	check(".dockerenv", "10.88.0.3", true)
+	check("run/.containerenv", "10.88.0.3", true)
+	check("run/.containerenv", "8.8.8.8", false)
+	check("", "172.17.0.2", true)
 }
