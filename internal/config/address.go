@@ -121,7 +121,18 @@ func chooseAddress(addrs []netip.Addr) string {
 }
 
 // AddressDoubt says why clients may not reach a broker under an address, or nothing.
-func AddressDoubt(host string) string { return addressDoubt(host, inContainer("/")) }
+func AddressDoubt(host string) string {
+	return addressDoubt(host, inContainer("/") && isOwn(host))
+}
+
+// isOwn says whether an address is one of this host's interfaces. In a container, one that was set by hand for clients outside is not.
+func isOwn(host string) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap().String() == strings.Trim(host, "[]")
+	})
+}
 
 // inContainer says whether a file system is that of a container, by the files that Docker and Podman put there.
 func inContainer(root string) bool {
@@ -131,7 +142,8 @@ func inContainer(root string) bool {
 	})
 }
 
-func addressDoubt(host string, container bool) string {
+// addressDoubt says the same; isolated: it is the host's own address, and the host is a container.
+func addressDoubt(host string, isolated bool) string {
 	const remedy = "; set brokerIP1 to an address or name under which clients reach this host"
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err != nil {
@@ -145,7 +157,7 @@ func addressDoubt(host string, container bool) string {
 		return "clients on other hosts cannot reach " + host + remedy
 	case addr.IsLinkLocalUnicast():
 		return "clients are unlikely to reach " + host + ", an address that the host gave itself" + remedy
-	case netip.MustParsePrefix("172.17.0.0/16").Contains(addr) || addr.IsPrivate() && container:
+	case netip.MustParsePrefix("172.17.0.0/16").Contains(addr) || addr.IsPrivate() && isolated:
 		return host + " looks like an address inside a container, which clients outside cannot reach" + remedy
 	}
 	return ""

@@ -83,3 +83,13 @@ func TestAddressDoubt_KnowsContainersOfDockerAndPodman(t *testing.T) {
 	check("run/.containerenv", "8.8.8.8", false)
 	check("", "172.17.0.2", true)
 }
+
+func TestAddressDoubt_IsNotAboutWhatWasSetForClientsOutside(t *testing.T) {
+	t.Parallel()
+	if !isOwn("127.0.0.1") || !isOwn(LocalAddress()) || isOwn("203.0.113.5") || isOwn("broker.example.com") {
+		t.Error("own addresses are taken for others, or others for own")
+	}
+	if doubt := addressDoubt("192.168.1.10", false); doubt != "" {
+		t.Error(doubt)
+	}
+}
