@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -14,9 +13,6 @@ import (
 
 // Static topics. A request about a logical queue is for the broker that leads it. That one turns the queue and the offset into those of
 // the stretch that is meant, and where another broker has it, asks that one, with lo=false; the answer is turned back.
-
-// forwardTimeout is how long another broker may take.
-const forwardTimeout = 3 * time.Second
 
 func notLeader(topic string, queue int32, bname string) error {
 	return protocol.Errorf(protocol.CodeNotLeaderForQueue, "%s-%d does not exit in request process of current broker %s", shown(topic), queue, bname)
@@ -60,7 +56,8 @@ func elsewhere(item *protocol.LogicQueueMappingItem) protocol.StaticTopicFields 
 
 // ask asks the master of another broker group.
 func (b *Broker) ask(bname, topic string, call *remoting.Call) (*remoting.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
+	most := b.settings.Load().ForwardTimeout
+	ctx, cancel := context.WithTimeoutCause(context.Background(), most, fmt.Errorf("broker %s has not answered within %s (forwardTimeout)", bname, most))
 	defer cancel()
 	servers, err := b.nameServers()
 	if err != nil {

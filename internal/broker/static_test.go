@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -189,6 +190,28 @@ func TestStatic_LogicalQueueGoesFromBrokerToBroker(t *testing.T) {
 	}
 	for _, broker := range brokers {
 		_ = broker.registrar.pool.Close() // Run was not called, which does it
+	}
+}
+
+func TestStatic_AnotherBrokerIsWaitedForAsLongAsToldTo(t *testing.T) {
+	t.Parallel()
+	mute := newNSDouble(t)
+	mute.mute.Store(true)
+	both := &twoBrokers{addrs: map[string]string{"broker-b": mute.addr}}
+	ns, err := remoting.Listen("127.0.0.1:0", both, remoting.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	cfg := testConfig(t)
+	cfg.NamesrvAddr, cfg.ForwardTimeout = ns.Addr().String(), 50*time.Millisecond
+	c := dialTest(t, openTest(t, cfg), remoting.Options{})
+	if r := setStatic(t, c, "broker-a", 1, "true", map[int32]protocol.LogicQueue{7: {stretch(0, 1, "broker-b", 0, 0, 5), stretch(1, 1, "broker-a", 100, 0, -1)}}); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	r := call(t, c, protocol.ReqGetMinOffset, [][2]string{{"topic", "S"}, {"queueId", "7"}, {"lo", "true"}}, nil)
+	if r.Code == 0 || !strings.Contains(string(r.Remark), "broker broker-b has not answered within 50ms (forwardTimeout)") {
+		t.Error(r.Code, string(r.Remark))
 	}
 }
 

@@ -135,6 +135,8 @@ type Broker struct {
 	ServerLoadBalancer bool `prop:"serverLoadBalancerEnable"`
 	// RouteInterval is how long the queues of a topic on all brokers are taken as known. Default 30 s.
 	RouteInterval time.Duration `prop:"loadBalancePollNameServerInterval,ms,long"`
+	// ForwardTimeout is how long a request about a static topic may take at the broker that has what it is about. Default 3 s.
+	ForwardTimeout time.Duration `prop:"forwardTimeout,ms,long"`
 	// RequestMode is how consumers that ask for it consume when nothing else was set for topic and group: PULL or POP. Default PULL.
 	RequestMode string `prop:"defaultMessageRequestMode"`
 	// PopShareQueues is from how many others a consumer pops queues too then; from all when it is 0 or less. Default -1.
@@ -244,6 +246,7 @@ func DefaultBroker() Broker {
 		NotificationFilterMax:       64,
 		ServerLoadBalancer:          true,
 		RouteInterval:               30 * time.Second,
+		ForwardTimeout:              3 * time.Second,
 		RequestMode:                 "PULL",
 		PopShareQueues:              -1,
 		FilterDataKept:              24 * time.Hour,
@@ -304,6 +307,7 @@ func (b *Broker) Validate() error {
 	v.within("popFromRetryProbability", int64(b.PopRetryFirst), 0, 100)
 	v.within("popFromRetryProbabilityForPriority", int64(b.PopRetryFirstPriority), 0, 100)
 	v.oneOf("defaultMessageRequestMode", b.RequestMode, "PULL", "POP")
+	v.atLeast("forwardTimeout", b.ForwardTimeout.Milliseconds(), 1)
 	v.atLeast("shortPollingTimeMills", b.ShortPolling.Milliseconds(), 0)
 	v.atLeast("transactionTimeOut", b.TransactionTimeout.Milliseconds(), 0)
 	v.atLeast("transactionCheckMax", int64(b.TransactionCheckMax), 0)

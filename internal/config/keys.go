@@ -405,7 +405,6 @@ var groups = []struct {
 		level: slog.LevelWarn,
 		keys: `
 			syncBrokerMemberGroupPeriod int 1000
-			forwardTimeout long 3000
 			enableRemoteEscape boolean false
 			skipPreOnline boolean false
 			lockInStrictMode boolean false
