@@ -62,6 +62,23 @@ var groups = []struct {
 			checkTransactionMessageEnable string -`,
 	},
 	{
+		why: "RocketMQ 5.5 does not act on it either",
+		keys: `
+			maxTopicLength int 127
+			timerInterceptDelayLevel boolean false
+			enableCleanExpiredOffset boolean false
+			pullBatchMaxMessageCount int 160
+			flushConsumerOffsetHistoryInterval int 60000
+			cleanOfflineBrokerInterval int 30000
+			maxSlaveResendLength long 268435456`,
+	},
+	{
+		why: "the index is in files here, and messageIndexEnable alone says whether it is kept",
+		keys: `
+			indexFileWriteEnable boolean true
+			indexFileReadEnable boolean true`,
+	},
+	{
 		why: "RocketMQ has no such key, it only stands in many examples",
 		keys: `
 			storePathConsumeQueue string -
@@ -221,9 +238,7 @@ var groups = []struct {
 			timerEnableDisruptor boolean false
 			timerWarmEnable boolean false
 			timerProgressLogIntervalMs int 10000
-			timerWheelSnapshotIntervalMs int 10000
-			timerInterceptDelayLevel boolean false
-			timerColdDataCheckIntervalMs int 60000`,
+			timerWheelSnapshotIntervalMs int 10000`,
 	},
 	{
 		why: "counts of timers are counted anew at each start when they are wrong",
@@ -391,6 +406,7 @@ var groups = []struct {
 	{
 		why: "statistics are kept in one form, which costs next to nothing",
 		keys: `
+			enableScheduleMessageStats boolean true
 			highSpeedMode boolean false
 			commercialBaseCount int 1
 			commercialSizePerMsg int 4096
@@ -423,8 +439,7 @@ var groups = []struct {
 			haFlowControlEnable boolean false
 			maxHaTransferByteInSecond long 104857600
 			syncMasterFlushOffsetWhenStartup boolean false
-			replicasPerDiskPartition int 1
-			maxSlaveResendLength long 268435456`,
+			replicasPerDiskPartition int 1`,
 	},
 	{
 		why:     "files in further directories that are only read are not read here, and their messages would be missing; name those directories in storePathCommitLog, which may be several, separated by commas",
@@ -452,17 +467,14 @@ var groups = []struct {
 		why:   "reading old messages is not throttled: it does not disturb the others here",
 		level: slog.LevelWarn,
 		keys: `
+			sampleSteps int 32
+			timerColdDataCheckIntervalMs int 60000
 			coldCtrStrategyEnable boolean false
 			usePIDColdCtrStrategy boolean true
 			cgColdReadThreshold long 3145728
 			globalColdReadThreshold long 104857600
 			coldDataFlowControlEnable boolean false
 			coldDataScanEnable boolean false`,
-	},
-	{
-		why: "queues of inner batches are not served yet",
-		keys: `
-			searchBcqByCacheEnable boolean true`,
 	},
 	{
 		why: "files are written and read, never mapped into memory",
@@ -489,9 +501,7 @@ var groups = []struct {
 			cleanSwapedMapInterval long 300000
 			logicQueueSwapMapReserveFileNum int 20
 			wakeCommitWhenPutMessage boolean true
-			sampleCountThreshold int 5000
 			dataReadAheadEnable boolean true
-			sampleSteps int 32
 			accessMessageInMemoryHotRatio int 26
 			putConsumeQueueDataByFileChannel boolean true
 			sharedByteBufferNum int 16`,
@@ -531,8 +541,6 @@ var groups = []struct {
 		keys: `
 			recoverConcurrently boolean false
 			commitLogRecoverMaxNum int 10
-			indexFileWriteEnable boolean true
-			indexFileReadEnable boolean true
 			maxRecoveryCommitlogFiles int 30
 			checkCommitLogOffsetOnRecover boolean false
 			messageIndexSafe boolean false
@@ -542,12 +550,12 @@ var groups = []struct {
 	{
 		why: "queues and index are searched within bounds that need no setting",
 		keys: `
+			searchBcqByCacheEnable boolean true
+			sampleCountThreshold int 5000
 			diskFallRecorded boolean true
 			defaultQueryMaxNum int 32
 			correctLogicMinOffsetSleepInterval int 1
 			correctLogicMinOffsetForceInterval int 300000
-			enableCleanExpiredOffset boolean false
-			pullBatchMaxMessageCount int 160
 			maxConsumeQueueScan int 20000`,
 	},
 	{
@@ -639,9 +647,7 @@ var groups = []struct {
 		why: "it is always so here",
 		keys: `
 			autoMessageVersionOnTopicLen boolean true
-			flushConsumerOffsetHistoryInterval int 60000
 			realTimeNotifyConsumerChange boolean true
-			cleanOfflineBrokerInterval int 30000
 			consumerOffsetUpdateVersionStep long 500
 			subscriptionExpiredTimeout long 600000
 			clearRetryTopicWhenDeleteTopic boolean true
@@ -649,7 +655,7 @@ var groups = []struct {
 			enableCreateSysGroup boolean true`,
 	},
 	{
-		why: "a registration holds all topics, and a large one needs no parts",
+		why: "a new topic is told to NameServers by itself and at once, and a registration holds all topics, in one part however many",
 		keys: `
 			enableSingleTopicRegister boolean false
 			enableSplitRegistration boolean false
@@ -661,9 +667,7 @@ var groups = []struct {
 		why:   "it is not acted on yet",
 		level: slog.LevelWarn,
 		keys: `
-			enableScheduleMessageStats boolean true
-			useStaticSubscription boolean false
-			maxTopicLength int 127`,
+			useStaticSubscription boolean false`,
 	},
 	{
 		why:   "it is not acted on yet",
