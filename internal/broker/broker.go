@@ -229,8 +229,11 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 	if cfg.BrokerRole != config.Slave {
 		b.halves = openHalves(b)
 	}
-	b.timers, err = openTimers(b, cfg)
-	return err
+	if b.timers, err = openTimers(b, cfg); err != nil {
+		return err
+	}
+	b.finishDeleting()
+	return nil
 }
 
 // resolveHost makes the address that goes into records and message ids of what brokerIP1 says, a name or an address.

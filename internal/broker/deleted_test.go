@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,5 +193,71 @@ func TestTopic_DeletingTellsThatOffsetsCannotBeWritten(t *testing.T) {
 	again := openTest(t, killedWhole(t, cfg))
 	if at, other := again.offsets.query("G", "T", 0), again.offsets.query("Gone", "Other", 0); at != -1 || other != -1 {
 		t.Errorf("after a kill the groups are at %d and %d", at, other)
+	}
+}
+
+// A kill in the middle of a deletion leaves nothing that a topic made again would have.
+func TestTopic_DeletionIsFinishedAfterAKill(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	b := openTest(t, cfg)
+	c := dialTest(t, b, remoting.Options{})
+	for _, topic := range []string{"Kept", "Again", "T"} {
+		consumed(t, b, c, "G", topic, 4)
+	}
+	if err := b.topics.file.write(); err != nil {
+		t.Fatal(err)
+	}
+	b.offsets.writeMu.Lock() // so that nothing but the name is deleted yet
+	unlock := sync.OnceFunc(b.offsets.writeMu.Unlock)
+	defer unlock()
+	asked := start(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "T"}})
+	await(t, "the topic to be gone", func() bool { return b.topics.find("T") == nil })
+	if _, err := b.topics.delete("Again"); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.topics.createRetry("Again", 1, false, 0); err != nil {
+		t.Error(err)
+	}
+	killed := killedWhole(t, cfg)
+	unlock()
+	if r, err := asked.Wait(t.Context()); err != nil || r.Code != 0 {
+		t.Error(r, err)
+	}
+	again := openTest(t, killed)
+	for topic, want := range map[string]int64{"Kept": 4, "Again": 4, "T": 0} {
+		if end, at := again.store.Queue(topic, 0).MaxOffset(), again.offsets.query("G", topic, 0); end != want || max(at, 0) != want {
+			t.Errorf("after a kill %s ends at %d, and the group is at %d, want %d", topic, end, at, want)
+		}
+	}
+	if again.topics.find("T") != nil || again.topics.find("Again") == nil {
+		t.Error("the wrong topics are there")
+	}
+}
+
+// The line of a deletion, which is what the start after a kill goes by, stays until all of the topic is gone.
+func TestTopic_DeletionIsKnownUntilItIsDone(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, smallConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	consumed(t, b, c, "G", "T", 4)
+	b.offsets.writeMu.Lock()
+	unlock := sync.OnceFunc(b.offsets.writeMu.Unlock)
+	defer unlock()
+	asked := start(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "T"}})
+	await(t, "the topic to be gone", func() bool { return b.topics.find("T") == nil })
+	wrote := make(chan error)
+	go func() { wrote <- b.topics.file.write() }()
+	select {
+	case err := <-wrote:
+		t.Fatal("the file is written, and the line gone, before the offsets and the queues are", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	unlock()
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	if r, err := asked.Wait(t.Context()); err != nil || r.Code != 0 {
+		t.Error(r, err)
 	}
 }

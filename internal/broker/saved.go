@@ -28,7 +28,7 @@ type saved struct {
 	encode func() ([]byte, error)
 	file   behind
 
-	writeMu sync.Mutex // one write of the file at a time
+	writeMu sync.RWMutex // one write of the file at a time, and none while lines are held
 
 	mu      sync.Mutex // protects the fields below
 	changes *os.File   // nil until something is added
@@ -166,6 +166,13 @@ func (s *saved) sync(added int64) error {
 	s.synced = max(s.synced, size)
 	s.mu.Unlock()
 	return nil
+}
+
+// hold keeps the lines that are added until release: for a change of which more than the file follows, so that the start after a kill knows
+// to make up for it.
+func (s *saved) hold() (release func()) {
+	s.writeMu.RLock()
+	return s.writeMu.RUnlock
 }
 
 // touch makes the file be written soon, for a change that needs no line of its own.

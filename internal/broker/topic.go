@@ -151,6 +151,7 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 			return nil, err
 		}
 	}
+	defer b.topics.file.hold()()
 	for _, name := range names {
 		if _, err := b.topics.delete(name); err != nil {
 			return nil, err
@@ -166,6 +167,21 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		return nil, fmt.Errorf("topic %s is deleted, but not all that belonged to it: %w", h.Topic, err)
 	}
 	return nil, nil
+}
+
+// finishDeleting deletes what a kill left of topics that were being deleted: a topic that is made again would have it again.
+func (b *Broker) finishDeleting() {
+	var err error
+	for _, name := range b.topics.halfGone {
+		if len(b.store.Queues(name)) > 0 {
+			b.log.Info("what is left of a topic that was being deleted at the last stop is deleted", "topic", name)
+		}
+		err = errors.Join(err, b.topics.mappings.set(name, nil))
+		b.timers.forget(name)
+	}
+	if err = errors.Join(err, b.deleteMessages(b.topics.halfGone...)); err != nil {
+		b.log.Error("cannot delete all that is left of topics that were being deleted at the last stop; repeat deleteTopic", "topics", b.topics.halfGone, "err", err)
+	}
 }
 
 // popRetriesOf returns the pop retry topics that belong to a topic.

@@ -32,6 +32,7 @@ type topics struct {
 	mappings  *mappings                             // of static topics
 	light     bool                                  // there are topics of light queues; does not change
 	file      *saved
+	halfGone  []string // topics that were being deleted when the last process ended, or were just deleted; does not change
 
 	changeMu sync.Mutex // one change at a time, from looking at the table to putting into it
 
@@ -127,6 +128,7 @@ func openTopics(path string, b *Broker) (*topics, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.halfGone = slices.DeleteFunc(t.halfGone, func(name string) bool { return t.find(name) != nil }) // made again since
 	if t.version.Timestamp == 0 {
 		t.version.Timestamp = time.Now().UnixMilli()
 	}
@@ -219,6 +221,7 @@ func (t *topics) apply(line []byte) error {
 	case c.Deleted != "":
 		delete(t.byName, c.Deleted)
 		t.version = c.DataVersion
+		t.halfGone = append(t.halfGone, c.Deleted)
 	default:
 		return fmt.Errorf("cannot read change: nothing in it")
 	}
