@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/config"
@@ -86,6 +87,18 @@ type Broker struct {
 // Open opens the store, reads the broker's state and starts to listen. Clients are served from then on; NameServers are told by
 // Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
 func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
+	for try := 1; ; try++ {
+		b, err := open(ctx, cfg, log)
+		if cfg.ListenPort != 0 || !errors.Is(err, syscall.EADDRINUSE) || try == portTries {
+			return b, err
+		}
+	}
+}
+
+// portTries is how often other ports are tried when one that was free is taken before it is listened on.
+const portTries = 20
+
+func open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
 	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), tallies: newTallies(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
@@ -178,7 +191,7 @@ func checkPorts(host string, port int) (int, error) {
 		if err == nil {
 			return chosen, fast.Close()
 		}
-		if port != 0 || try == 20 {
+		if port != 0 || try == portTries {
 			return 0, fmt.Errorf("cannot listen on the broker's second port, which is listenPort - %d: %w", fastPortBelow, err)
 		}
 	}
