@@ -160,7 +160,7 @@ func (d *dryRun) recovery(o *store.Offline, out store.Outlook) {
 		d.line("recovery reads up to %s of the log, from %d on", showBytes(bytes), out.From)
 	}
 	if out.QueuesBehind {
-		d.line("the consume queues lack what they had: it is put into them again from the log")
+		d.line("the consume queues lack what they had, and are made anew from the whole log")
 	}
 	if out.IndexAgain {
 		d.line("the newest index files are made anew for that part, as Apache's broker does after a kill")

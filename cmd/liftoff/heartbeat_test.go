@@ -31,13 +31,13 @@ func TestHeartbeats_KeepABrokerThatMayBeActedFor(t *testing.T) {
 				}
 			}
 			write(filepath.Join(data, "namesrv", "namesrv.properties"), "scanNotActiveBrokerInterval=50\n")
-			write(file, "brokerName=broker-a\nenableSlaveActingMaster=true\nbrokerNotActiveTimeoutMillis=3000\nbrokerHeartbeatInterval=100\ncompatibleWithOldNameSrv="+old+"\n")
+			write(file, "brokerName=broker-a\nenableSlaveActingMaster=true\nbrokerNotActiveTimeoutMillis=8000\nbrokerHeartbeatInterval=100\ncompatibleWithOldNameSrv="+old+"\n")
 			s := startServer(t, "-c", file, "--data", data)
 			s.err.wait(t, `msg="broker registered"`)
 
 			pool := client.NewPool(nil, remoting.Options{Log: slog.New(slog.DiscardHandler)})
 			t.Cleanup(func() { _ = pool.Close() })
-			silence := int64(3500)
+			silence := int64(10_000)
 			reg, err := client.NewRegistration(protocol.RegisterBrokerHeader{BrokerName: "silent", BrokerAddr: "127.0.0.1:1", ClusterName: "C", HeartbeatTimeoutMillis: &silence},
 				&protocol.RegisterBrokerBody{}, false)
 			if err != nil {
@@ -46,8 +46,8 @@ func TestHeartbeats_KeepABrokerThatMayBeActedFor(t *testing.T) {
 			if _, err := pool.Register(t.Context(), s.namesrv, reg); err != nil {
 				t.Fatal(err)
 			}
-			s.err.wait(t, `msg="broker gone: said nothing for 3.5s" .*broker=silent`)
-			if strings.Contains(s.err.String(), `msg="broker gone: said nothing for 3s" `) {
+			s.err.wait(t, `msg="broker gone: said nothing for 10s" .*broker=silent`)
+			if strings.Contains(s.err.String(), `msg="broker gone: said nothing for 8s" `) {
 				t.Errorf("it was given up:\n%s", s.err)
 			}
 		})

@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/client"
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -43,7 +45,14 @@ func TestNewTopic_HasARouteWithTheAnswer(t *testing.T) {
 	}
 	known := func(topic string) {
 		t.Helper()
-		if _, err := names.RouteByTopic(t.Context(), topic); err != nil {
+		_, err := names.RouteByTopic(t.Context(), topic)
+		// A machine that stands still for a second has a topic told of with the next registration.
+		for ; err != nil && strings.Contains(s.err.String(), "learns of a topic only with the next registration"); time.Sleep(10 * time.Millisecond) {
+			if _, err = names.RouteByTopic(t.Context(), topic); t.Context().Err() != nil {
+				break
+			}
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	}

@@ -178,9 +178,14 @@ func (l *cleanLog) Enabled(context.Context, slog.Level) bool { return true }
 // What could not be deleted goes later, though no file of the log does any more, and is not logged again and again until then.
 func TestClean_TriesAgainWhatCouldNotBeDeleted(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"consumequeue", "index"} {
-		t.Run(kind, func(t *testing.T) {
+	for name, fault := range map[string]logfile.Fault{
+		"queues":          {Path: "/store/consumequeue"},
+		"rest of a queue": {Path: "/store/consumequeue/TopicA/0", After: 1},
+		"index":           {Path: "/store/index"},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			fault.Op, fault.Err = logfile.OpRemove, syscall.EMFILE
 			var faults *logfile.Faults
 			lines := &cleanLog{Handler: slog.DiscardHandler}
 			s, m := oldStore(t, 3, func(cfg *Config) {
@@ -196,7 +201,7 @@ func TestClean_TriesAgainWhatCouldNotBeDeleted(t *testing.T) {
 				}
 				return n
 			}
-			faults.Inject(logfile.Fault{Op: logfile.OpRemove, Path: "/store/" + kind, Err: syscall.EMFILE})
+			faults.Inject(fault)
 			before := files()
 			s.DeleteExpired()
 			with, said := files(), lines.errors.Load()

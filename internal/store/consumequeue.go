@@ -732,7 +732,11 @@ func (q *consumeQueue) deleteBefore(logOffset int64) (deleted int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if lowest < q.written {
+	if begin := files.Start() / unitSize; lowest < begin { // some files went, and then one could not
+		lowest = begin
+		q.lowest.Store(lowest)
+	}
+	if lowest < min(q.written, next) {
 		var first [1]unit
 		if _, err := readFiles(files, lowest, first[:]); err != nil {
 			return 0, fmt.Errorf("cannot read %q: %w", q.dir, err)

@@ -23,7 +23,7 @@ type Outlook struct {
 	Sizes        []SizeSetting // that do not fit, when there are wrong files
 	QueueCount   int
 	IndexFiles   int
-	QueuesBehind bool // their messages are read from the log again
+	QueuesBehind bool // they are made anew from the log
 	IndexAgain   bool // index files are made again, as far as recovery reads
 	OldestStart  int64
 }
@@ -71,7 +71,7 @@ func (o *Offline) Outlook(ctx context.Context) (Outlook, error) {
 	if out.IndexAgain { // recovery reads what it may lack; which part that is shows only when its files are opened
 		s.index = &index{}
 	}
-	if err := s.checkLogIsThere(); err != nil && len(out.WrongFiles) == 0 {
+	if err := s.checkLogIsThere(o.clean); err != nil && len(out.WrongFiles) == 0 {
 		out.WrongFiles = append(out.WrongFiles, err.Error())
 	}
 	out.QueuesBehind = s.queuesAreBehind(o.clean) && s.log.files.Len() > 0

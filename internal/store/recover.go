@@ -46,7 +46,7 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.loadQueues(durable); err != nil {
 		return err
 	}
-	if err := s.checkLogIsThere(); err != nil {
+	if err := s.checkLogIsThere(clean); err != nil {
 		return err
 	}
 	if err := s.openIndex(clean); err != nil {
@@ -62,17 +62,20 @@ func (s *Store) load(ctx context.Context) error {
 var ErrLogIsAway = errors.New("files of the commit log are not there")
 
 // checkLogIsThere says that a disk is not mounted, or a path wrong: queues would be deleted or cut otherwise, and groups set back.
-func (s *Store) checkLogIsThere() error {
-	files, cp := s.log.files, s.checkpoint
+func (s *Store) checkLogIsThere(clean bool) error {
+	files, cp, reached := s.log.files, s.checkpoint, s.queues.reach()
 	dirs := strings.Join(s.cfg.CommitLogDirs, ", ")
 	const why = "is a disk not mounted, or storePathCommitLog wrong?"
 	switch {
-	case files.Len() == 0 && (s.queues.reach() > 0 || cp.ours && cp.logicsOffset > 0):
-		return fmt.Errorf("%w: there is none in %s, and consume queues or the checkpoint tell of messages; %s To begin anew, remove %s and %s",
-			ErrLogIsAway, dirs, why, s.consumeQueueDir(), s.checkpointPath())
+	case files.Len() == 0 && (reached > 0 || cp.ours && cp.logicsOffset > 0):
+		return fmt.Errorf("%w: there is none in %s, and consume queues or the checkpoint tell of messages; %s To begin anew, remove %s, %s and %s",
+			ErrLogIsAway, dirs, why, s.consumeQueueDir(), s.batchQueueDir(), s.checkpointPath())
 	case cp.ours && cp.logicsOffset > 0 && cp.logicsOffset >= files.End():
 		return fmt.Errorf("%w: those in %s end at log offset %d, and there was a message at %d; %s To go on with what is there, remove %s",
 			ErrLogIsAway, dirs, files.End(), cp.logicsOffset, why, s.checkpointPath())
+	case clean && reached > files.End():
+		return fmt.Errorf("%w: those in %s end at log offset %d, and consume queues have messages up to %d; %s To go on with what is there, remove %s and %s, which are made anew",
+			ErrLogIsAway, dirs, files.End(), reached, why, s.consumeQueueDir(), s.batchQueueDir())
 	}
 	return nil
 }
@@ -153,7 +156,7 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 		}
 	}
 	if s.queuesAreBehind(clean) {
-		s.logger.Warn("consume queues are not what they were, their messages are read from the commit log again", "root", s.consumeQueueDir(),
+		s.logger.Warn("consume queues are not what they were and are made anew from the whole commit log", "root", s.consumeQueueDir(),
 			"reached", s.queues.reach(), "before", s.checkpoint.reached)
 	}
 	from, dispatched, err := s.recoverFrom(clean)
@@ -290,8 +293,11 @@ func (s *Store) queuesAreBehind(clean bool) bool {
 func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error) {
 	l := &s.log
 	start, end := l.files.Start(), l.files.End()
-	at, behind := s.checkpoint.logicsOffset, s.queuesAreBehind(clean)
-	if (clean || s.checkpoint.ours) && !behind {
+	at := s.checkpoint.logicsOffset
+	if s.queuesAreBehind(clean) {
+		return start, false, nil // which of them, nobody knows
+	}
+	if clean || s.checkpoint.ours {
 		// Everything before is durable, in the log too, so the message there proves that log and checkpoint belong together.
 		scan := scanner{store: s, clean: true, off: at}
 		if at > 0 && at >= start && at < end && scan.next() {
@@ -320,8 +326,8 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error)
 			continue
 		}
 		switch {
-		case (clean || behind) && first <= reached,
-			!clean && !behind && at > 0 && first <= at,
+		case clean && first <= reached,
+			!clean && at > 0 && first <= at,
 			!clean && !s.checkpoint.ours && at <= 0 && scan.record.StoreTimestamp <= s.checkpoint.logicsTime:
 			return first, false, nil
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -538,7 +539,7 @@ func TestRecover_MakesQueuesAnewThatAreNotThere(t *testing.T) {
 				s := openTest(t, cfg)
 				want := map[string][]string{}
 				for i := range 60 {
-					topic := []string{"TopicA", "TopicB"}[i/30]
+					topic := []string{"TopicA", "TopicB"}[i%2]
 					body := fmt.Sprint(i, strings.Repeat("z", 3000))
 					want[topic] = append(want[topic], body)
 					putWait(t, s, Written, testPut(s.Queue(topic, 0), body))
@@ -564,7 +565,7 @@ func TestRecover_MakesQueuesAnewThatAreNotThere(t *testing.T) {
 					}
 					wantBodies(t, bodies(t, s, q, 0), bodiesOf)
 				}
-				if !strings.Contains(log.String(), "consume queues are not what they were") {
+				if !strings.Contains(log.String(), "made anew from the whole commit log") {
 					t.Errorf("nothing was said: %s", log.String())
 				}
 				check(t, s.Close())
@@ -576,6 +577,44 @@ func TestRecover_MakesQueuesAnewThatAreNotThere(t *testing.T) {
 				check(t, s.Close())
 			})
 		}
+	}
+}
+
+// A deletion that is cut short, by a kill or a checkpoint that cannot be written, brings nothing back that was deleted before.
+func TestRecover_BringsNothingBackWhenADeletionIsCutShort(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"kill", "no checkpoint"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			m := logfile.NewMemory()
+			faults := &logfile.Faults{FS: m}
+			cfg := memoryConfig(t, faults)
+			cfg.CommitLogFileSize = 1 << 16
+			s := openTest(t, cfg)
+			for _, topic := range []string{"TopicA", "TopicX", "TopicY"} {
+				for range 30 {
+					putWait(t, s, Written, testPut(s.Queue(topic, 0), strings.Repeat("z", 3000)))
+				}
+			}
+			awaitVisible(t, s.Queue("TopicY", 0), 30)
+			check(t, s.DeleteTopic("TopicX"))
+			if how == "kill" {
+				check(t, s.deleteQueues("TopicY", s.Queues("TopicY")))
+				cfg.FS = m.Kill()
+			} else {
+				faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "checkpoint", Err: syscall.ENOSPC})
+				if err := s.DeleteTopic("TopicY"); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("got %v", err)
+				}
+				cfg.FS = m.Kill()
+			}
+			_ = s.Close()
+			s = openTest(t, cfg)
+			if a, x := s.Queue("TopicA", 0).MaxOffset(), s.Queue("TopicX", 0).MaxOffset(); a != 30 || x != 0 {
+				t.Errorf("the queues end at %d and %d", a, x)
+			}
+			check(t, s.Close())
+		})
 	}
 }
 
@@ -609,7 +648,7 @@ func TestRecover_MissesNoDeletedTopic(t *testing.T) {
 // A log that is not where it was, for a disk is not mounted or a path wrong, is not begun anew, and nothing is touched.
 func TestOpen_RefusesWithoutTheLogThatThereWas(t *testing.T) {
 	t.Parallel()
-	for _, gone := range []string{"all", "newest", "checkpoint too"} {
+	for _, gone := range []string{"all", "newest", "checkpoint too", "newest, after Apache"} {
 		t.Run(gone, func(t *testing.T) {
 			t.Parallel()
 			m := logfile.NewMemory()
@@ -625,7 +664,7 @@ func TestOpen_RefusesWithoutTheLogThatThereWas(t *testing.T) {
 			away := map[string][]byte{}
 			entries, err := m.List("/store/commitlog")
 			check(t, err)
-			if gone == "newest" {
+			if strings.HasPrefix(gone, "newest") {
 				entries = entries[len(entries)-1:]
 			}
 			for _, e := range entries {
@@ -637,8 +676,14 @@ func TestOpen_RefusesWithoutTheLogThatThereWas(t *testing.T) {
 				away[e.Name] = data
 				check(t, m.Remove("/store/commitlog/"+e.Name))
 			}
-			if gone == "checkpoint too" {
+			switch gone {
+			case "checkpoint too":
 				check(t, m.Remove("/store/checkpoint"))
+			case "newest, after Apache":
+				f, err := m.Open("/store/checkpoint")
+				check(t, err)
+				_, err = f.WriteAt(make([]byte, 8), atCheckpointMark)
+				check(t, err)
 			}
 			_, err = Open(t.Context(), cfg, Hooks{})
 			if !errors.Is(err, ErrLogIsAway) {

@@ -97,6 +97,9 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 		return true
 	}
 	defer s.stopDispatch()()
+	if err := s.reachWithout(q); err != nil {
+		return false, err
+	}
 	if !empty() {
 		return false, nil
 	}
@@ -151,6 +154,9 @@ func (s *Store) forgetLocked(q *Queue) {
 
 func (s *Store) deleteQueues(topic string, queues []*Queue) error {
 	defer s.stopDispatch()() // nothing is dispatched between the new offsets and the empty files
+	if err := s.reachWithout(queues...); err != nil {
+		return err
+	}
 	if err := s.emptyQueues(queues); err != nil || !isFolderName(topic) {
 		return err
 	}
@@ -169,6 +175,30 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 	}
 	l.mu.Unlock()
 	return s.destroyQueues(queues...)
+}
+
+// reachWithout makes the checkpoint tell how far the other queues reach, before these go: they would be missed at a start in the middle of it.
+// The caller has stopped the dispatch.
+func (s *Store) reachWithout(queues ...*Queue) error {
+	cp := s.checkpoint
+	if !cp.ours || !slices.ContainsFunc(queues, func(q *Queue) bool { return q.end() >= cp.reached }) {
+		return nil
+	}
+	others := int64(0)
+	for _, q := range s.queues.all() {
+		if !slices.Contains(queues, q) {
+			others = max(others, q.end())
+		}
+	}
+	if others >= cp.reached {
+		return nil
+	}
+	cp.reached = others
+	if err := cp.write(s.cfg.FS, s.cfg.RootDir, s.checkpointPath()); err != nil {
+		return err
+	}
+	s.checkpoint = cp
+	return nil
 }
 
 // destroyQueues removes the files of queues. The caller has stopped the dispatch.
