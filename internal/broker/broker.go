@@ -76,6 +76,7 @@ type Broker struct {
 	following     sync.WaitGroup
 	stopFollowers func() // ends the followers and waits for them; nil before they were started
 
+	hasState   bool // all of config/ was opened
 	main, fast *remoting.Server
 	settler    atomic.Pointer[remoting.Server] // whose goroutines answer what was flushed: main, from when it is there until it closes
 	registrar  *registrar
@@ -88,9 +89,14 @@ type Broker struct {
 // Run. ctx ends only the opening, which may take long when the store was not closed cleanly.
 func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
 	for try := 1; ; try++ {
-		b, err := open(ctx, cfg, log)
+		b := newBroker(log)
+		err := b.open(ctx, cfg)
+		if err == nil {
+			return b, nil
+		}
+		_ = b.Close()
 		if cfg.ListenPort != 0 || !errors.Is(err, syscall.EADDRINUSE) || try == portTries {
-			return b, err
+			return nil, err
 		}
 	}
 }
@@ -98,17 +104,13 @@ func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, er
 // portTries is how often other ports are tried when one that was free is taken before it is listened on.
 const portTries = 20
 
-func open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, error) {
+func newBroker(log *slog.Logger) *Broker {
 	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), tallies: newTallies(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
 		b.table[int32(handlers[i].code)] = &handlers[i]
 	}
-	if err := b.open(ctx, cfg); err != nil {
-		_ = b.Close()
-		return nil, err
-	}
-	return b, nil
+	return b
 }
 
 func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
@@ -156,6 +158,7 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	if err := b.openState(cfg); err != nil {
 		return adviseState(err)
 	}
+	b.hasState = true
 	opt := remoting.Options{Log: b.log, TLS: tlsConfig, TLSOnly: cfg.TLS.Mode == config.TLSEnforcing, IdleTimeout: cfg.IdleTimeout(), MaxFrame: cfg.FrameMax, Latencies: b.latencies}
 	if b.main, err = remoting.Listen(hostPort(cfg.BindAddress, cfg.ListenPort), port{b, false}, opt); err != nil {
 		return err
@@ -307,7 +310,7 @@ func (b *Broker) close() error {
 	if b.counts != nil {
 		b.counts.samples.close()
 	}
-	if b.main != nil { // its state was opened as a whole
+	if b.hasState {
 		b.clients.close()
 		b.lites.close()
 		errs = append(errs, b.timers.close(), b.schedule.close(), b.halfCounts.close(), b.offsets.close(), b.filters.close(), b.groups.close(), b.topics.close())
