@@ -41,23 +41,24 @@ func (s *Store) Queues(topic string) []*Queue {
 
 // DeleteTopic empties the queues of topics: their files go, and a message put later has offset 0 again. The messages stay
 // in the log until its files expire, and cannot be found any more but by log offset or key. When it
-// returns without an error, a crash does not bring them back.
+// returns without an error, a crash does not bring them back. A topic that cannot be deleted does not keep the others.
 func (s *Store) DeleteTopic(topics ...string) error {
+	var failed error
 	deleted := false
 	for _, topic := range topics {
 		queues := s.Queues(topic)
 		if len(queues) == 0 {
 			continue
 		}
-		deleted = true
+		deleted = true // some of it at least
 		if err := s.deleteQueues(topic, queues); err != nil {
-			return fmt.Errorf("cannot delete topic %q: %w", topic, err)
+			failed = errors.Join(failed, fmt.Errorf("cannot delete topic %q: %w", topic, err))
 		}
 	}
 	if deleted {
-		return s.passDeleted()
+		failed = errors.Join(failed, s.passDeleted())
 	}
-	return nil
+	return failed
 }
 
 // Quiet is a queue that nobody stores in, as far as was seen when it ended at End.

@@ -222,6 +222,34 @@ func TestDeleteTopic_NewMessagesAreKept(t *testing.T) {
 	}
 }
 
+// A topic that cannot be deleted neither keeps the others nor makes them come back.
+func TestDeleteTopic_GoesOnAfterAFailure(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	faults := &logfile.Faults{FS: m}
+	cfg := memoryConfig(t, faults)
+	s := openTest(t, cfg)
+	for _, topic := range []string{"First", "Failing", "Last"} {
+		q := s.Queue(topic, 0)
+		putWait(t, s, Flushed, testPut(q, "a"), testPut(q, "b"))
+		awaitVisible(t, q, 2)
+	}
+	check(t, s.flushBehind())
+	faults.Inject(logfile.Fault{Op: logfile.OpRemove, Path: "Failing", Err: syscall.EIO})
+	if err := s.DeleteTopic("First", "Failing", "Last"); !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), `"Failing"`) {
+		t.Errorf("got %v", err)
+	}
+	cfg.FS = m.Crash(nil)
+	check(t, s.Close())
+	s = openTest(t, cfg)
+	for _, topic := range []string{"First", "Last"} {
+		if end := s.Queue(topic, 0).MaxOffset(); end != 0 {
+			t.Errorf("after a power cut %s ends at %d", topic, end)
+		}
+	}
+	check(t, s.Close())
+}
+
 func TestDeleteTopic_IsDurable(t *testing.T) {
 	t.Parallel()
 	m := logfile.NewMemory()
