@@ -160,6 +160,7 @@ type session struct {
 	held  holder
 }
 
+// sessionOf is for handlers that the connection waits for: what is detached runs beside them, and takes sessionPeer.
 func sessionOf(c *remoting.Conn) *session {
 	if ss, ok := c.State.(*session); ok {
 		return ss

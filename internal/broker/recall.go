@@ -140,7 +140,7 @@ func (b *Broker) recallPut(cfg *settings, r *remoting.Request, h *protocol.Recal
 		}
 	}
 	p := store.Put{Queue: b.store.Queue(handle.topic, 0)}
-	p.BornTimestamp, p.BornHost = now, sessionOf(r.Conn).peer
+	p.BornTimestamp, p.BornHost = now, sessionPeer(r.Conn)
 	p.Body, p.Properties = []byte(recallBody), props
 	return p
 }
