@@ -122,8 +122,7 @@ func (b *Broker) useConfig(shown config.Broker) {
 	}
 	if next.Permission != old.Permission {
 		b.topics.bumpVersion()
-		b.registrar.changed()
-		b.registrar.awaitKnown() // as Apache's brokers do
+		b.registrar.tellAll() // as Apache's brokers do
 	}
 }
 

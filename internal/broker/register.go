@@ -92,7 +92,15 @@ type nameServer struct {
 	knows    uint64   // the changes that its last registration had in it; under registrar.mu
 	deaf     bool     // it has let a tell wait in vain, and has answered no registration since; under registrar.mu
 
-	telling [tellStripes]sync.Mutex // one tell at a time of topics whose names hash alike
+	telling [tellStripes]chan struct{} // each holds one: a tell at a time of topics whose names hash alike
+}
+
+func newNameServer(addr string) *nameServer {
+	s := &nameServer{addr: addr, changes: make(chan struct{}, 1)}
+	for i := range s.telling {
+		s.telling[i] = make(chan struct{}, 1)
+	}
+	return s
 }
 
 // standing is how we stand with a NameServer.
@@ -198,7 +206,7 @@ func (r *registrar) use(addrs []string) {
 		if r.servers[addr] != nil {
 			continue
 		}
-		s := &nameServer{addr: addr, changes: make(chan struct{}, 1)}
+		s := newNameServer(addr)
 		var ctx context.Context
 		ctx, s.stop = context.WithCancel(r.ctx)
 		r.servers[addr] = s
@@ -222,29 +230,20 @@ func (r *registrar) changed() {
 	}
 }
 
-// awaitKnown waits until the NameServers that the broker is registered with know of every change so far. One that is slow, or lost meanwhile, is not
-// waited for.
-func (r *registrar) awaitKnown() {
-	enough := time.NewTimer(tellMax)
-	defer enough.Stop()
+// awaitKnown waits until the NameServers that the broker is registered with know of every change so far, or ctx ends. One that is slow, or lost
+// meanwhile, is not waited for.
+func (r *registrar) awaitKnown(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changes := r.changes
-	for r.ctx != nil && r.missesLocked(changes) {
-		moved, ended := r.moved, r.ctx.Done()
+	for ctx.Err() == nil && r.missesLocked(changes) {
+		moved := r.moved
 		r.mu.Unlock()
-		more := true
 		select {
 		case <-moved:
-		case <-ended:
-			more = false
-		case <-enough.C:
-			more = false
+		case <-ctx.Done():
 		}
 		r.mu.Lock()
-		if !more {
-			return
-		}
 	}
 }
 

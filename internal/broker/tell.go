@@ -13,8 +13,8 @@ import (
 
 // How long a request that makes topics waits for the NameServers. Producers wait 3 s for an answer by default, mqadmin 5 s.
 const (
-	answerMax   = time.Second     // for one NameServer's answer about one topic
-	tellMax     = 3 * time.Second // for all answers about all topics
+	answerMax   = time.Second             // for one NameServer's answer about one topic
+	tellMax     = 2500 * time.Millisecond // for all answers about all topics, and for others who tell of the same
 	tellStripes = 16
 )
 
@@ -25,7 +25,8 @@ var tellSeed = maphash.MakeSeed()
 // time. Only static topics wait for it: without their mappings, which nothing else carries, they would be taken for plain ones.
 //
 // A NameServer that does not answer within answerMax learns of topics with registrations alone until it has answered one: only the topics of
-// that second are held up. Who tells of a topic while others do waits for them and tells how it is then, so that the last word is not an old one.
+// that second are held up. Who tells of a topic while others do waits for them and tells how it is then, so that the last word is not an old one; not for longer
+// than tellMax, though.
 func (r *registrar) tell(changed []*protocol.TopicConfig) {
 	r.changed()
 	if r.cfg.self.BrokerID != protocol.MasterID {
@@ -41,7 +42,7 @@ func (r *registrar) tell(changed []*protocol.TopicConfig) {
 			plain = append(plain, c.TopicName)
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, tellMax, fmt.Errorf("%d topics in more than %s", len(plain), tellMax))
+	ctx, cancel := context.WithTimeoutCause(ctx, tellMax, fmt.Errorf("telling of %d topics, after others who tell of such, takes longer than %s", len(plain), tellMax))
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, s := range servers {
@@ -49,8 +50,20 @@ func (r *registrar) tell(changed []*protocol.TopicConfig) {
 	}
 	wg.Wait()
 	if len(plain) < len(changed) {
-		r.awaitKnown()
+		r.awaitKnown(ctx)
 	}
+}
+
+// tellAll makes every NameServer that the broker is registered with know of a change of all topics before it returns, if they are quick.
+func (r *registrar) tellAll() {
+	r.changed()
+	ctx, servers := r.listening()
+	if len(servers) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellMax)
+	defer cancel()
+	r.awaitKnown(ctx)
 }
 
 // listening are the NameServers that are worth waiting for, and what ends when the registrar does.
@@ -82,9 +95,13 @@ func (r *registrar) tellServer(ctx context.Context, s *nameServer, topics []stri
 
 // tellTopic tells one NameServer how a topic is now.
 func (r *registrar) tellTopic(ctx context.Context, s *nameServer, topic string) error {
-	one := &s.telling[maphash.String(tellSeed, topic)%tellStripes]
-	one.Lock()
-	defer one.Unlock()
+	one := s.telling[maphash.String(tellSeed, topic)%tellStripes]
+	select {
+	case one <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-one }()
 	r.mu.Lock()
 	listens := s.listensLocked()
 	r.mu.Unlock()
