@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -57,22 +58,34 @@ func elsewhere(item *protocol.LogicQueueMappingItem) protocol.StaticTopicFields 
 // ask asks the master of another broker group.
 func (b *Broker) ask(bname, topic string, call *remoting.Call) (*remoting.Response, error) {
 	most := b.settings.Load().ForwardTimeout
-	ctx, cancel := context.WithTimeoutCause(context.Background(), most, fmt.Errorf("broker %s has not answered within %s (forwardTimeout)", bname, most))
-	defer cancel()
-	servers, err := b.nameServers()
+	until := time.Now().Add(most)
+	addr, err := b.masterOf(bname, topic, until, most)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithDeadlineCause(context.Background(), until, fmt.Errorf("broker %s has not answered within %s (forwardTimeout)", bname, most))
+	defer cancel()
+	return b.registrar.pool.Call(ctx, addr, call)
+}
+
+// masterOf asks the NameServers where the master of a broker group of a topic is.
+func (b *Broker) masterOf(bname, topic string, until time.Time, most time.Duration) (addr string, err error) {
+	servers, err := b.nameServers()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithDeadlineCause(context.Background(), until, fmt.Errorf("no name server has answered within %s (forwardTimeout) where broker %s is", most, bname))
+	defer cancel()
 	route, err := servers.RouteByTopic(ctx, topic)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	for _, d := range route.BrokerDatas {
 		if addr := d.BrokerAddrs[0]; d.BrokerName == bname && addr != "" {
-			return b.registrar.pool.Call(ctx, addr, call)
+			return addr, nil
 		}
 	}
-	return nil, fmt.Errorf("no NameServer knows of broker %s", bname)
+	return "", fmt.Errorf("no NameServer knows of broker %s", bname)
 }
 
 // askOffset asks another broker for an offset. QUERY_NOT_FOUND is -1.

@@ -213,6 +213,16 @@ func TestStatic_AnotherBrokerIsWaitedForAsLongAsToldTo(t *testing.T) {
 	if r.Code == 0 || !strings.Contains(string(r.Remark), "broker broker-b has not answered within 50ms (forwardTimeout)") {
 		t.Error(r.Code, string(r.Remark))
 	}
+	cfg = testConfig(t)
+	cfg.NamesrvAddr, cfg.ForwardTimeout = mute.addr, 50*time.Millisecond
+	c = dialTest(t, openTest(t, cfg), remoting.Options{})
+	if r := setStatic(t, c, "broker-a", 1, "true", map[int32]protocol.LogicQueue{7: {stretch(0, 1, "broker-b", 0, 0, 5), stretch(1, 1, "broker-a", 100, 0, -1)}}); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	r = call(t, c, protocol.ReqGetMinOffset, [][2]string{{"topic", "S"}, {"queueId", "7"}, {"lo", "true"}}, nil)
+	if r.Code == 0 || !strings.Contains(string(r.Remark), "no name server has answered within 50ms (forwardTimeout)") {
+		t.Error(r.Code, string(r.Remark))
+	}
 }
 
 func TestStatic_MappingsAreCheckedAndKept(t *testing.T) {
