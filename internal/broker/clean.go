@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -41,11 +42,13 @@ func (b *Broker) cleanUnusedTopics(r *remoting.Request) (*remoting.Answer, error
 		return nil, protocol.Errorf(protocol.CodeSystemError, "nothing is removed: %d topics have messages and not one topic is known, so it seems that config/topics.json was lost (the first is %s)",
 			len(unused), shown(unused[0]))
 	}
+	defer b.topics.deleting(unused...)()
+	unused = slices.DeleteFunc(unused, func(name string) bool { return b.topics.find(name) != nil }) // made just now
 	for _, name := range unused {
 		for _, q := range b.store.Queues(name) {
 			b.log.Info("queue of a topic that is not there any more is removed", "topic", name, "queue_id", q.ID(), "min", q.MinOffset(), "max", q.MaxOffset())
 		}
 		b.counts.forgetTopic(name)
 	}
-	return nil, b.deleteMessages(unused...)
+	return nil, errors.Join(b.deleteMessages(unused...))
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -13,7 +14,7 @@ import (
 // GET_TOPIC_CONFIG 351.
 //
 // Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes, and the NameServers know of what was made or changed. Deleting one deletes its messages'
-// queues and the groups' offsets in it, also on disk, and the pop retry topics that belong to it.
+// queues and the groups' offsets in it, also on disk, and the pop retry topics that belong to it. It is made again only when all that is done.
 // Differs from Apache: a list with a topic that is there already does not leave out the others; a number of queues
 // below 0 or above 65536 is refused.
 
@@ -145,7 +146,9 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		return nil, err
 	}
 	b.log.Info("request to delete a topic", "topic", h.Topic, "addr", r.Conn.RemoteAddr())
-	names := append(b.popRetriesOf(h.Topic), h.Topic) // last, for what is left when one fails is found by its offsets the next time
+	retries := b.popRetriesOf(h.Topic)
+	names := append(slices.Clip(retries), h.Topic) // last, for by its offsets a repeated request finds the others that are left
+	defer b.topics.deleting(names...)()
 	if t := b.topics.find(h.Topic); t != nil && t.isLite() {
 		if err := b.deleteLitesOf(h.Topic); err != nil {
 			return nil, err
@@ -163,7 +166,11 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		}
 		b.timers.forget(name)
 	}
-	if err := b.deleteMessages(names...); err != nil {
+	undeleted, err := b.deleteMessages(retries...)
+	if undeleted == nil { // else its offsets must stay; this writes what was not written just now
+		undeleted, err = b.deleteMessages(h.Topic)
+	}
+	if err = errors.Join(err, undeleted); err != nil {
 		return nil, fmt.Errorf("topic %s is deleted, but not all that belonged to it: %w", h.Topic, err)
 	}
 	return nil, nil
@@ -179,7 +186,8 @@ func (b *Broker) finishDeleting() {
 		err = errors.Join(err, b.topics.mappings.set(name, nil))
 		b.timers.forget(name)
 	}
-	if err = errors.Join(err, b.deleteMessages(b.topics.halfGone...)); err != nil {
+	undeleted, unwritten := b.deleteMessages(b.topics.halfGone...)
+	if err = errors.Join(err, undeleted, unwritten); err != nil {
 		b.log.Error("cannot delete all that is left of topics that were being deleted at the last stop; repeat deleteTopic", "topics", b.topics.halfGone, "err", err)
 	}
 }
@@ -198,10 +206,14 @@ func (b *Broker) popRetriesOf(topic string) (names []string) {
 
 // deleteMessages removes the offsets in topics that are not there any more, and then their queues: the disk has no such offset left when
 // messages can come that begin at 0. While the offsets cannot be written the messages go all the same, for nobody finds them any more.
-func (b *Broker) deleteMessages(topics ...string) error {
+// The caller keeps the topics from being made meanwhile.
+func (b *Broker) deleteMessages(topics ...string) (undeleted, unwritten error) {
+	if len(topics) == 0 {
+		return nil, nil
+	}
 	for _, name := range topics {
 		b.offsets.removeTopic(name)
 	}
-	err := b.offsets.writeRemoved()
-	return errors.Join(b.store.DeleteTopic(topics...), err)
+	unwritten = b.offsets.writeRemoved()
+	return b.store.DeleteTopic(topics...), unwritten
 }

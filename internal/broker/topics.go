@@ -34,7 +34,8 @@ type topics struct {
 	file      *saved
 	halfGone  []string // topics that were being deleted when the last process ended, or were just deleted; does not change
 
-	changeMu sync.Mutex // one change at a time, from looking at the table to putting into it
+	changeMu sync.Mutex               // one change at a time, from looking at the table to putting into it
+	going    map[string]chan struct{} // topics that are being deleted, see deleting; changeMu protects it
 
 	mu      sync.RWMutex // protects the fields below
 	byName  map[string]*topic
@@ -118,7 +119,7 @@ func (t *topics) newTopic(c protocol.TopicConfig) *topic {
 
 // openTopics reads topics.json and adds the topics that every broker has.
 func openTopics(path string, b *Broker) (*topics, error) {
-	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, makeBatch: b.store.MakeBatch, byName: map[string]*topic{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
+	t := &topics{settings: &b.settings, log: b.log, open: b.store.Queue, makeBatch: b.store.MakeBatch, byName: map[string]*topic{}, going: map[string]chan struct{}{}, system: map[string]bool{}, light: b.settings.Load().LightQueues}
 	var err error
 	if t.mappings, err = openMappings(filepath.Join(filepath.Dir(path), "topicQueueMapping.json"), b.log); err != nil {
 		return nil, err
@@ -374,11 +375,17 @@ func (t *topics) update(configs ...protocol.TopicConfig) error {
 }
 
 func (t *topics) updateAll(configs []protocol.TopicConfig) (puts []*protocol.TopicConfig, last int64, err error) {
-	t.changeMu.Lock()
-	defer t.changeMu.Unlock()
 	if t.light { // they are there anyway, and have no settings
 		configs = slices.DeleteFunc(configs, func(c protocol.TopicConfig) bool { return store.IsLight(c.TopicName) })
 	}
+	names := make([]string, len(configs))
+	for i := range configs {
+		names[i] = configs[i].TopicName
+	}
+	if err := t.lockToMake(names...); err != nil {
+		return nil, 0, err
+	}
+	defer t.changeMu.Unlock()
 	for i := range configs {
 		c := &configs[i]
 		var current map[string]string
@@ -464,7 +471,9 @@ func (t *topics) inheritable(name string) (*topic, string) {
 // autoCreateTopicEnable=false has none, and lets others be made after it again where Apache's broker took that away.
 func (t *topics) allowAutoCreate() error {
 	c := t.settings.Load().autoCreateTopic()
-	t.changeMu.Lock()
+	if err := t.lockToMake(c.TopicName); err != nil {
+		return err
+	}
 	if old := t.find(topicAutoCreate); old != nil {
 		c = old.TopicConfig
 		if c.Perm&permInherit != 0 {
@@ -518,9 +527,11 @@ func (t *topics) createRetry(name string, queues int32, order bool, sysFlag int3
 	return made, nil
 }
 
-// ensure returns a topic, made when it is not there. It waits for the disk with SYNC_FLUSH only.
+// ensure returns a topic, made when it is not there. It waits for the disk with SYNC_FLUSH only, and for a deletion of it.
 func (t *topics) ensure(name string, config func() (protocol.TopicConfig, error)) (made *topic, created bool, err error) {
-	t.changeMu.Lock()
+	if err := t.lockToMake(name); err != nil {
+		return nil, false, err
+	}
 	if old := t.find(name); old != nil {
 		t.changeMu.Unlock()
 		return old, false, nil
