@@ -306,8 +306,8 @@ func TestSQLFilters_RememberSoMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 2 * sqlFilterTextMax / expressionMax {
-		if _, err := s.get(fmt.Appendf(nil, "a = '%04d%s'", i, strings.Repeat("x", expressionMax-10))); err != nil || len(s.byText) > sqlFiltersMax || s.size > sqlFilterTextMax {
+	for i := range 2 * sqlFiltersSizeMax / expressionMax {
+		if _, err := s.get(fmt.Appendf(nil, "a = '%04d%s'", i, strings.Repeat("x", expressionMax-10))); err != nil || len(s.byText) > sqlFiltersMax || s.size > sqlFiltersSizeMax {
 			t.Fatal(err, len(s.byText), s.size)
 		}
 	}

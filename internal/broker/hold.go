@@ -39,6 +39,7 @@ type held struct {
 
 	holder     *holder // whose it is
 	text       int     // bytes of text that it keeps
+	sql        int     // bytes of memory that its own SQL expression takes
 	prev, next *held   // in holder
 }
 
@@ -63,7 +64,7 @@ func (h *holds) open() {
 // hold keeps p until a message that it wants is in q or the time is over; then it is served again.
 func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Duration) {
 	p.keep()
-	p.queue, p.sub, p.request = q, sub, p
+	p.queue, p.sub, p.request, p.sql = q, sub, p, sub.size
 	switch h.add(p, wait) {
 	case holderFull: // an answer without messages would be followed by the next pull at once
 		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on this connection may cost %d bytes of memory, and does; "+
@@ -91,7 +92,7 @@ func (h *holds) add(p *pull, wait time.Duration) int {
 	switch {
 	case h.closed || p.holder.gone:
 		return notHeld
-	case !p.holder.hasRoom(p.text):
+	case !p.holder.hasRoom(&p.held):
 		return holderFull
 	}
 	p.queueAt = len(h.byQueue[p.queue])

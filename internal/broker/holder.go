@@ -15,15 +15,18 @@ const (
 	heldCost  = 768
 )
 
-// textCost is what a byte of a request's text costs while it is held: it is kept, and in the parsed expression once more.
+// textCost is what a byte of a request's text costs while it is held: it is kept, and as a tag once more. What SQL is parsed to takes far more.
 const textCost = 4
 
-// hasRoom says whether a request of so much text can be held too. holds.mu is held.
-func (c *holder) hasRoom(text int) bool { return c.bytes+heldCost+textCost*text <= holderMax }
+// cost is what the request costs while it is held, in bytes of memory.
+func (w *held) cost() int { return heldCost + textCost*w.text + w.sql }
+
+// hasRoom says whether a request can be held too. holds.mu is held.
+func (c *holder) hasRoom(w *held) bool { return c.bytes+w.cost() <= holderMax }
 
 // addLocked links a request. holds.mu is held.
 func (c *holder) addLocked(w *held) {
-	c.bytes += heldCost + textCost*w.text
+	c.bytes += w.cost()
 	if w.next = c.first; w.next != nil {
 		w.next.prev = w
 	}
@@ -32,7 +35,7 @@ func (c *holder) addLocked(w *held) {
 
 // removeLocked unlinks a request. holds.mu is held.
 func (c *holder) removeLocked(w *held) {
-	c.bytes -= heldCost + textCost*w.text
+	c.bytes -= w.cost()
 	if w.next != nil {
 		w.next.prev = w.prev
 	}

@@ -137,6 +137,51 @@ func TestHolds_CostOneConnectionNoMoreThanItsRoom(t *testing.T) {
 	}
 }
 
+// What an SQL expression is parsed to counts too, of each request that has brought one of its own.
+func TestHolds_CountWhatSQLTakes(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, sqlConfig(t))
+	sender := dialTest(t, b, remoting.Options{})
+	sendN(t, sender, "T", 1, "e", "0")
+	ack(t, sender, "T", pop(t, sender, "T")...)
+	for what, full := range map[string]int32{"pull": protocol.CodeSystemBusy, "pop": protocol.CodePollingFull} {
+		c := dialTest(t, b, remoting.Options{})
+		refused := make(chan int32, 60)
+		for i := range cap(refused) {
+			expression := strings.Repeat("n=5 OR ", 16_000) + "n=" + strconv.Itoa(i)
+			code, fields := protocol.ReqPullMessage, pullFields("T", 0, 1, "sysFlag", "6", "subscription", expression, "expressionType", "SQL92")
+			if what == "pop" {
+				code, fields = protocol.ReqPopMessage, popFields("T", "pollTime", "20000", "exp", expression, "expType", "SQL92")
+			}
+			asked := start(t, c, code, fields)
+			go func() {
+				if r, err := asked.Wait(t.Context()); err == nil {
+					refused <- r.Code
+				}
+			}()
+		}
+		for range 50 { // 6 MB each
+			if code := <-refused; code != full {
+				t.Errorf("%s: code %d", what, code)
+			}
+		}
+		b.holds.mu.Lock()
+		for _, w := range b.holds.byDeadline {
+			if cost := w.cost(); cost < 5<<20 || w.holder.bytes > holderMax {
+				t.Errorf("%s: one counts %d bytes, all of the connection %d", what, cost, w.holder.bytes)
+			}
+		}
+		b.holds.mu.Unlock()
+		_ = c.Close()
+	}
+	await(t, "all to be dropped", func() bool { return b.holds.waiting() == 0 })
+	b.sql.mu.Lock()
+	if n := len(b.sql.byText); n > 5 {
+		t.Errorf("%d parsed expressions are remembered", n)
+	}
+	b.sql.mu.Unlock()
+}
+
 // What a pull says of no use to the broker is not kept.
 func TestHolds_KeepNoExpressionThatDoesNotCount(t *testing.T) {
 	t.Parallel()

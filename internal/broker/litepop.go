@@ -292,7 +292,7 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 		return notHeld
 	case h.popsHeld >= cfg.PopPollingTotal || len(list) > cfg.PopPollingSize:
 		return pollingFull
-	case !p.holder.hasRoom(p.text):
+	case !p.holder.hasRoom(&p.held):
 		return holderFull
 	}
 	l.mu.Lock()

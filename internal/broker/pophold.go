@@ -41,6 +41,9 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 		return notHeld
 	}
 	p.keep()
+	if p.sub != nil {
+		p.sql = p.sub.size
+	}
 	pg := p.pg
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,7 +52,7 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 		return notHeld
 	case h.popsHeld >= cfg.PopPollingTotal || pg.waitingLocked(p) > cfg.PopPollingSize:
 		return pollingFull
-	case !p.holder.hasRoom(p.text):
+	case !p.holder.hasRoom(&p.held):
 		return holderFull
 	}
 	if pg.watching == nil {

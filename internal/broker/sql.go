@@ -15,6 +15,7 @@ import (
 // An sqlFilter is an SQL expression that was understood. It does not change.
 type sqlFilter struct {
 	text   string
+	size   int // bytes of memory, about
 	expr   *filter.Expr
 	filter store.Filter
 }
@@ -26,7 +27,7 @@ type sqlFilters struct {
 
 	mu     sync.RWMutex // protects the fields below
 	byText map[string]sqlResult
-	size   int // of the texts, in bytes
+	size   int // of all, in bytes of memory
 }
 
 type sqlResult struct {
@@ -35,8 +36,8 @@ type sqlResult struct {
 }
 
 const (
-	sqlFiltersMax    = 1024
-	sqlFilterTextMax = 8 << 20
+	sqlFiltersMax     = 1024
+	sqlFiltersSizeMax = 32 << 20 // bytes of memory
 )
 
 // get makes a filter of an expression. The error says what is wrong with it.
@@ -52,16 +53,20 @@ func (s *sqlFilters) get(expression []byte) (*sqlFilter, error) {
 	}
 	text := string(expression)
 	r.f, r.err = s.parse(text)
+	size := len(text)
+	if r.f != nil {
+		size = r.f.size
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.byText) >= sqlFiltersMax || s.size+len(text) > sqlFilterTextMax {
+	if len(s.byText) >= sqlFiltersMax || s.size+size > sqlFiltersSizeMax {
 		s.byText, s.size = nil, 0
 	}
 	if s.byText == nil {
 		s.byText = map[string]sqlResult{}
 	}
 	s.byText[text] = r
-	s.size += len(text)
+	s.size += size
 	return r.f, r.err
 }
 
@@ -74,7 +79,7 @@ func (s *sqlFilters) parse(text string) (*sqlFilter, error) {
 	if expr.Ignored() != "" {
 		s.log.Warn("the end of an SQL expression is not looked at, as in RocketMQ, for it cannot go on with what stands before", "expression", shown(text), "ignored", shown(expr.Ignored()))
 	}
-	f := &sqlFilter{text: text, expr: expr}
+	f := &sqlFilter{text: text, size: len(text) + expr.Size(), expr: expr}
 	said := new(atomic.Bool)
 	f.filter.Record = func(record []byte) bool {
 		r := expr.Eval(message.RecordProperties(record))
@@ -96,7 +101,7 @@ func (s *sqlFilters) subscribe(topic, expression, expressionType []byte) (*subsc
 	if err != nil {
 		return nil, err
 	}
-	return &subscription{filter: f.filter, SubscriptionData: protocol.SubscriptionData{Topic: string(topic), SubString: f.text, ExpressionType: protocol.ExpressionSQL92}}, nil
+	return &subscription{filter: f.filter, size: f.size, SubscriptionData: protocol.SubscriptionData{Topic: string(topic), SubString: f.text, ExpressionType: protocol.ExpressionSQL92}}, nil
 }
 
 // errExpressionType says that there are no filters of a type.

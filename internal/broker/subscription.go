@@ -16,6 +16,7 @@ type subscription struct {
 	protocol.SubscriptionData
 	codes  []int32      // sorted
 	filter store.Filter // which messages are wanted
+	size   int          // bytes of memory of an SQL expression that a request has brought
 
 	refused error // why its expression was not taken from a heartbeat; then it wants nothing, and pulls are told
 }
