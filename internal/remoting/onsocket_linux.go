@@ -12,7 +12,7 @@ import (
 // and must be got back.
 func onSocket(call uintptr, fd int, b []byte) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
