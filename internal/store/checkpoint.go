@@ -36,7 +36,7 @@ type checkpoint struct {
 	masterFlushed int64
 	confirmed     int64
 	logicsOffset  int64 // where the newest message that is durable in log, queues and index begins
-	reached       int64 // log offset behind the newest message that is in a queue; of ours only
+	reached       int64 // log offset behind the newest message that is in a queue, 0 when that is not known; of ours only
 	ours          bool  // written by Liftoff, and not changed since
 }
 

@@ -71,7 +71,7 @@ func (o *Offline) Outlook(ctx context.Context) (Outlook, error) {
 	if out.IndexAgain { // recovery reads what it may lack; which part that is shows only when its files are opened
 		s.index = &index{}
 	}
-	if err := s.checkLogIsThere(o.clean); err != nil && len(out.WrongFiles) == 0 {
+	if err := s.checkLogIsThere(); err != nil && len(out.WrongFiles) == 0 {
 		out.WrongFiles = append(out.WrongFiles, err.Error())
 	}
 	out.QueuesBehind = s.queuesAreBehind(o.clean) && s.log.files.Len() > 0

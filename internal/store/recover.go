@@ -46,7 +46,7 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.loadQueues(durable); err != nil {
 		return err
 	}
-	if err := s.checkLogIsThere(clean); err != nil {
+	if err := s.checkLogIsThere(); err != nil {
 		return err
 	}
 	if err := s.openIndex(clean); err != nil {
@@ -62,20 +62,17 @@ func (s *Store) load(ctx context.Context) error {
 var ErrLogIsAway = errors.New("files of the commit log are not there")
 
 // checkLogIsThere says that a disk is not mounted, or a path wrong: queues would be deleted or cut otherwise, and groups set back.
-func (s *Store) checkLogIsThere(clean bool) error {
-	files, cp, reached := s.log.files, s.checkpoint, s.queues.reach()
+func (s *Store) checkLogIsThere() error {
+	files, cp := s.log.files, s.checkpoint
 	dirs := strings.Join(s.cfg.CommitLogDirs, ", ")
 	const why = "is a disk not mounted, or storePathCommitLog wrong?"
 	switch {
-	case files.Len() == 0 && (reached > 0 || cp.ours && cp.logicsOffset > 0):
+	case files.Len() == 0 && (s.queues.reach() > 0 || cp.ours && cp.logicsOffset > 0):
 		return fmt.Errorf("%w: there is none in %s, and consume queues or the checkpoint tell of messages; %s To begin anew, remove %s, %s and %s",
 			ErrLogIsAway, dirs, why, s.consumeQueueDir(), s.batchQueueDir(), s.checkpointPath())
 	case cp.ours && cp.logicsOffset > 0 && cp.logicsOffset >= files.End():
 		return fmt.Errorf("%w: those in %s end at log offset %d, and there was a message at %d; %s To go on with what is there, remove %s",
 			ErrLogIsAway, dirs, files.End(), cp.logicsOffset, why, s.checkpointPath())
-	case clean && reached > files.End():
-		return fmt.Errorf("%w: those in %s end at log offset %d, and consume queues have messages up to %d; %s To go on with what is there, remove %s and %s, which are made anew",
-			ErrLogIsAway, dirs, files.End(), reached, why, s.consumeQueueDir(), s.batchQueueDir())
 	}
 	return nil
 }

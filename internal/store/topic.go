@@ -98,7 +98,7 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 		return true
 	}
 	defer s.stopDispatch()()
-	if err := s.reachWithout(q); err != nil {
+	if err := s.forgetReach(q); err != nil {
 		return false, err
 	}
 	if !empty() {
@@ -155,7 +155,7 @@ func (s *Store) forgetLocked(q *Queue) {
 
 func (s *Store) deleteQueues(topic string, queues []*Queue) error {
 	defer s.stopDispatch()() // nothing is dispatched between the new offsets and the empty files
-	if err := s.reachWithout(queues...); err != nil {
+	if err := s.forgetReach(queues...); err != nil {
 		return err
 	}
 	if err := s.emptyQueues(queues); err != nil || !isFolderName(topic) {
@@ -178,23 +178,14 @@ func (s *Store) emptyQueues(queues []*Queue) error {
 	return s.destroyQueues(queues...)
 }
 
-// reachWithout makes the checkpoint tell how far the other queues reach, before these go: they would be missed at a start in the middle of it.
-// The caller has stopped the dispatch.
-func (s *Store) reachWithout(queues ...*Queue) error {
+// forgetReach makes the checkpoint not tell how far queues reach, before that of them goes which reaches so far: queues would be missed at a
+// start in the middle of it. The next checkpoint tells it again. The caller has stopped the dispatch.
+func (s *Store) forgetReach(queues ...*Queue) error {
 	cp := s.checkpoint
-	if !cp.ours || !slices.ContainsFunc(queues, func(q *Queue) bool { return q.end() >= cp.reached }) {
+	if !cp.ours || cp.reached == 0 || !slices.ContainsFunc(queues, func(q *Queue) bool { return q.end() >= cp.reached }) {
 		return nil
 	}
-	others := int64(0)
-	for _, q := range s.queues.all() {
-		if !slices.Contains(queues, q) {
-			others = max(others, q.end())
-		}
-	}
-	if others >= cp.reached {
-		return nil
-	}
-	cp.reached = others
+	cp.reached = 0
 	if err := cp.write(s.cfg.FS, s.cfg.RootDir, s.checkpointPath()); err != nil {
 		return err
 	}
@@ -208,12 +199,15 @@ func (s *Store) destroyQueues(queues ...*Queue) error {
 	var err error
 	furthest := false
 	for _, q := range queues {
-		furthest = furthest || q.end() == d.reached
+		furthest = furthest || d.reached > 0 && q.end() == d.reached
 		if err = q.destroy(); err != nil {
 			break
 		}
 	}
-	if furthest {
+	switch {
+	case err != nil:
+		d.reached = 0 // what is left of its files, nobody knows
+	case furthest:
 		d.reached = s.queues.reach()
 	}
 	return err
