@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // Finding is one thing that a check has found.
@@ -201,7 +202,7 @@ func (c *checker) logFiles() {
 }
 
 // oddLogFile tells of one file of the log that Open would refuse. cut: it is the newest one, and only too short.
-func (c *checker) oddLogFile(odd oddFile, cut bool) {
+func (c *checker) oddLogFile(odd logfile.FileInfo, cut bool) {
 	o, size := c.o, c.o.cfg.CommitLogFileSize
 	f := Finding{Kind: "log-file-size", File: o.name(odd.Path), At: -1, What: fmt.Sprintf("it is %d bytes long, mappedFileSizeCommitLog is %d", odd.Size, size)}
 	if len(o.runs) > 0 {

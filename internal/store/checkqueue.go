@@ -12,8 +12,6 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
-type oddFile = logfile.Odd
-
 // queueView is a queue as its files are, beside the log as it is read.
 type queueView struct {
 	topic string
@@ -165,7 +163,7 @@ func (c *checker) loadExts(s *Store) error {
 	})
 }
 
-func (c *checker) oddQueueFiles(v *queueView, runs []*logfile.Log, odd []oddFile, setting string) {
+func (c *checker) oddQueueFiles(v *queueView, runs []*logfile.Log, odd []logfile.FileInfo, setting string) {
 	for i, f := range odd {
 		finding := Finding{Kind: "queue-file-size", File: c.o.name(f.Path), At: -1,
 			What: fmt.Sprintf("it is %d bytes long, by %s it should be otherwise", f.Size, setting)}

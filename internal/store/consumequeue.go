@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -179,31 +177,24 @@ func (q *consumeQueue) load(durable int64) error {
 // removeTorn removes files from the first on that a power cut took the length of or the name before it, for they were not
 // synced. It leaves them, and listing them may fail, when one holds units that are not dispatched again.
 func (q *consumeQueue) removeTorn(durable int64) error {
-	entries, err := q.fs.List(q.dir)
+	files, err := logfile.List(q.fs, q.dir)
 	if err != nil {
-		return fmt.Errorf("cannot list %q: %w", q.dir, err)
+		return err
 	}
-	torn, next, good := entries[:0:0], int64(0), 0
-	for _, e := range entries {
-		start, err := strconv.ParseInt(e.Name, 10, 64)
-		if e.Dir || err != nil || len(e.Name) != 20 {
-			continue
-		}
-		if len(torn) > 0 || e.Size == 0 || start != next {
-			torn = append(torn, e)
-		} else {
-			good++
-		}
-		next = start + q.fileSize
+	good, next := 0, int64(0)
+	for good < len(files) && files[good].Size > 0 && files[good].Start == next {
+		next += q.fileSize
+		good++
 	}
-	for i, e := range torn {
+	torn := files[good:]
+	for i, f := range torn {
 		// An empty file that is the first may be there to keep the queue's offset.
-		if again, err := q.isDispatchedAgain(e, durable, i > 0 || good > 0); err != nil || !again {
+		if again, err := q.isDispatchedAgain(f, durable, i > 0 || good > 0); err != nil || !again {
 			return err
 		}
 	}
-	for _, e := range torn {
-		if err := q.fs.Remove(filepath.Join(q.dir, e.Name)); err != nil {
+	for _, f := range torn {
+		if err := q.fs.Remove(f.Path); err != nil {
 			return fmt.Errorf("cannot remove consume queue file: %w", err)
 		}
 	}
@@ -212,11 +203,11 @@ func (q *consumeQueue) removeTorn(durable int64) error {
 
 // isDispatchedAgain says whether a file holds only units of messages at or behind the log offset durable, or, if that is
 // asked for, none at its beginning: nothing of it was synced then.
-func (q *consumeQueue) isDispatchedAgain(e logfile.Entry, durable int64, orEmpty bool) (bool, error) {
-	if e.Size < unitSize || durable == 0 {
-		return e.Size == 0, nil
+func (q *consumeQueue) isDispatchedAgain(file logfile.FileInfo, durable int64, orEmpty bool) (bool, error) {
+	if file.Size < unitSize || durable == 0 {
+		return file.Size == 0, nil
 	}
-	f, err := q.fs.Open(filepath.Join(q.dir, e.Name))
+	f, err := q.fs.Open(file.Path)
 	if err != nil {
 		return false, fmt.Errorf("cannot open consume queue: %w", err)
 	}

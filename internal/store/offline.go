@@ -22,7 +22,7 @@ type Offline struct {
 	handles    *logfile.Handles
 	clean      bool // the store was closed by its last user
 	runs       []*logfile.Log
-	oddLog     []logfile.Odd
+	oddLog     []logfile.FileInfo
 	checkpoint checkpoint
 	knowsShape bool // of index files
 	plan       plan

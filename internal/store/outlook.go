@@ -102,7 +102,7 @@ func dataEnd(files *logfile.Log) int64 {
 
 // outlookQueues finds queues and how far they reach, from which recovery may begin.
 func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) error {
-	refused := func(dir string, odd []oddFile, setting string, size int64) {
+	refused := func(dir string, odd []logfile.FileInfo, setting string, size int64) {
 		for i, f := range odd {
 			if f.Size == 0 && i == len(odd)-1 {
 				continue

@@ -14,13 +14,13 @@ import (
 
 // plan is what Check has found that can be mended from the log.
 type plan struct {
-	extend  []oddFile    // the newest file of the log, when it is too short
-	odd     []oddFile    // files of the log that nothing explains: what they have is not known, so nothing may be made anew or cut
-	tail    *Stretch     // what is to be cut behind the last good record
-	damaged bool         // there is damage that cannot be mended
-	queues  []*queueView // to be made anew
-	behind  []*queueView // to be completed
-	index   bool         // to be made anew
+	extend  []logfile.FileInfo // the newest file of the log, when it is too short
+	odd     []logfile.FileInfo // files of the log that nothing explains: what they have is not known, so nothing may be made anew or cut
+	tail    *Stretch           // what is to be cut behind the last good record
+	damaged bool               // there is damage that cannot be mended
+	queues  []*queueView       // to be made anew
+	behind  []*queueView       // to be completed
+	index   bool               // to be made anew
 	// The index lacks the newest messages, as after a kill. The next start completes it, for which checkpoint and abort must stay.
 	indexBehind bool
 	checkpoint  bool
@@ -107,7 +107,7 @@ func (r *repair) putAside(path string) error {
 }
 
 // extend gives a file of the log its length.
-func (r *repair) extend(odd oddFile) error {
+func (r *repair) extend(odd logfile.FileInfo) error {
 	o := r.o
 	size := o.cfg.CommitLogFileSize
 	if !r.does(fmt.Sprintf("gave %s its length of %d bytes, it had %d", o.name(odd.Path), size, odd.Size),

@@ -170,7 +170,7 @@ func (o *Offline) WrongLogSize() int64 {
 // newestCut finds, among the odd files of the log, the only one that is used, when it goes on where the others end and is too short; -1
 // when there is none. Of an only file it must show that it once was longer, or the configuration may be wrong as well.
 func (o *Offline) newestCut() int {
-	used := func(odd oddFile) bool { return odd.Size > 0 }
+	used := func(odd logfile.FileInfo) bool { return odd.Size > 0 }
 	i := slices.IndexFunc(o.oddLog, used)
 	if i < 0 || slices.ContainsFunc(o.oddLog[i+1:], used) || o.oddLog[i].Size >= o.cfg.CommitLogFileSize {
 		return -1
@@ -182,7 +182,7 @@ func (o *Offline) newestCut() int {
 }
 
 // endsAmidRecord says whether a file of the log ends before its last record does.
-func (o *Offline) endsAmidRecord(odd oddFile) bool {
+func (o *Offline) endsAmidRecord(odd logfile.FileInfo) bool {
 	f, err := o.cfg.FS.Open(odd.Path)
 	if err != nil {
 		return false

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -50,13 +49,6 @@ type segment struct {
 	prev, next *segment // in the list of open files, newest use first
 }
 
-// FileInfo describes one file of a log.
-type FileInfo struct {
-	Start   int64
-	Path    string
-	ModTime time.Time
-}
-
 // NewLog returns the log in dirs without touching any file; Load finds the files.
 func NewLog(fs FS, handles *Handles, fileSize int64, dirs ...string) *Log {
 	return &Log{fs: fs, handles: handles, dirs: dirs, fileSize: fileSize}
@@ -68,52 +60,32 @@ func FileName(start int64) string { return fmt.Sprintf("%020d", start) }
 // Load finds the files. A last file of length 0 is what a crash left of making it, and is removed; any other length than
 // the configured one is an error, and so is a gap.
 func (l *Log) Load() error {
+	files, err := List(l.fs, l.dirs...)
+	if err != nil {
+		return err
+	}
 	var segments []*segment
-	var sizes []int64
-	for _, dir := range l.dirs {
-		entries, err := l.fs.List(dir)
-		if err != nil {
-			return fmt.Errorf("cannot list %q: %w", dir, err)
-		}
-		for _, e := range entries {
-			start, err := strconv.ParseInt(e.Name, 10, 64)
-			if e.Dir || err != nil || len(e.Name) != 20 || start < 0 {
-				continue
-			}
-			segments = append(segments, &segment{fs: l.fs, path: filepath.Join(dir, e.Name), start: start})
-			sizes = append(sizes, e.Size)
-		}
-	}
-	order := make([]int, len(segments))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return int(min(1, max(-1, segments[a].start-segments[b].start))) })
-
-	var sorted []*segment
-	for n, i := range order {
-		s, size := segments[i], sizes[i]
-		if size == 0 && n == len(order)-1 {
-			if err := l.fs.Remove(s.path); err != nil {
-				return fmt.Errorf("cannot remove empty file %q: %w", s.path, err)
+	for i, f := range files {
+		if f.Size == 0 && i == len(files)-1 {
+			if err := l.fs.Remove(f.Path); err != nil {
+				return fmt.Errorf("cannot remove empty file %q: %w", f.Path, err)
 			}
 			break
 		}
-		if size != l.fileSize {
-			return fmt.Errorf("cannot load %q: %w: it is %d bytes long, configured are %d", s.path, ErrFileSize, size, l.fileSize)
+		if f.Size != l.fileSize {
+			return fmt.Errorf("cannot load %q: %w: it is %d bytes long, configured are %d", f.Path, ErrFileSize, f.Size, l.fileSize)
 		}
-		if len(sorted) > 0 && s.start != sorted[len(sorted)-1].start+l.fileSize {
-			return fmt.Errorf("cannot load %q: the file before it is %q, so one between them is missing or both are one",
-				s.path, sorted[len(sorted)-1].path)
+		if i > 0 && f.Start != files[i-1].Start+l.fileSize {
+			return fmt.Errorf("cannot load %q: the file before it is %q, so one between them is missing or both are one", f.Path, files[i-1].Path)
 		}
-		sorted = append(sorted, s)
+		segments = append(segments, &segment{fs: l.fs, path: f.Path, start: f.Start})
 	}
-	if len(sorted) > 0 {
-		newest := filepath.Dir(sorted[len(sorted)-1].path)
+	if n := len(segments); n > 0 {
+		newest := filepath.Dir(segments[n-1].path)
 		l.newest.Store(int32(max(0, slices.IndexFunc(l.dirs, func(dir string) bool { return filepath.Clean(dir) == newest }))))
 	}
 	l.mu.Lock()
-	l.segments = sorted
+	l.segments = segments
 	l.mu.Unlock()
 	return nil
 }
@@ -160,23 +132,21 @@ func (l *Log) Dirs() []string { return l.dirs }
 
 // Files describes the files, ascending. It asks the disk for their times.
 func (l *Log) Files() ([]FileInfo, error) {
+	there, err := List(l.fs, l.dirs...)
+	if err != nil {
+		return nil, err
+	}
 	times := map[string]time.Time{}
-	for _, dir := range l.dirs {
-		entries, err := l.fs.List(dir)
-		if err != nil {
-			return nil, fmt.Errorf("cannot list %q: %w", dir, err)
-		}
-		for _, e := range entries {
-			times[filepath.Join(dir, e.Name)] = e.ModTime
-		}
+	for _, f := range there {
+		times[f.Path] = f.ModTime
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	infos := make([]FileInfo, len(l.segments))
+	files := make([]FileInfo, len(l.segments))
 	for i, s := range l.segments {
-		infos[i] = FileInfo{Start: s.start, Path: s.path, ModTime: times[s.path]}
+		files[i] = FileInfo{Path: s.path, Start: s.start, Size: l.fileSize, ModTime: times[s.path]}
 	}
-	return infos, nil
+	return files, nil
 }
 
 func (l *Log) find(off int64) *segment {

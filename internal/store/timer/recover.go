@@ -7,7 +7,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -94,23 +93,19 @@ func (t *Timer) secure() error {
 // removeTorn removes files of the timer log that a power cut took the length of, or the name of the file before. They hold nothing that
 // the checkpoint counts on.
 func (t *Timer) removeTorn() error {
-	dir, size := t.log.files.Dirs()[0], t.log.files.FileSize()
-	entries, err := t.cfg.FS.List(dir)
+	size := t.log.files.FileSize()
+	files, err := logfile.List(t.cfg.FS, t.log.files.Dirs()...)
 	if err != nil {
-		return fmt.Errorf("cannot list %q: %w", dir, err)
+		return err
 	}
 	next := int64(nowhere)
-	for _, e := range entries {
-		start, err := strconv.ParseInt(e.Name, 10, 64)
-		if err != nil || e.Dir || start < 0 || len(e.Name) != 20 {
+	for _, f := range files {
+		if torn := f.Size != size || next != nowhere && f.Start != next; !torn || f.Start < t.check.LogFlushed {
+			next = f.Start + size
 			continue
 		}
-		if torn := e.Size != size || next != nowhere && start != next; !torn || start < t.check.LogFlushed {
-			next = start + size
-			continue
-		}
-		t.cfg.Logger.Warn("file of the timer log was not whole when the power was cut, it is made again", "file", e.Name, "bytes", e.Size)
-		if err := t.cfg.FS.Remove(filepath.Join(dir, e.Name)); err != nil {
+		t.cfg.Logger.Warn("file of the timer log was not whole when the power was cut, it is made again", "file", filepath.Base(f.Path), "bytes", f.Size)
+		if err := t.cfg.FS.Remove(f.Path); err != nil {
 			return fmt.Errorf("cannot remove torn file of the timer log: %w", err)
 		}
 	}
@@ -391,8 +386,7 @@ func (t *Timer) explainSize(err error) error {
 		return err
 	}
 	err = fmt.Errorf("%w by mappedFileSizeTimerLog", err)
-	dir, _, _, _ := t.cfg.paths()
-	if found, failed := logfile.FindSize(t.cfg.FS, 1, dir); failed == nil && found != t.cfg.LogFileSize {
+	if found, failed := logfile.FindSize(t.cfg.FS, 1, t.log.files.Dirs()...); failed == nil && found != t.cfg.LogFileSize {
 		err = fmt.Errorf("%w; set mappedFileSizeTimerLog=%d, which is what the files have", err, found)
 	}
 	return err
