@@ -8,13 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	fallocKeepSize  = 0x1
-	fallocPunchHole = 0x2
-	seekData        = 3
-	setLockOFD      = 37 // F_OFD_SETLK: a lock of this open file, so a second open in one process meets it too
-)
-
 // Sync makes the bytes and the length durable; times may be lost.
 func (f diskFile) Sync() error {
 	return f.onFd("fdatasync", syscall.Fdatasync)
@@ -47,7 +40,7 @@ func (f diskFile) Reserve(off, n int64) error {
 		if err := syscall.Fstatfs(fd, &st); err != nil || int64(st.Bavail)*int64(st.Bsize)/16 < n {
 			return err
 		}
-		return syscall.Fallocate(fd, fallocKeepSize, off, n)
+		return syscall.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, off, n)
 	})
 	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
 		return nil
@@ -58,7 +51,7 @@ func (f diskFile) Reserve(off, n int64) error {
 // Zero makes a hole.
 func (f diskFile) Zero(off, n int64) error {
 	err := f.onFd("fallocate", func(fd int) error {
-		return syscall.Fallocate(fd, fallocKeepSize|fallocPunchHole, off, n)
+		return syscall.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE, off, n)
 	})
 	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
 		return writeZeros(f.f, off, n)
@@ -70,7 +63,7 @@ func (f diskFile) Zero(off, n int64) error {
 func (f diskFile) NextData(off, end int64) (int64, error) {
 	next := off
 	err := f.onFd("lseek", func(fd int) (err error) {
-		next, err = syscall.Seek(fd, off, seekData)
+		next, err = syscall.Seek(fd, off, unix.SEEK_DATA)
 		return err
 	})
 	switch {
@@ -102,17 +95,6 @@ func (f diskFile) onFd(op string, do func(fd int) error) error {
 	return err
 }
 
-// SyncDir makes the names in dir durable.
-func (Disk) SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	d.Close()
-	return err
-}
-
 // Usage asks the partition.
 func (Disk) Usage(dir string) (Usage, error) {
 	var st syscall.Statfs_t
@@ -121,16 +103,6 @@ func (Disk) Usage(dir string) (Usage, error) {
 	}
 	unit := int64(st.Bsize)
 	return Usage{Used: int64(st.Blocks-st.Bfree) * unit, Available: int64(st.Bavail) * unit}, nil
-}
-
-// lockFile takes the lock that Java's FileChannel.tryLock(0, 1) takes, so each server respects the other's.
-func lockFile(f *os.File) error {
-	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: 0, Start: 0, Len: 1}
-	err := syscall.FcntlFlock(f.Fd(), setLockOFD, &lock)
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-		return ErrLocked
-	}
-	return err
 }
 
 // PhysicalMemory is the memory of the machine in bytes, 0 when unknown.

@@ -1,8 +1,6 @@
-//go:build !unix
+//go:build !linux
 
 package logfile
-
-import "os"
 
 // ReadNow cannot tell whether it waits here.
 func (f diskFile) ReadNow(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
@@ -18,12 +16,6 @@ func (f diskFile) Zero(off, n int64) error { return writeZeros(f.f, off, n) }
 
 // NextData knows no holes here.
 func (f diskFile) NextData(off, _ int64) (int64, error) { return off, nil }
-
-// SyncDir does nothing: a folder cannot be synced here.
-func (Disk) SyncDir(dir string) error { return nil }
-
-// lockFile locks nothing here.
-func lockFile(f *os.File) error { return nil }
 
 // Usage is not known here.
 func (Disk) Usage(dir string) (Usage, error) { return Usage{}, nil }

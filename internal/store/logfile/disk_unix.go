@@ -1,27 +1,15 @@
-//go:build unix && !linux
+//go:build unix
 
 package logfile
 
 import (
 	"errors"
 	"os"
+	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
-
-// ReadNow cannot tell whether it waits here.
-func (f diskFile) ReadNow(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
-
-// Sync makes the bytes and the length durable.
-func (f diskFile) Sync() error { return f.f.Sync() }
-
-// Reserve does nothing here.
-func (f diskFile) Reserve(_, _ int64) error { return nil }
-
-// Zero writes zeros.
-func (f diskFile) Zero(off, n int64) error { return writeZeros(f.f, off, n) }
-
-// NextData knows no holes here.
-func (f diskFile) NextData(off, _ int64) (int64, error) { return off, nil }
 
 // SyncDir makes the names in dir durable.
 func (Disk) SyncDir(dir string) error {
@@ -34,18 +22,29 @@ func (Disk) SyncDir(dir string) error {
 	return err
 }
 
-// lockFile takes the lock that Java's FileChannel.tryLock(0, 1) takes.
+// lockFile takes the lock that Java's FileChannel.tryLock(0, 1) takes, so each server respects the other's.
 func lockFile(f *os.File) error {
+	take := syscall.F_SETLK
+	if runtime.GOOS == "linux" {
+		take = 37 // F_OFD_SETLK: a lock of this open file, so a second open in one process meets it too
+	}
 	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: 0, Start: 0, Len: 1}
-	err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &lock)
+	err := syscall.FcntlFlock(f.Fd(), take, &lock)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 		return ErrLocked
 	}
 	return err
 }
 
-// Usage is not known here.
-func (Disk) Usage(dir string) (Usage, error) { return Usage{}, nil }
-
-// PhysicalMemory is not known here.
-func PhysicalMemory() int64 { return 0 }
+// MayWrite says why this process may not read and write a file, or make files in a folder. It tries nothing.
+func MayWrite(path string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	mode := uint32(unix.R_OK | unix.W_OK)
+	if st.IsDir() {
+		mode |= unix.X_OK
+	}
+	return unix.Access(path, mode)
+}
