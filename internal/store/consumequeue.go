@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -111,9 +112,8 @@ func readUnit(b []byte) unit {
 	}
 }
 
-// newConsumeQueue returns an empty queue; load finds what is in dir. A file holds whole units: fileSize is rounded up.
+// newConsumeQueue returns an empty queue; load finds what is in dir. A file holds whole units.
 func newConsumeQueue(fs logfile.FS, handles *logfile.Handles, dir string, fileSize int64) *consumeQueue {
-	fileSize = max(unitSize, (fileSize+unitSize-1)/unitSize*unitSize)
 	return &consumeQueue{fs: fs, handles: handles, dir: dir, fileSize: fileSize}
 }
 
@@ -473,12 +473,8 @@ func (q *consumeQueue) beginLocked(queueOffset int64) error {
 
 // fill writes fillers from the start of a file to an offset in it.
 func fill(files *logfile.Log, from, to int64) error {
-	one := unit{size: fillerSize}.appendTo(nil)
 	const chunk = 3276 // units, 64 KiB
-	var b []byte
-	for range min(chunk, to-from) {
-		b = append(b, one...)
-	}
+	b := bytes.Repeat(unit{size: fillerSize}.appendTo(nil), int(min(chunk, to-from)))
 	for from < to {
 		n := min(chunk, to-from)
 		if _, err := files.WriteAt(b[:n*unitSize], from*unitSize); err != nil {
@@ -608,24 +604,18 @@ func (q *consumeQueue) doubt(units int64) error {
 	return nil
 }
 
-// flush writes what is pending, and with sync makes all that is written durable.
-func (q *consumeQueue) flush(sync bool) error {
+// flush writes what is pending, and makes all that is written durable.
+func (q *consumeQueue) flush() error {
 	q.mu.Lock()
 	err := q.writeLocked()
 	if err == nil && !q.busy {
 		q.pending = nil
 	}
 	q.busy = false
-	dirty := q.dirty
-	files := q.files
-	if err == nil && sync && dirty {
-		files, err = q.filesLocked()
-	}
-	if sync {
-		q.dirty = false
-	}
+	dirty, files := q.dirty, q.files // whose files are dirty keeps them
+	q.dirty = false
 	q.mu.Unlock()
-	if err != nil || !sync || !dirty {
+	if err != nil || !dirty {
 		return err
 	}
 	if err := files.Sync(); err != nil {

@@ -82,22 +82,29 @@ func check(t testing.TB, err error) {
 	}
 }
 
+// writeQueue writes what is pending and leaves it to the kernel.
+func writeQueue(q *consumeQueue) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.writeLocked()
+}
+
 func TestConsumeQueue_ReadsFromFilesAndFromWhatIsPending(t *testing.T) {
 	t.Parallel()
 	q := testQueue(filepath.Join(t.TempDir(), "q"))
 	wantUnits(t, q, 0, 0)
 	appendUnits(t, q, 0, 7)
 	wantUnits(t, q, 0, 7)
-	check(t, q.flush(false))
+	check(t, writeQueue(q))
 	appendUnits(t, q, 7, 25)
 	wantUnits(t, q, 0, 25)
-	check(t, q.flush(true))
+	check(t, q.flush())
 	wantUnits(t, q, 0, 25)
 	appendUnits(t, q, 25, 1000) // more than pendingMax
 	wantUnits(t, q, 0, 1000)
 	appendUnits(t, q, 0, 1000) // again: ignored
 	wantUnits(t, q, 0, 1000)
-	check(t, q.flush(true))
+	check(t, q.flush())
 	q.idle()
 	q.idle()
 	if q.files != nil || q.pending != nil {
@@ -113,7 +120,7 @@ func TestConsumeQueue_IsFoundAgain(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "q")
 			q := testQueue(dir)
 			appendUnits(t, q, 0, n)
-			check(t, q.flush(false))
+			check(t, writeQueue(q))
 			q.close()
 			q = testQueue(dir)
 			check(t, q.load(durable))
@@ -131,7 +138,7 @@ func TestConsumeQueue_BeginsAnywhereBehindFillers(t *testing.T) {
 		q := testQueue(dir)
 		appendUnits(t, q, first, first+4)
 		wantUnits(t, q, first, first+4)
-		check(t, q.flush(true))
+		check(t, q.flush())
 		// As Apache does it: the file of the first unit, fillers before it.
 		start := first / testFileUnits * testFileUnits
 		b, err := os.ReadFile(filepath.Join(dir, logfile.FileName(start*unitSize)))
@@ -153,7 +160,7 @@ func TestConsumeQueue_EndsAtALostPageAndForgetsWhatIsBehind(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "q")
 	q := testQueue(dir)
 	appendUnits(t, q, 0, 28)
-	check(t, q.flush(true))
+	check(t, q.flush())
 	q.close()
 	zero(t, filepath.Join(dir, logfile.FileName(10*unitSize)), 3*unitSize, 2*unitSize) // 13 and 14
 
@@ -161,7 +168,7 @@ func TestConsumeQueue_EndsAtALostPageAndForgetsWhatIsBehind(t *testing.T) {
 	check(t, q.load(testUnit(12).logOffset))
 	wantUnits(t, q, 0, 13)
 	appendUnits(t, q, 12, 14)
-	check(t, q.flush(true))
+	check(t, q.flush())
 	q.close()
 	q = testQueue(dir)
 	check(t, q.load(0))
@@ -206,7 +213,7 @@ func TestConsumeQueue_IsTruncatedAtALogOffset(t *testing.T) {
 			q := testQueue(dir)
 			appendUnits(t, q, 0, 35)
 			if flushed {
-				check(t, q.flush(true))
+				check(t, q.flush())
 			}
 			check(t, q.truncate(testUnit(end).logOffset))
 			wantUnits(t, q, 0, end)
@@ -255,7 +262,7 @@ func TestConsumeQueue_DeletesFilesBeforeALogOffset(t *testing.T) {
 	}
 	del(0, 0, 0)
 	del(5500, 0, 6) // all is pending
-	check(t, q.flush(true))
+	check(t, q.flush())
 	del(5500, 0, 6)
 	del(9000, 0, 9)
 	del(9001, 1, 10)
@@ -283,7 +290,7 @@ func TestConsumeQueue_BeginsAnewWhenDestroyed(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "q")
 	q := testQueue(dir)
 	appendUnits(t, q, 5, 35)
-	check(t, q.flush(true))
+	check(t, q.flush())
 	appendUnits(t, q, 35, 36)
 	check(t, q.destroy())
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -291,7 +298,7 @@ func TestConsumeQueue_BeginsAnewWhenDestroyed(t *testing.T) {
 	}
 	wantUnits(t, q, 0, 0)
 	appendUnits(t, q, 0, 12)
-	check(t, q.flush(true))
+	check(t, q.flush())
 	wantUnits(t, q, 0, 12)
 }
 
@@ -316,7 +323,7 @@ func TestConsumeQueue_MayBeReadWhileItGrows(t *testing.T) {
 	})
 	wg.Go(func() {
 		for q.max() < total {
-			if err := q.flush(false); err != nil {
+			if err := writeQueue(q); err != nil {
 				t.Error(err)
 			}
 			q.idle()
@@ -420,7 +427,7 @@ func TestGolden_ConsumeQueuesAreReadAndRebuiltEqual(t *testing.T) {
 		check(t, q.append(m.QueueOffset, timedUnit{unit: unit{m.LogOffset, m.Size, s.tagsCode(m)}}))
 	})
 	for name, q := range rebuilt {
-		check(t, q.flush(true))
+		check(t, q.flush())
 		files, err := filepath.Glob(filepath.Join(dir, "apache", name, "*"))
 		check(t, err)
 		for _, path := range files {
@@ -449,7 +456,7 @@ func BenchmarkConsumeQueueAppend(b *testing.B) {
 func BenchmarkConsumeQueueRead(b *testing.B) {
 	q := newConsumeQueue(logfile.Disk{}, logfile.NewHandles(4), filepath.Join(b.TempDir(), "q"), 6_000_000)
 	appendUnits(b, q, 0, 1000)
-	check(b, q.flush(false))
+	check(b, writeQueue(q))
 	dst := make([]unit, 32)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -482,7 +489,7 @@ func FuzzConsumeQueueLoad(f *testing.F) {
 		}
 		next := q.max()
 		check(t, q.append(next, timedUnit{unit: unit{logOffset: max(0, q.end()), size: 5}}))
-		check(t, q.flush(true))
+		check(t, q.flush())
 		if u, err := one(q, q.max()-1); err != nil || q.end() < math.MaxInt64-1<<33 && u.size != 5 {
 			t.Fatalf("%+v, %v", u, err)
 		}
@@ -510,10 +517,10 @@ func TestConsumeQueue_LosesNothingInAPowerCut(t *testing.T) {
 		for range 40 {
 			switch rnd.IntN(6) {
 			case 0:
-				check(t, q.flush(true))
+				check(t, q.flush())
 				durable = next
 			case 1:
-				check(t, q.flush(false))
+				check(t, writeQueue(q))
 			case 2:
 				q.idle()
 			case 3:

@@ -369,7 +369,7 @@ func (s *Store) flushBehind() error {
 		err = errors.Join(err, q.flush())
 	}
 	if s.index != nil {
-		err = errors.Join(err, s.index.flush(true))
+		err = errors.Join(err, s.index.flush())
 	}
 	if err == nil && s.log.flushed.Load() < to {
 		err = s.flushFailure() // nil when another flush has just gone well

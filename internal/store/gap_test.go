@@ -21,7 +21,7 @@ func TestConsumeQueue_BeginsBeforeAGapOfFillers(t *testing.T) {
 				check(t, q.append(n, timedUnit{unit: testUnit(n + 1)}))
 			}
 		}
-		check(t, q.flush(true))
+		check(t, q.flush())
 		q.close()
 		for _, durable := range []int64{math.MaxInt64, testUnit(12).logOffset, 0} {
 			q = gapped()
@@ -59,7 +59,7 @@ func TestConsumeQueue_EndsAtALostPageBeforeAGap(t *testing.T) {
 			check(t, q.append(n, timedUnit{unit: testUnit(n + 1)}))
 		}
 	}
-	check(t, q.flush(true))
+	check(t, q.flush())
 	q.close()
 	f, err := memory.Open("/q/" + logfile.FileName(0))
 	check(t, err)

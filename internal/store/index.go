@@ -501,8 +501,8 @@ func (x *index) fullUntil() int64 {
 	return 0
 }
 
-// flush makes durable what is in memory. Without sync it only writes what can be written in any order.
-func (x *index) flush(sync bool) error {
+// flush makes durable what is in memory.
+func (x *index) flush() error {
 	x.flushing.Lock()
 	defer x.flushing.Unlock()
 	if x.failed != nil {
@@ -515,10 +515,8 @@ func (x *index) flush(sync bool) error {
 			files = append(files, f)
 		}
 	}
-	newNames := x.newNames && sync
-	if newNames {
-		x.newNames = false
-	}
+	newNames := x.newNames
+	x.newNames = false
 	x.mu.Unlock()
 	// Names first: a file that counts must not be there without the one before it.
 	if newNames {
@@ -533,63 +531,39 @@ func (x *index) flush(sync bool) error {
 		}
 	}
 	for _, f := range files { // in order, for the same reason
-		if err := x.flushFile(f, sync); err != nil {
+		if err := x.flushFile(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *index) flushFile(f *indexFile, sync bool) error {
-	step := func() error {
+// flushFile writes entries, slots and header, each durable before the next begins. The caller holds flushing.
+func (x *index) flushFile(f *indexFile) error {
+	x.mu.Lock()
+	err := f.writePending()
+	head := f.head
+	x.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	writeHead := func() error {
+		if _, err := f.file.WriteAt(head.appendTo(make([]byte, 0, indexHeaderSize)), 0); err != nil {
+			return fmt.Errorf("cannot write index %q: %w", f.path, err)
+		}
+		return nil
+	}
+	sync := func() error {
 		if err := f.file.Sync(); err != nil {
 			x.failed = fmt.Errorf("%w index %q: %w", logfile.ErrSync, f.path, err)
 		}
 		return x.failed
 	}
-	x.mu.Lock()
-	err := f.writePending()
-	head := f.head
-	x.mu.Unlock()
-	if !sync {
-		return err
-	}
-	if err == nil {
-		err = step()
-	}
-	buf := make([]byte, 0, indexPageRun*indexPage)
-	for page := 0; err == nil && page < f.shape.pages(); {
-		var run []byte
-		var at int64
-		first := page
-		x.mu.Lock()
-		run, at, page, err = f.dirtyRun(page, head.next, buf)
-		x.mu.Unlock()
-		if err != nil || len(run) == 0 {
-			continue
+	writeSlots := func() error { return x.writeSlots(f, head.next) }
+	for _, step := range []func() error{sync, writeSlots, sync, writeHead, sync} {
+		if err := step(); err != nil {
+			return err
 		}
-		if _, err = f.file.WriteAt(run, at); err != nil {
-			err = fmt.Errorf("cannot write index %q: %w", f.path, err)
-			x.mu.Lock()
-			for n := max(first, int(at/indexPage)); n < page; n++ {
-				f.mem.dirty[n/64] |= 1 << (n % 64)
-			}
-			x.mu.Unlock()
-		}
-	}
-	if err == nil {
-		err = step()
-	}
-	if err == nil {
-		if _, err = f.file.WriteAt(head.appendTo(make([]byte, 0, indexHeaderSize)), 0); err != nil {
-			err = fmt.Errorf("cannot write index %q: %w", f.path, err)
-		}
-	}
-	if err == nil {
-		err = step()
-	}
-	if err != nil {
-		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -597,6 +571,30 @@ func (x *index) flushFile(f *indexFile, sync bool) error {
 	if f.full() && f.isClean() { // nobody writes to it any more
 		f.mem = nil
 		x.closeUnused(f)
+	}
+	return nil
+}
+
+// writeSlots writes the pages of the slot table that have changed. The slots lead to no entry from next on.
+func (x *index) writeSlots(f *indexFile, next int32) error {
+	buf := make([]byte, 0, indexPageRun*indexPage)
+	for page := 0; page < f.shape.pages(); {
+		x.mu.Lock()
+		run, at, behind, err := f.dirtyRun(page, next, buf)
+		x.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if len(run) > 0 {
+			_, err = f.file.WriteAt(run, at)
+		}
+		if err != nil {
+			x.mu.Lock()
+			f.mem.soil(int(at/indexPage), behind)
+			x.mu.Unlock()
+			return fmt.Errorf("cannot write index %q: %w", f.path, err)
+		}
+		page = behind
 	}
 	return nil
 }
@@ -729,7 +727,7 @@ func (x *index) deleteBefore(logOffset int64) error {
 
 // close makes everything durable and closes the files. Queries must have ended.
 func (x *index) close() error {
-	err := x.flush(true)
+	err := x.flush()
 	x.flushing.Lock()
 	defer x.flushing.Unlock()
 	x.mu.Lock()

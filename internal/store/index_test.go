@@ -19,6 +19,22 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
+// writeIndex writes the entries that are not in their files, and leaves them to the kernel.
+func writeIndex(x *index) error {
+	x.flushing.Lock()
+	defer x.flushing.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.files {
+		if f.mem != nil {
+			if err := f.writePending(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // openTestIndex opens an index of small files: 20 slots, 29 entries.
 func openTestIndex(t testing.TB, fs logfile.FS, dir string, trust indexTrust) *index {
 	t.Helper()
@@ -100,7 +116,7 @@ func TestIndex_KeepsNewestFirst(t *testing.T) {
 		appendMessages(t, x, n, n+1)
 		switch n % 7 {
 		case 2:
-			check(t, x.flush(true))
+			check(t, x.flush())
 		case 4:
 			x.idle()
 		}
@@ -165,7 +181,7 @@ func TestIndex_NeedsNothingWhenIdle(t *testing.T) {
 	if x.files[1].mem == nil {
 		t.Error("forgot what was not written")
 	}
-	check(t, x.flush(true))
+	check(t, x.flush())
 	x.idle()
 	for _, f := range x.files {
 		if f.mem != nil || f.file != nil {
@@ -185,7 +201,7 @@ func TestIndex_IsTruncatedAtALogOffset(t *testing.T) {
 			x := openTestIndex(t, logfile.Disk{}, dir, indexTrust{})
 			appendMessages(t, x, 0, 30)
 			if flushed {
-				check(t, x.flush(true))
+				check(t, x.flush())
 			}
 			check(t, x.truncate(int64(end)*100))
 			wantMessages(t, x, end)
@@ -232,7 +248,7 @@ func TestIndex_FindsWhatWasStoredBeforeTheClockWasSetBack(t *testing.T) {
 		m.StoreTimestamp -= int64(n) * 100_000
 		check(t, x.append(appendKeys(nil, m)))
 	}
-	check(t, x.flush(true))
+	check(t, x.flush())
 	x = openTestIndex(t, disk, "/index", indexTrust{clean: true})
 	wantMessages(t, x, 3)
 	if got := ask(t, x, KeyQuery{Key: "uniq0", Begin: 1_000_000}); !slices.Equal(got, []int{0}) {
@@ -306,7 +322,7 @@ func TestIndex_MayBeAskedWhileItGrows(t *testing.T) {
 				return
 			default:
 			}
-			if err := x.flush(false); err != nil {
+			if err := writeIndex(x); err != nil {
 				t.Error(err)
 			}
 			x.idle()
@@ -420,7 +436,7 @@ func FuzzIndex(f *testing.F) {
 		m := indexMessage(n)
 		m.LogOffset = max(m.LogOffset, end+1)
 		check(t, x.append(appendKeys(nil, m)))
-		check(t, x.flush(true))
+		check(t, x.flush())
 		if end < 1<<40 && len(x.files) == 1 && x.files[0].head.beginTime < 1<<40 {
 			found := false
 			check(t, x.query(KeyQuery{Topic: "T", Key: string(m.UniqKey), End: math.MaxInt64}, func(off int64) bool {
@@ -460,10 +476,10 @@ func TestIndex_LosesNothingInAPowerCut(t *testing.T) {
 		for range 30 {
 			switch rnd.IntN(7) {
 			case 0:
-				check(t, x.flush(true))
+				check(t, x.flush())
 				durable = next
 			case 1:
-				check(t, x.flush(false))
+				check(t, writeIndex(x))
 			case 2:
 				x.idle()
 			case 3:
@@ -476,7 +492,7 @@ func TestIndex_LosesNothingInAPowerCut(t *testing.T) {
 						left = disk.Crash(rnd)
 					}
 				}
-				check(t, x.flush(true))
+				check(t, x.flush())
 				disk.BeforeSync = nil
 				if left == nil {
 					durable = next

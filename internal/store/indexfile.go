@@ -175,6 +175,13 @@ func (f *indexFile) page(n int) ([]byte, error) {
 	return p[:], nil
 }
 
+// soil marks pages from one on and before another as not in the file.
+func (m *indexMemory) soil(from, to int) {
+	for n := from; n < to; n++ {
+		m.dirty[n/64] |= 1 << (n % 64)
+	}
+}
+
 // pageBounds are the positions in the file of the slots in a page.
 func (f *indexFile) pageBounds(n int) (from, to int64) {
 	return max(indexHeaderSize, int64(n)*indexPage), min(f.shape.slotsEnd(), int64(n+1)*indexPage)
@@ -215,7 +222,7 @@ func (f *indexFile) put(k indexKey) error {
 	}
 	m.pending = indexEntry{k.hash, k.logOffset, int32(seconds), prev}.appendTo(m.pending)
 	binary.BigEndian.PutUint32(slot, uint32(h.next))
-	m.dirty[n/64] |= 1 << (n % 64)
+	m.soil(n, n+1)
 	if h.next == 1 {
 		h.beginTime, h.beginOffset, h.endTime = k.storeTime, k.logOffset, k.storeTime
 	}
@@ -386,13 +393,11 @@ func (f *indexFile) dirtyRun(from int, next int32, buf []byte) (run []byte, at i
 			slot := int32((lo - indexHeaderSize + int64(i-begin)) / indexSlotSize)
 			back, _, err := f.before(slot, n, next)
 			if err != nil {
-				for n := first; n <= behind; n++ {
-					m.dirty[n/64] |= 1 << (n % 64)
-				}
+				m.soil(first, behind+1)
 				return nil, 0, behind, err
 			}
 			binary.BigEndian.PutUint32(run[i:], uint32(back))
-			m.dirty[behind/64] |= 1 << (behind % 64) // the page in memory is ahead
+			m.soil(behind, behind+1) // the page in memory is ahead
 		}
 		behind++
 	}

@@ -167,7 +167,7 @@ func (q *Queue) flush() error {
 			return err
 		}
 	}
-	return q.units.flush(true)
+	return q.units.flush()
 }
 
 func (q *Queue) truncate(logOffset int64) error {

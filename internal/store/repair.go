@@ -256,7 +256,7 @@ func (r *repair) dispatch(ctx context.Context, progress func(done, total int64))
 			newest, newestTime = m.LogOffset, m.StoreTimestamp
 			if s.index != nil && m.LogOffset-flushed > 256<<20 {
 				flushed = m.LogOffset
-				if err := s.index.flush(true); err != nil {
+				if err := s.index.flush(); err != nil {
 					return err
 				}
 			}
