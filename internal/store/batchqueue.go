@@ -85,7 +85,6 @@ func readBatchUnit(b []byte) batchUnit {
 }
 
 func newBatchQueue(fs logfile.FS, handles *logfile.Handles, dir string, fileSize int64) *batchQueue {
-	fileSize = max(batchUnitSize, (fileSize+batchUnitSize-1)/batchUnitSize*batchUnitSize)
 	return &batchQueue{dir: dir, files: logfile.NewLog(fs, handles, fileSize, dir)}
 }
 
@@ -381,7 +380,6 @@ func (g *getter) getBatch() {
 		}
 		for _, u := range units[:n] {
 			if (u.base-g.offset)*batchUnitSize >= g.maxScan || g.isBatchFull(u) {
-				g.r.Bytes = len(g.dst) - g.begin
 				return
 			}
 			at := g.r.NextOffset
@@ -390,12 +388,11 @@ func (g *getter) getBatch() {
 				continue
 			}
 			if g.takeBatch(u); g.r.Err != nil {
-				g.r.NextOffset, g.r.Bytes = max(at, u.base), len(g.dst)-g.begin
+				g.r.NextOffset = max(at, u.base)
 				return
 			}
 		}
 	}
-	g.r.Bytes = len(g.dst) - g.begin
 }
 
 // isBatchFull says whether one more record would be too much.
@@ -464,7 +461,7 @@ func (s *Store) MakeBatch(topic string) error {
 	t.mu.RLock()
 	known := t.batch[topic]
 	t.mu.RUnlock()
-	if known || !isFolderName(topic) {
+	if known || !IsQueueName(topic) {
 		return nil
 	}
 	t.folders.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,9 +92,7 @@ type goneTopic struct {
 // Check reads everything in the log, the queues and the index and compares them. It tells what it finds, and how far it is: bytes
 // of the log that are done, of all.
 func (o *Offline) Check(ctx context.Context, found func(Finding), progress func(done, total int64)) (*Summary, error) {
-	c := &checker{o: o, found: found, told: map[string]int64{}, extra: map[string]Finding{}, queues: map[queueKey]*queueView{},
-		gone: map[string]*goneTopic{}, topics: map[string]bool{}}
-	c.sum = Summary{Root: o.cfg.RootDir, Clean: o.clean, LogStart: o.LogStart(), LogEnd: o.LogStart(), Problems: map[string]int64{}, Notes: map[string]int64{}}
+	c := o.newChecker(found)
 	o.plan = plan{}
 	if !o.clean {
 		c.note(Finding{Kind: "not-closed", File: "abort", At: -1, What: "the last broker did not close the store",
@@ -122,6 +121,12 @@ func (o *Offline) Check(ctx context.Context, found func(Finding), progress func(
 	return &c.sum, nil
 }
 
+func (o *Offline) newChecker(found func(Finding)) *checker {
+	return &checker{o: o, found: found, told: map[string]int64{}, extra: map[string]Finding{}, queues: map[queueKey]*queueView{},
+		gone: map[string]*goneTopic{}, topics: map[string]bool{},
+		sum: Summary{Root: o.cfg.RootDir, Clean: o.clean, LogStart: o.LogStart(), LogEnd: o.LogStart(), Problems: map[string]int64{}, Notes: map[string]int64{}}}
+}
+
 func (c *checker) problem(f Finding) {
 	f.Problem = true
 	c.sum.Problems[f.Kind]++
@@ -148,7 +153,7 @@ func (c *checker) tell(f Finding) {
 
 // tellRest tells how many findings were only counted.
 func (c *checker) tellRest() {
-	for _, key := range sortedTopics(c.extra) {
+	for _, key := range slices.Sorted(maps.Keys(c.extra)) {
 		f := c.extra[key]
 		f.What = fmt.Sprintf("%d more of this kind, the last: %s", c.told[key]-foundMax, f.What)
 		c.found(f)
@@ -262,7 +267,7 @@ func (c *checker) record(m *message.Dispatch) error {
 		if err := c.inQueue(m, m.Topic, m.QueueID, m.QueueOffset, true); err != nil {
 			return err
 		}
-		if m.MultiDispatch != nil && m.MultiOffset != nil && AllowsLight(m.Topic) {
+		if inLight(m) {
 			for name, at := range lightOffsets(m) {
 				if err := c.inQueue(m, name, 0, at, false); err != nil {
 					return err
@@ -311,7 +316,7 @@ func (c *checker) badStretch(bad Stretch) error {
 
 // isBad says whether a log offset lies in damage that was told.
 func (c *checker) isBad(off int64) bool {
-	i, found := slices.BinarySearchFunc(c.bad, off, func(b Stretch, off int64) int {
+	_, found := slices.BinarySearchFunc(c.bad, off, func(b Stretch, off int64) int {
 		switch {
 		case b.To <= off:
 			return -1
@@ -320,7 +325,6 @@ func (c *checker) isBad(off int64) bool {
 		}
 		return 0
 	})
-	_ = i
 	return found
 }
 
@@ -348,7 +352,7 @@ func (c *checker) checkCheckpoint() {
 		f.What = fmt.Sprintf("it says that queues are durable up to log offset %d, the log ends at %d", cp.logicsOffset, c.sum.LogEnd)
 		f.Means = "the end of the log is lost, or the checkpoint is of another store"
 	case cp.logicsOffset > 0 && cp.logicsOffset >= c.sum.LogStart && !c.isBad(cp.logicsOffset):
-		if _, _, err := o.recordAt(cp.logicsOffset); err == nil {
+		if _, _, err := o.RecordAt(cp.logicsOffset); err == nil {
 			return
 		}
 		if !cp.ours && cp.logicsOffset > c.sum.LogStart {

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -96,7 +97,7 @@ func (c *checkpoint) fields() [6]*int64 {
 }
 
 // write makes c durable as ours. What it tells must be durable already.
-func (c checkpoint) write(files logfile.FS, dir, path string) error {
+func (c checkpoint) write(files logfile.FS, path string) error {
 	var b [checkpointUsed]byte
 	be := binary.BigEndian
 	for i, field := range c.fields() {
@@ -125,7 +126,7 @@ func (c checkpoint) write(files logfile.FS, dir, path string) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil && isNew {
-		err = logfile.SyncDir(files, dir)
+		err = logfile.SyncDir(files, filepath.Dir(path))
 	}
 	if err != nil && isNew {
 		_ = files.Remove(path) // or it would be there the next time, and its name not durable
@@ -148,7 +149,7 @@ func (s *Store) writeCheckpoint(newest, newestTime, reached int64) error {
 	if s.index != nil {
 		c.indexTime = max(c.indexTime, s.index.fullUntil())
 	}
-	return c.write(s.cfg.FS, s.cfg.RootDir, s.checkpointPath())
+	return c.write(s.cfg.FS, s.checkpointPath())
 }
 
 // dropCheckpoint removes the checkpoint, which speaks of what is about to be cut off.

@@ -38,7 +38,7 @@ func TestCheckpoint_IsOursUntilApacheWrites(t *testing.T) {
 
 	want := checkpoint{physicTime: 1, logicsTime: 2, indexTime: 3, masterFlushed: 4, confirmed: 5, logicsOffset: 6, ours: true}
 	for range 2 {
-		check(t, want.write(logfile.Disk{}, dir, path))
+		check(t, want.write(logfile.Disk{}, path))
 		if c := read(); c != want {
 			t.Errorf("got %+v, want %+v", c, want)
 		}

@@ -47,8 +47,6 @@ type place struct {
 	isGood       bool
 }
 
-func (p place) isFiller() bool { return p.size == fillerSize }
-
 func (v *queueView) unitSize() int64 {
 	if v.batch {
 		return batchUnitSize
@@ -254,7 +252,7 @@ func (c *checker) countUnits(v *queueView) {
 
 // unitInOrder compares a unit with the one before it.
 func (c *checker) unitInOrder(v *queueView, n int64, last, p place) {
-	if p.isFiller() {
+	if p.filler() {
 		return
 	}
 	if v.firstLog == math.MaxInt64 && p.end() <= c.o.logFilesEnd() {
@@ -347,11 +345,11 @@ func (c *checker) inQueue(m *message.Dispatch, topic []byte, id int32, offset in
 	default:
 		file, at := c.queueFile(v, n)
 		v.rebuild = true
-		if !p.isFiller() && p.logOffset >= c.o.LogStart() {
+		if !p.filler() && p.logOffset >= c.o.LogStart() {
 			v.live-- // it is told here
 		}
 		what := fmt.Sprintf("unit %d points to %d bytes at log offset %d, the message with this offset is %d bytes at %d", n, p.size, p.logOffset, m.Size, m.LogOffset)
-		if p.isFiller() {
+		if p.filler() {
 			what = fmt.Sprintf("unit %d is a filler, the message with this offset is at log offset %d", n, m.LogOffset)
 		}
 		c.problem(Finding{Kind: "queue-unit", File: file, At: at, What: what, Means: "consumers do not get this message", Do: "--repair makes the queue anew from the log"})
@@ -524,7 +522,7 @@ func (c *checker) unmatched(ctx context.Context, v *queueView) error {
 		if err != nil {
 			return fmt.Errorf("cannot read unit %d of %q: %w", n, v.dir, err)
 		}
-		if !p.isGood || p.isFiller() || p.logOffset < c.o.LogStart() {
+		if !p.isGood || p.filler() || p.logOffset < c.o.LogStart() {
 			continue
 		}
 		f := Finding{Kind: "queue-unit", Means: "consumers get nothing at this offset", Do: "--repair makes the queue anew from the log"}
@@ -557,7 +555,7 @@ func (c *checker) unmatched(ctx context.Context, v *queueView) error {
 
 // misfit says why a unit does not fit to what it points to.
 func (c *checker) misfit(v *queueView, p place) error {
-	rec, m, err := c.o.recordAt(p.logOffset)
+	rec, m, err := c.o.RecordAt(p.logOffset)
 	if err != nil {
 		return err
 	}
@@ -570,11 +568,9 @@ func (c *checker) misfit(v *queueView, p place) error {
 		}
 		return nil
 	}
-	if m.MultiDispatch != nil && m.MultiOffset != nil {
-		for name, at := range lightOffsets(m) {
-			if string(name) == v.topic && at == p.base {
-				return nil
-			}
+	for name, at := range lightOffsets(m) {
+		if string(name) == v.topic && at == p.base {
+			return nil
 		}
 	}
 	return errors.New("the message there is of " + strconv.Quote(string(m.Topic)) + " queue " + strconv.Itoa(int(m.QueueID)))

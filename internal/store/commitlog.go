@@ -125,7 +125,7 @@ func (l *commitLog) stopWriting() {
 func (s *Store) writeRound() bool {
 	l := &s.log
 	from, to, newest := l.written.Load(), l.appended, l.appendTime
-	l.parts = l.tail.unwritten(l.parts[:0], from, to)
+	l.parts = l.tail.unwritten(l.parts, from, to)
 	l.mu.Unlock()
 
 	err := l.writeParts()
@@ -178,8 +178,7 @@ func (s *Store) getStuck(err error) {
 	written := l.written.Load()
 	hasty := func(b *Batch) bool { return b.end > written && !b.Patient }
 	waiting, flushing := l.waiting.takeIf(hasty), l.flushing.takeIf(hasty)
-	l.writing = false
-	l.idle.Broadcast()
+	l.stopWriting()
 	l.mu.Unlock()
 	if news {
 		s.logger.Error("messages are refused", "err", told)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -151,20 +152,12 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.CommitLogFileSize < 4096 || c.CommitLogFileSize > 1<<31-1 {
-		return fmt.Errorf("cannot open store: mappedFileSizeCommitLog is %d, possible are 4096 to 2147483647", c.CommitLogFileSize)
+	for _, size := range c.sizeSettings() {
+		if *size.of < size.least || *size.of > math.MaxInt32 {
+			return fmt.Errorf("cannot open store: %s is %d, possible are %d to %d", size.name, *size.of, size.least, math.MaxInt32)
+		}
+		*size.of = (*size.of + size.unit - 1) / size.unit * size.unit
 	}
-	if c.ConsumeQueueFileSize <= 0 || c.ConsumeQueueFileSize > 1<<31-1 {
-		return fmt.Errorf("cannot open store: mappedFileSizeConsumeQueue is %d, possible are 1 to 2147483647", c.ConsumeQueueFileSize)
-	}
-	if c.BatchConsumeQueueFileSize <= 0 || c.BatchConsumeQueueFileSize > 1<<31-1 {
-		return fmt.Errorf("cannot open store: mapperFileSizeBatchConsumeQueue is %d, possible are 1 to 2147483647", c.BatchConsumeQueueFileSize)
-	}
-	if c.ConsumeQueueExtFileSize <= 0 || c.ConsumeQueueExtFileSize > 1<<31-1 {
-		return fmt.Errorf("cannot open store: mappedFileSizeConsumeQueueExt is %d, possible are 1 to 2147483647", c.ConsumeQueueExtFileSize)
-	}
-	c.BatchConsumeQueueFileSize = (c.BatchConsumeQueueFileSize + batchUnitSize - 1) / batchUnitSize * batchUnitSize
-	c.ConsumeQueueFileSize = (c.ConsumeQueueFileSize + unitSize - 1) / unitSize * unitSize
 	return nil
 }
 

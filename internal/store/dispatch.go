@@ -170,7 +170,7 @@ func (s *Store) gather(m *message.Dispatch) error {
 		if err := s.enqueue(q, m, m.QueueOffset, tagsCode); err != nil {
 			return err
 		}
-		if m.MultiDispatch != nil && m.MultiOffset != nil && s.cfg.LightQueues && AllowsLight(m.Topic) {
+		if s.cfg.LightQueues && inLight(m) {
 			if err := s.dispatchLight(m, tagsCode); err != nil {
 				return err
 			}

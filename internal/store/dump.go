@@ -29,9 +29,6 @@ func (o *Offline) Records(ctx context.Context, from int64, got func(rec []byte, 
 	return err
 }
 
-// RecordAt returns the good record at a log offset.
-func (o *Offline) RecordAt(off int64) ([]byte, *message.Dispatch, error) { return o.recordAt(off) }
-
 // QueueUnit is one unit of a queue.
 type QueueUnit struct {
 	Topic     string `json:"topic"`
@@ -91,7 +88,7 @@ func (v *queueView) each(ctx context.Context, got func(QueueUnit) error) error {
 			if !p.isGood {
 				return nil
 			}
-			u := QueueUnit{Topic: v.topic, QueueID: v.id, Offset: p.base, LogOffset: p.logOffset, Size: p.size, TagsCode: p.tagsCode, Filler: p.isFiller()}
+			u := QueueUnit{Topic: v.topic, QueueID: v.id, Offset: p.base, LogOffset: p.logOffset, Size: p.size, TagsCode: p.tagsCode, Filler: p.filler()}
 			if v.batch {
 				u.Count = p.behind - p.base
 			}
@@ -119,7 +116,7 @@ func (o *Offline) IndexEntries(ctx context.Context, got func(IndexItem) error) e
 	if !o.knowsShape {
 		return errors.New("cannot tell how many slots index files have; give -c FILE, which has maxHashSlotNum and maxIndexNum")
 	}
-	c := &checker{o: o, found: func(Finding) {}, told: map[string]int64{}, extra: map[string]Finding{}, sum: Summary{Problems: map[string]int64{}, Notes: map[string]int64{}}}
+	c := o.newChecker(func(Finding) {})
 	x := &c.index
 	if err := x.open(c); err != nil {
 		return err

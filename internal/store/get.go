@@ -100,7 +100,7 @@ func (s *Store) get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		}
 		g := s.getter(q, dst)
 		g.now = now
-		g.r, g.offset, g.filter, g.begin = r, offset, filter, len(dst)
+		g.r, g.offset, g.filter = r, offset, filter
 		g.maxMsgs, g.maxBytes = maxMsgs, min(max(maxBytes, 100), maxPullSize)
 		g.maxScan = max(int64(g.limits.MaxFilterMessageSize), int64(maxMsgs)*unitSize)
 		if q.batch != nil {
@@ -108,6 +108,7 @@ func (s *Store) get(q *Queue, offset int64, maxMsgs, maxBytes int, filter *Filte
 		} else {
 			g.run()
 		}
+		g.r.Bytes = len(g.dst) - len(dst)
 		dst, r = g.dst, g.r
 		g.free()
 	}
@@ -130,7 +131,6 @@ type getter struct {
 	offset   int64
 	filter   *Filter
 	dst      []byte
-	begin    int // of what was appended to dst
 	maxMsgs  int
 	maxBytes int
 	maxScan  int64
@@ -186,7 +186,6 @@ func (g *getter) run() {
 		g.scanFile()
 		g.take()
 	}
-	g.r.Bytes = len(g.dst) - g.begin
 	g.r.SuggestSlave = g.logEnd-g.pulled > g.limits.memory
 }
 

@@ -74,8 +74,8 @@ func (s *Store) Stats() Info {
 		GetMissed:      s.counters.getMissed.Load(),
 		Opening:        s.opening,
 		Fsync:          s.fsync,
+		CheckpointTime: s.checkpointTime.Load(),
 	}
-	info.CheckpointTime = s.checkpointTime.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for b := l.flushing.first; b != nil; b = b.next {

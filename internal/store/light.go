@@ -38,9 +38,6 @@ func hasPrefix[T ~string | ~[]byte](s T, prefix string) bool {
 	return len(s) >= len(prefix) && string(s[:len(prefix)]) == prefix
 }
 
-// IsQueueName says whether a topic of that name can have queues: its folder has its name.
-func IsQueueName(topic string) bool { return isFolderName(topic) }
-
 // offsetDigits is the most that an offset in a queue takes.
 const offsetDigits = 19
 
@@ -104,6 +101,11 @@ func (s *Store) LightQueues() int {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	return s.log.lights
+}
+
+// inLight says whether a message is in light queues.
+func inLight(m *message.Dispatch) bool {
+	return m.MultiDispatch != nil && m.MultiOffset != nil && AllowsLight(m.Topic)
 }
 
 // lightOffsets are the light queues that a message names, and its offsets in them.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -320,8 +319,8 @@ func findRecord(b []byte, good func(at int) bool) (int, bool) {
 	}
 }
 
-// recordAt reads the good record at a log offset.
-func (o *Offline) recordAt(off int64) ([]byte, *message.Dispatch, error) {
+// RecordAt reads the good record at a log offset.
+func (o *Offline) RecordAt(off int64) ([]byte, *message.Dispatch, error) {
 	for _, run := range o.runs {
 		if off < run.Start() || off >= run.End() {
 			continue
@@ -365,14 +364,4 @@ func (o *Offline) describe(bad Stretch) (text string, size int64) {
 		return fmt.Sprintf("the message %q queue %d offset %d", m.Topic, m.QueueID, m.QueueOffset), int64(n)
 	}
 	return "", 0
-}
-
-// sortedTopics returns the keys of a map, sorted.
-func sortedTopics[V any](m map[string]V) []string {
-	topics := make([]string, 0, len(m))
-	for topic := range m {
-		topics = append(topics, topic)
-	}
-	slices.Sort(topics)
-	return topics
 }

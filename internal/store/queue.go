@@ -122,7 +122,7 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 	dir := filepath.Join(s.consumeQueueDir(), topic, strconv.Itoa(int(id)))
 	q := &Queue{topic: topic, id: id, lite: hasPrefix(topic, LitePrefix), units: newConsumeQueue(s.cfg.FS, s.handles, dir, s.cfg.ConsumeQueueFileSize)}
 	switch {
-	case !isFolderName(topic):
+	case !IsQueueName(topic):
 		q.refused = fmt.Errorf("%w: %q", ErrTopic, topic)
 	case !t.batch[topic]:
 		if s.cfg.ConsumeQueueExt {
@@ -136,8 +136,8 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 	return q
 }
 
-// isFolderName says whether a topic's queues can lie under its name, whoever made it up: not outside the store.
-func isFolderName(topic string) bool {
+// IsQueueName says whether a topic of that name, whoever made it up, can have queues: its folder has its name, and lies in the store.
+func IsQueueName(topic string) bool {
 	return topic != "" && topic != "." && topic != ".." && len(topic) <= 255 && !strings.ContainsAny(topic, "/\\\x00")
 }
 

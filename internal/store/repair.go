@@ -350,7 +350,7 @@ func (r *repair) gather(s *Store, wanted map[queueKey]*Queue, m *message.Dispatc
 		if err := put(string(m.Topic), m.QueueID, m.QueueOffset, tagsCode); err != nil {
 			return err
 		}
-		if m.MultiDispatch != nil && m.MultiOffset != nil && AllowsLight(m.Topic) {
+		if inLight(m) {
 			for name, at := range lightOffsets(m) {
 				if err := put(string(name), 0, at, tagsCode); err != nil {
 					return err

@@ -25,7 +25,8 @@ type sizeSetting struct {
 	name     string
 	of       *int64
 	standard int64
-	unit     int64 // the size is a multiple of it
+	least    int64
+	unit     int64 // the size is a multiple of it; what is given is rounded up
 	dirs     func() ([]string, error)
 }
 
@@ -35,10 +36,10 @@ func (c *Config) sizeSettings() []sizeSetting {
 		return func() ([]string, error) { return queueDirs(c.FS, filepath.Join(c.RootDir, name)) }
 	}
 	return []sizeSetting{
-		{"mappedFileSizeCommitLog", &c.CommitLogFileSize, standard.CommitLogFileSize, 1, func() ([]string, error) { return c.CommitLogDirs, nil }},
-		{"mappedFileSizeConsumeQueue", &c.ConsumeQueueFileSize, standard.ConsumeQueueFileSize, unitSize, sub("consumequeue")},
-		{"mapperFileSizeBatchConsumeQueue", &c.BatchConsumeQueueFileSize, standard.BatchConsumeQueueFileSize, batchUnitSize, sub("batchconsumequeue")},
-		{"mappedFileSizeConsumeQueueExt", &c.ConsumeQueueExtFileSize, standard.ConsumeQueueExtFileSize, 1, sub("consumequeue_ext")},
+		{"mappedFileSizeCommitLog", &c.CommitLogFileSize, standard.CommitLogFileSize, 4096, 1, func() ([]string, error) { return c.CommitLogDirs, nil }},
+		{"mappedFileSizeConsumeQueue", &c.ConsumeQueueFileSize, standard.ConsumeQueueFileSize, 1, unitSize, sub("consumequeue")},
+		{"mapperFileSizeBatchConsumeQueue", &c.BatchConsumeQueueFileSize, standard.BatchConsumeQueueFileSize, 1, batchUnitSize, sub("batchconsumequeue")},
+		{"mappedFileSizeConsumeQueueExt", &c.ConsumeQueueExtFileSize, standard.ConsumeQueueExtFileSize, 1, 1, sub("consumequeue_ext")},
 	}
 }
 

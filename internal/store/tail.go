@@ -1,6 +1,9 @@
 package store
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 const (
 	chunkSize = 256 << 10
@@ -73,8 +76,9 @@ func (t *tail) trimLocked(kept int64) {
 	clear(t.chunks[len(t.chunks):cap(t.chunks)])
 }
 
-// unwritten appends to dst the parts of chunks that hold [from, to). The caller holds the append lock.
+// unwritten returns the parts of chunks that hold [from, to), in dst if there is room. The caller holds the append lock.
 func (t *tail) unwritten(dst []part, from, to int64) []part {
+	dst = dst[:0]
 	for i := len(t.chunks) - 1; i >= 0; i-- {
 		c := t.chunks[i]
 		if c.end() <= from {
@@ -83,9 +87,7 @@ func (t *tail) unwritten(dst []part, from, to int64) []part {
 		begin := max(from, c.start)
 		dst = append(dst, part{off: begin, data: c.buf[begin-c.start : min(to-c.start, int64(c.used))]})
 	}
-	for i, j := 0, len(dst)-1; i < j; i, j = i+1, j-1 {
-		dst[i], dst[j] = dst[j], dst[i]
-	}
+	slices.Reverse(dst)
 	return dst
 }
 
@@ -95,7 +97,7 @@ type part struct {
 	data []byte
 }
 
-// from returns what is in memory of the chunk that holds off, from there on, and nil when off is not in memory. The bytes
+// fromLocked returns what is in memory of the chunk that holds off, from there on, and nil when off is not in memory. The bytes
 // are valid as long as the caller keeps the chunk from going: it holds mu, or has not moved the mark past it yet.
 func (t *tail) fromLocked(off int64) []byte {
 	low, high := 0, len(t.chunks)

@@ -158,7 +158,7 @@ func (s *Store) deleteQueues(topic string, queues []*Queue) error {
 	if err := s.forgetReach(queues...); err != nil {
 		return err
 	}
-	if err := s.emptyQueues(queues); err != nil || !isFolderName(topic) {
+	if err := s.emptyQueues(queues); err != nil || !IsQueueName(topic) {
 		return err
 	}
 	if err := s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), topic)); err != nil {
@@ -186,7 +186,7 @@ func (s *Store) forgetReach(queues ...*Queue) error {
 		return nil
 	}
 	cp.reached = 0
-	if err := cp.write(s.cfg.FS, s.cfg.RootDir, s.checkpointPath()); err != nil {
+	if err := cp.write(s.cfg.FS, s.checkpointPath()); err != nil {
 		return err
 	}
 	s.checkpoint = cp
