@@ -137,6 +137,8 @@ func (c checkpoint) write(files logfile.FS, path string) error {
 	return nil
 }
 
+func (s *Store) checkpointPath() string { return filepath.Join(s.cfg.RootDir, "checkpoint") }
+
 // writeCheckpoint says that everything up to the message that begins at newest is durable, and that queues reach so far. The caller
 // holds behindMu.
 func (s *Store) writeCheckpoint(newest, newestTime, reached int64) error {

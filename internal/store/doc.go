@@ -8,14 +8,14 @@
 //	consumequeue_ext/<topic>/...               queueext.go      what the units of a queue have no room for (enableConsumeQueueExt)
 //	index/<yyyyMMddHHmmssSSS>                  index.go         where messages of a key lie in the log
 //	checkpoint                                 checkpoint.go    up to where the log and what follows it are durable
-//	abort                                      recover.go       there while the store is open; found at open: it was killed
+//	abort                                      abort.go         there while the store is open; found at open: it was killed
 //	lock                                       dirlock.go       locked while the store is open
 //	repairing/                                 repair.go        what a repair makes, until it is whole
 //	damaged/<name>.<time>                      recover.go       files with good messages behind damage in the log, put aside
 //
 // At open they are read in this order: lock, commitlog, abort, checkpoint, batchconsumequeue, consumequeue, index,
-// consumequeue_ext; then the end of the log is sought from the checkpoint on and what lies behind that is dispatched again
-// (recover.go). Store files are touched through logfile only. The files of timers are package timer's.
+// consumequeue_ext; then the end of the log is sought from the checkpoint on (scanner.go) and what lies behind that is dispatched
+// again (recover.go). Store files are touched through logfile only. The files of timers are package timer's.
 //
 // # The way of a message
 //

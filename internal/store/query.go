@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 )
@@ -105,4 +106,93 @@ func hasKey(rec []byte, q *KeyQuery) bool {
 		keys = rest
 	}
 	return false
+}
+
+// query calls yield for messages that may have the key, newest first, until it returns false. Times are exact to the
+// second only. No lock is held meanwhile.
+func (x *index) query(q KeyQuery, yield func(logOffset int64) bool) error {
+	hash := message.JavaHash(0, q.Topic)*31 + '#'
+	if q.Kind == TagKey {
+		hash = (hash*31+'T')*31 + '#'
+	}
+	c := indexQuery{x: x, hash: indexHash(message.JavaHash(hash, q.Key)), begin: q.Begin, end: q.End, left: indexChainMax, last: -1, yield: yield}
+	x.mu.Lock()
+	files := append([]*indexFile(nil), x.files...)
+	x.mu.Unlock()
+	for i := len(files) - 1; i >= 0; i-- {
+		if more, err := c.file(files[i]); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+type indexQuery struct {
+	x          *index
+	hash       int32
+	begin, end int64
+	left       int   // entries that may still be looked at
+	last       int64 // log offset of the last one yielded
+	yield      func(logOffset int64) bool
+}
+
+// file follows the key's chain in one file and says whether to go on with older ones.
+func (c *indexQuery) file(f *indexFile) (more bool, err error) {
+	x := c.x
+	x.mu.Lock()
+	head := f.head
+	if head.next == 1 || head.beginTime > c.end {
+		x.mu.Unlock()
+		return true, nil
+	}
+	if head.endTime < c.begin {
+		x.mu.Unlock()
+		return false, nil
+	}
+	if err := x.acquire(f); err != nil {
+		x.mu.Unlock()
+		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile, and so are all older ones
+			return false, nil
+		}
+		return false, err
+	}
+	n, err := f.slot(c.hash % f.shape.slots)
+	x.mu.Unlock()
+	defer func() {
+		x.mu.Lock()
+		x.release(f)
+		x.mu.Unlock()
+	}()
+	// Numbers must fall, whatever a damaged file says, so this ends.
+	for next := head.next; err == nil && n > 0 && n < next; {
+		if c.left--; c.left < 0 {
+			return false, nil
+		}
+		x.mu.Lock()
+		e, pending := f.pendingEntry(n)
+		x.mu.Unlock()
+		if !pending {
+			if e, err = f.fileEntry(n); err != nil {
+				break
+			}
+		}
+		if e.seconds < 0 {
+			break
+		}
+		from := head.beginTime + int64(e.seconds)*1000
+		if n == 1 { // its seconds are counted from the file before
+			from = head.beginTime
+		}
+		if from+999 < c.begin {
+			return false, nil
+		}
+		if e.hash == c.hash && from <= c.end && e.logOffset != c.last {
+			c.last = e.logOffset
+			if !c.yield(e.logOffset) {
+				return false, nil
+			}
+		}
+		next, n = n, e.prev
+	}
+	return head.beginTime >= c.begin, err
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -168,40 +166,10 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 		return err
 	}
 	scan := scanner{store: s, clean: clean, off: from}
-	told := began
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for scan.next() {
-		if dispatched { // the first one, of the checkpoint; once more would bring back a topic deleted since
-			dispatched = false
-			d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
-			continue
-		}
-		err := s.gather(&scan.record)
-		if err == nil && scan.messages%gatherMost == 0 {
-			err = s.putGathered()
-		}
-		if err != nil {
-			return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", scan.record.LogOffset, err)
-		}
-		d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
-		if scan.messages%1024 != 0 {
-			continue
-		}
-		if err := context.Cause(ctx); err != nil {
-			return fmt.Errorf("cannot finish recovery: %w", err)
-		}
-		if now := s.now(); now.Sub(told) >= time.Second {
-			told = now
-			s.logger.Info("recovering", "log_offset", scan.off, "of", l.files.End(),
-				"messages", scan.messages, "seconds", int(now.Sub(began).Seconds()))
-		}
-	}
-	if scan.failed != nil {
-		return fmt.Errorf("cannot read commit log at %d: %w", scan.off, scan.failed)
-	}
-	if err := s.putGathered(); err != nil {
-		return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", d.newest, err)
+	if err := s.dispatchAgain(ctx, &scan, dispatched); err != nil {
+		return err
 	}
 	end := scan.off
 	durable, durableTime := end, d.newestTime
@@ -233,6 +201,64 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	d.dispatched.Store(end)
 	d.checkpointed = from
 	d.reached = s.queues.reach()
+	if err := s.beginQueues(); err != nil {
+		return err
+	}
+	if len(d.dirty) > 0 {
+		s.wakeBehind(0)
+	}
+	if durable < end {
+		s.wakeFlush()
+	}
+	s.logger.Info("store opened", "root", s.cfg.RootDir, "clean", clean, "log_start", l.files.Start(), "log_end", end,
+		"recovered_from", from, "messages_recovered", scan.messages, "took", s.now().Sub(began).Round(time.Millisecond))
+	return nil
+}
+
+// dispatchAgain dispatches what a scan of the log finds, but for the first message if that is known to be dispatched. The caller holds
+// d.mu.
+func (s *Store) dispatchAgain(ctx context.Context, scan *scanner, dispatched bool) error {
+	d := &s.dispatcher
+	began := s.now()
+	told := began
+	for scan.next() {
+		if dispatched { // the first one, of the checkpoint; once more would bring back a topic deleted since
+			dispatched = false
+			d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
+			continue
+		}
+		err := s.gather(&scan.record)
+		if err == nil && scan.messages%gatherMost == 0 {
+			err = s.putGathered()
+		}
+		if err != nil {
+			return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", scan.record.LogOffset, err)
+		}
+		d.newest, d.newestTime = scan.record.LogOffset, scan.record.StoreTimestamp
+		if scan.messages%1024 != 0 {
+			continue
+		}
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("cannot finish recovery: %w", err)
+		}
+		if now := s.now(); now.Sub(told) >= time.Second {
+			told = now
+			s.logger.Info("recovering", "log_offset", scan.off, "of", s.log.files.End(),
+				"messages", scan.messages, "seconds", int(now.Sub(began).Seconds()))
+		}
+	}
+	if scan.failed != nil {
+		return fmt.Errorf("cannot read commit log at %d: %w", scan.off, scan.failed)
+	}
+	if err := s.putGathered(); err != nil {
+		return fmt.Errorf("cannot dispatch messages up to log offset %d again: %w", d.newest, err)
+	}
+	return nil
+}
+
+// beginQueues makes queues give offsets behind what they have, and begin where the log does.
+func (s *Store) beginQueues() error {
+	l := &s.log
 	for _, q := range s.queues.all() {
 		q.next = q.MaxOffset()
 		if q.next > 0 && IsLight(q.topic) {
@@ -245,14 +271,6 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 			}
 		}
 	}
-	if len(d.dirty) > 0 {
-		s.wakeBehind(0)
-	}
-	if durable < end {
-		s.wakeFlush()
-	}
-	s.logger.Info("store opened", "root", s.cfg.RootDir, "clean", clean, "log_start", l.files.Start(), "log_end", end,
-		"recovered_from", from, "messages_recovered", scan.messages, "took", s.now().Sub(began).Round(time.Millisecond))
 	return nil
 }
 
@@ -394,6 +412,15 @@ func (s *Store) dirtBehind(off int64) (bool, error) {
 	return false, nil
 }
 
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // dropFiles removes the log's files from an offset on. One that begins with a good message is no torn tail but the rest
 // of a log that was damaged before it: it is put aside, where someone may find it.
 func (s *Store) dropFiles(from int64) error {
@@ -422,185 +449,3 @@ func (s *Store) putAside(path string) error {
 	}
 	return s.cfg.FS.Rename(path, aside)
 }
-
-// scanner reads the log record by record and believes nothing.
-type scanner struct {
-	store *Store
-	clean bool
-	small bool  // one record is wanted, not what follows it
-	off   int64 // of the next record
-
-	record   message.Dispatch
-	messages int
-	why      error // the log ends at off
-	failed   error // the log cannot be read at off
-
-	buf   []byte // holds the log from bufAt on
-	bufAt int64
-}
-
-var errNothingHere = errors.New("nothing was written here")
-
-// next reads the record at off, passing over a file's end, and reports whether there is a good one.
-func (c *scanner) next() bool {
-	files := c.store.log.files
-	fileSize := files.FileSize()
-	for {
-		left := fileSize - c.off%fileSize
-		if c.off >= files.End() || c.off < files.Start() {
-			c.why = errNothingHere
-			return false
-		}
-		if left < message.BlankSize {
-			c.why = fmt.Errorf("%d bytes left in the file", left)
-			return false
-		}
-		head := c.bytes(message.BlankSize)
-		if head == nil {
-			return false
-		}
-		size, kind := message.Peek(head)
-		if kind == message.Blank && int64(size) == left {
-			c.off += left
-			continue
-		}
-		if kind != message.Record || int64(size) > left {
-			c.why = errNothingHere
-			return false
-		}
-		// Before memory is taken for a size that may be garbage, the record's own offset must be right.
-		head = c.bytes(message.MinRecordSize)
-		if head == nil {
-			return false
-		}
-		if at := logOffsetOf(head); at != c.off {
-			c.why = fmt.Errorf("record says that it lies at %d", at)
-			return false
-		}
-		rec := c.bytes(size)
-		if rec == nil {
-			return false
-		}
-		if c.why = c.check(rec); c.why != nil {
-			return false
-		}
-		c.off += int64(size)
-		c.messages++
-		return true
-	}
-}
-
-// check decodes a whole record and compares its CRC.
-func (c *scanner) check(rec []byte) error {
-	if err := message.ReadDispatch(rec, &c.record); err != nil {
-		return err
-	}
-	cfg := &c.store.cfg
-	switch {
-	case cfg.CheckCRCOnRecover && cfg.ForceVerifyPropCRC:
-		if err := message.CheckRecord(rec); err != nil {
-			return err
-		}
-	case cfg.CheckCRCOnRecover:
-		if err := c.record.CheckBody(); err != nil {
-			return err
-		}
-	}
-	if slices.Contains(c.record.Topic, 0) {
-		return fmt.Errorf("topic %q", c.record.Topic)
-	}
-	if c.record.QueueOffset < 0 || c.record.QueueID < 0 {
-		return fmt.Errorf("queue %d, offset %d", c.record.QueueID, c.record.QueueOffset)
-	}
-	if !c.clean && lostPage(rec, c.record.LogOffset, len(rec)-len(c.record.Properties)) && message.CheckRecord(rec) != nil {
-		return errors.New("a page of its properties was never written")
-	}
-	return nil
-}
-
-// lostPage says whether a page that reached the disk only as zeros lies in the part of a record that no CRC covers:
-// topic and properties. A power cut leaves such pages. Properties that have zeros of their own are stored with a CRC.
-func lostPage(rec []byte, off int64, props int) bool {
-	for at := props; at < len(rec); {
-		pageEnd := at + int(pageSize-(off+int64(at))%pageSize)
-		end := min(pageEnd, len(rec))
-		if allZero(rec[at:end]) {
-			return true
-		}
-		at = end
-	}
-	return false
-}
-
-func allZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// bytes returns n bytes at off, which lie in one file.
-func (c *scanner) bytes(n int) []byte {
-	if at := c.off - c.bufAt; at >= 0 && at+int64(n) <= int64(len(c.buf)) {
-		return c.buf[at : at+int64(n)]
-	}
-	files := c.store.log.files
-	left := files.FileSize() - c.off%files.FileSize()
-	if int64(n) > left {
-		c.why = fmt.Errorf("record of %d bytes, the file has %d left", n, left)
-		return nil
-	}
-	want := int(min(left, int64(max(n, 1<<20))))
-	if c.small {
-		want = int(min(left, int64(max(n, 4<<10))))
-	}
-	c.buf = slices.Grow(c.buf[:0], want)[:want]
-	c.bufAt = c.off
-	if _, err := files.ReadAt(c.buf, c.off); err != nil {
-		c.buf = c.buf[:0]
-		c.failed = err
-		return nil
-	}
-	return c.buf[:n]
-}
-
-func (s *Store) abortPath() string { return filepath.Join(s.cfg.RootDir, "abort") }
-
-// wasClean says whether the store was closed by its last user: abort is gone then.
-func (s *Store) wasClean() (bool, error) {
-	entries, err := s.cfg.FS.List(s.cfg.RootDir)
-	if err != nil {
-		return false, fmt.Errorf("cannot list store %q: %w", s.cfg.RootDir, err)
-	}
-	return !slices.ContainsFunc(entries, func(e logfile.Entry) bool { return e.Name == "abort" }), nil
-}
-
-// makeAbort says that the store is open, and by which process.
-func (s *Store) makeAbort() error {
-	if clean, err := s.wasClean(); err != nil || !clean {
-		return err
-	}
-	f, err := s.cfg.FS.Create(s.abortPath())
-	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
-		err = errors.Join(err, f.Sync(), f.Close(), s.cfg.FS.SyncDir(s.cfg.RootDir))
-	}
-	if err != nil {
-		return fmt.Errorf("cannot make %q: %w", s.abortPath(), err)
-	}
-	return nil
-}
-
-func (s *Store) removeAbort() error {
-	if err := s.cfg.FS.Remove(s.abortPath()); err != nil {
-		return fmt.Errorf("cannot remove %q: %w", s.abortPath(), err)
-	}
-	if err := s.cfg.FS.SyncDir(s.cfg.RootDir); err != nil {
-		return fmt.Errorf("cannot sync store folder: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) checkpointPath() string { return filepath.Join(s.cfg.RootDir, "checkpoint") }

@@ -1,0 +1,176 @@
+package store
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
+)
+
+// load finds the files and the end of the queue in them. Units of messages before the log offset durable are known to be
+// there: all of them after a clean stop, else those before the checkpoint; messages from durable on will be dispatched
+// again. With 0 nothing is known, and all units of the last three files are looked at, as in Apache. A page that a power
+// cut lost ends the queue.
+func (q *consumeQueue) load(durable int64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if durable != math.MaxInt64 {
+		if err := q.removeTorn(durable); err != nil {
+			return err
+		}
+	}
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	end, reached, err := q.findEnd(files, durable)
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", q.dir, err)
+	}
+	q.written = end
+	q.tailed = false
+	q.next.Store(end)
+	q.reached.Store(reached)
+	first := files.Start() / unitSize
+	// Fillers before the first message are of no use to a reader. Those in a gap have the log offset of what follows.
+	skip, err := q.searchFiles(files, first, min(end, first+q.perFile()), func(u unit) bool { return !u.filler() || u.logOffset > 0 })
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", q.dir, err)
+	}
+	q.lowest.Store(skip)
+	q.idleLocked()
+	return nil
+}
+
+// removeTorn removes files from the first on that a power cut took the length of or the name before it, for they were not
+// synced. It leaves them, and listing them may fail, when one holds units that are not dispatched again.
+func (q *consumeQueue) removeTorn(durable int64) error {
+	files, err := logfile.List(q.fs, q.dir)
+	if err != nil {
+		return err
+	}
+	good, next := 0, int64(0)
+	for good < len(files) && files[good].Size > 0 && files[good].Start == next {
+		next += q.fileSize
+		good++
+	}
+	torn := files[good:]
+	for i, f := range torn {
+		// An empty file that is the first may be there to keep the queue's offset.
+		if again, err := q.isDispatchedAgain(f, durable, i > 0 || good > 0); err != nil || !again {
+			return err
+		}
+	}
+	for _, f := range torn {
+		if err := q.fs.Remove(f.Path); err != nil {
+			return fmt.Errorf("cannot remove consume queue file: %w", err)
+		}
+	}
+	return nil
+}
+
+// isDispatchedAgain says whether a file holds only units of messages at or behind the log offset durable, or, if that is
+// asked for, none at its beginning: nothing of it was synced then.
+func (q *consumeQueue) isDispatchedAgain(file logfile.FileInfo, durable int64, orEmpty bool) (bool, error) {
+	if file.Size < unitSize || durable == 0 {
+		return file.Size == 0, nil
+	}
+	f, err := q.fs.Open(file.Path)
+	if err != nil {
+		return false, fmt.Errorf("cannot open consume queue: %w", err)
+	}
+	defer f.Close()
+	b := make([]byte, unitSize)
+	if err := readFull(f, b, 0); err != nil {
+		return false, fmt.Errorf("cannot read consume queue %q: %w", q.dir, err)
+	}
+	u := readUnit(b)
+	if !u.good() {
+		return orEmpty, nil
+	}
+	return u.logOffset >= durable, nil
+}
+
+// findEnd returns the queue offset behind the last unit and the log offset that it reaches.
+func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached int64, err error) {
+	if files.Len() == 0 {
+		return 0, 0, nil
+	}
+	first, behind := files.Start()/unitSize, files.End()/unitSize
+	at := max(first, behind-3*q.perFile())
+	if durable > 0 {
+		if at, err = q.firstOpen(files, durable); err != nil {
+			return 0, 0, err
+		}
+	}
+	if at > first { // what is before was not looked at
+		var before [1]unit
+		if _, err := readFiles(files, at-1, before[:]); err != nil {
+			return 0, 0, err
+		}
+		reached = max(0, before[0].end())
+	}
+	chunk := make([]unit, 64)
+	for begin, last := at, (unit{}); at < behind; {
+		n, err := readFiles(files, at, chunk)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, u := range chunk[:n] {
+			if !u.good() || u.logOffset < reached && !u.filler() {
+				if at > begin && durable > 0 && last.logOffset > durable && spansSectors(at-1, q.perFile()) {
+					// A power cut may have left the first half of it. It is dispatched again, unlike the one at durable.
+					return at - 1, last.logOffset, nil
+				}
+				return at, reached, nil
+			}
+			reached = max(reached, u.end())
+			last = u
+			at++
+		}
+		if len(chunk) < 4096 {
+			chunk = make([]unit, 4096)
+		}
+	}
+	return at, reached, nil
+}
+
+// firstOpen returns the queue offset of the first unit that is not known to be there: it is bad, or of a message at or behind the log
+// offset durable.
+func (q *consumeQueue) firstOpen(files *logfile.Log, durable int64) (int64, error) {
+	first, behind := files.Start()/unitSize, files.End()/unitSize
+	isOpen := func(u unit) bool { return !u.good() || u.logOffset >= durable }
+	// Most queues are small: the first page of the last file tells it for them.
+	last := behind - q.perFile()
+	var page [pendingMax / unitSize]unit
+	n, err := readFiles(files, last, page[:min(int64(len(page)), q.perFile())])
+	if err != nil {
+		return 0, err
+	}
+	open := 0
+	for open < n && !isOpen(page[open]) {
+		open++
+	}
+	lo, hi := last+int64(open), last+int64(open)
+	switch open {
+	case 0:
+		lo = first
+	case n:
+		hi = behind
+	}
+	return search(lo, hi, func(at int64) (bool, error) {
+		if spansSectors(at, q.perFile()) && at+1 < hi {
+			at++ // half a unit may say anything; one too early is no harm
+		}
+		var u [1]unit
+		_, err := readFiles(files, at, u[:])
+		return isOpen(u[0]), err
+	})
+}
+
+// spansSectors says whether a unit lies in two sectors of the disk, of which one may be lost.
+func spansSectors(at, perFile int64) bool {
+	const sector = 512
+	pos := at % perFile * unitSize
+	return pos/sector != (pos+unitSize-1)/sector
+}
