@@ -173,7 +173,7 @@ func (b *Broker) ackInMemory(m *popped) bool {
 		defer pq.mu.Unlock()
 		if c := pq.points[pointKey{m.start, m.popTime}]; c != nil {
 			pq.ackLocked(c, m.offset)
-			b.counts.acked(pq.group.counts(b.counts), 1)
+			b.counts.acked(pq.group.counts(b.counts))
 			return true
 		}
 	}
@@ -188,7 +188,7 @@ func (p *pops) isOver(popTime int64) bool {
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.
 func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
 	a := &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime, Broker: string(m.broker), Offsets: []int64{m.offset}}
-	b.counts.acked(b.counts.ofGroup(m.topic.TopicName, string(m.group)), 1)
+	b.counts.acked(b.counts.ofGroup(m.topic.TopicName, string(m.group)))
 	b.tallies.add(&metrics.PopReviveIn, 1, a.Topic, a.Group, reviveAck, "PUT_OK")
 	b.answerWhenKept(r, []store.Put{b.ackPut(b.settings.Load(), m.reviveQueue, a, m.popTime+m.invisible)})
 }
@@ -215,7 +215,7 @@ func (b *Broker) ackOrderly(from committer, m *popped) error {
 	free, err := pq.ackOrderlyLocked(from, m)
 	pq.mu.Unlock()
 	if err == nil {
-		b.counts.acked(pg.counts(b.counts), 1)
+		b.counts.acked(pg.counts(b.counts))
 	}
 	if free {
 		b.holds.wakeQueue(pg, pq.id)
@@ -450,7 +450,7 @@ func (b *Broker) changePoint(m *popped, h *ackHeader, now int64) (popTime int64,
 	pq.addLocked(c, false)
 	if old != nil {
 		pq.ackLocked(old, m.offset)
-		b.counts.acked(pq.group.counts(b.counts), 1)
+		b.counts.acked(pq.group.counts(b.counts))
 	}
 	return c.popTime, old == nil, nil
 }

@@ -111,7 +111,7 @@ func (c *checker) look(ctx context.Context) (next time.Time) {
 	before := c.scannedTo()
 	unread := c.scan() // the store has told it
 	cfg, now := c.b.settings.Load(), time.Now()
-	c.hold(ctx, cfg, holdBackMax)
+	c.hold(ctx, holdBackMax)
 	floor := c.last.Add(cfg.TransactionCheckInterval)
 	if !now.Before(floor) {
 		c.round(ctx, cfg, now)
@@ -394,7 +394,7 @@ func (h *halves) keepLocked(offset, due int64) {
 
 // hold stores half messages again that have too many behind them, unchanged and without a check. No op message tells of the old ones:
 // Apache's broker would take the copies of those that are immune still for decided. The position moves past them.
-func (c *checker) hold(ctx context.Context, cfg *settings, behind int64) {
+func (c *checker) hold(ctx context.Context, behind int64) {
 	limit := c.q.MaxOffset() - behind
 	if limit <= c.base {
 		return

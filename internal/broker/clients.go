@@ -482,14 +482,8 @@ func (c *clients) close() {
 
 // consumerIDs returns the client ids of a group's consumers, sorted.
 func (c *clients) consumerIDs(group string) []string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	g := c.consumers[group]
-	if g == nil {
-		return nil
-	}
-	ids := make([]string, 0, len(g.members))
-	for _, m := range g.sortedMembers() {
+	var ids []string
+	for _, m := range c.consumersOf(group) {
 		ids = append(ids, m.id)
 	}
 	return ids
@@ -529,13 +523,6 @@ func (c *clients) producer(id []byte) *remoting.Conn {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.producerIDs[string(id)]
-}
-
-// find finds a group that has consumers now, nil when it has none.
-func (c *clients) find(group string) *consumerGroup {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.consumers[group]
 }
 
 func (m *client) connection() protocol.Connection {

@@ -124,7 +124,7 @@ func TestClients_HearOfEachOther(t *testing.T) {
 	two.leave()
 	one.hears(t, "G")
 	r := call(t, one.conn, protocol.ReqUnregisterClient, [][2]string{{"clientID", "one"}, {"consumerGroup", "G"}}, nil)
-	if r.Code != 0 || b.clients.find("G") != nil {
+	if r.Code != 0 || b.clients.consumerGroup([]byte("G")) != nil {
 		t.Errorf("unregister: %d %s", r.Code, r.Remark)
 	}
 	list = call(t, one.conn, protocol.ReqGetConsumerListByGroup, [][2]string{{"consumerGroup", "G"}}, nil)
@@ -151,7 +151,7 @@ func TestClients_AreNotToldWhereNobodyWantsToKnow(t *testing.T) {
 	c.beatData(t, protocol.HeartbeatData{ClientID: "one", ConsumerDataSet: []*protocol.ConsumerData{{GroupName: "B", MessageModel: protocol.Broadcasting,
 		SubscriptionDataSet: []*protocol.SubscriptionData{sub("T", "*", 1)}}}})
 	c.heardNothing(t)
-	if !b.clients.find("B").broadcasting() || b.clients.find("Quiet").broadcasting() {
+	if !b.clients.consumerGroup([]byte("B")).broadcasting() || b.clients.consumerGroup([]byte("Quiet")).broadcasting() {
 		t.Error("wrong message model")
 	}
 }

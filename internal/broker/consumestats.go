@@ -82,7 +82,7 @@ func (b *Broker) topicsForStats(h *protocol.GetConsumeStatsHeader) []string {
 	if strings.TrimSpace(h.Topic) == "" {
 		topics = b.offsets.topicsOf(h.ConsumerGroup)
 	}
-	g := b.clients.find(h.ConsumerGroup)
+	g := b.clients.consumerGroup([]byte(h.ConsumerGroup))
 	if g == nil || len(g.subscriptions()) == 0 {
 		return topics
 	}

@@ -479,10 +479,10 @@ func (c *counts) got(g *groupCounts, messages, bytes int64) {
 	c.movedGroup(g)
 }
 
-// acked counts messages that a pop's client has acknowledged.
-func (c *counts) acked(g *groupCounts, messages int64) {
-	g.acks.Add(uint64(messages))
-	c.all.acks.Add(messages)
+// acked counts a message that a pop's client has acknowledged.
+func (c *counts) acked(g *groupCounts) {
+	g.acks.Add(1)
+	c.all.acks.Add(1)
 	c.movedGroup(g)
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -247,7 +248,7 @@ func TestGolden_StateFilesAreReadAndWrittenAlike(t *testing.T) {
 	}
 	b := stateBroker(t, cfg)
 	offsets := &offsets{path: filepath.Join(dir, names[2]), log: b.log, settings: &b.settings, byGroup: map[string]map[string]*groupOffsets{},
-		endOf: func(string, int32) (int64, bool) { return 0, false }}
+		endOf: func(string, int32) int64 { return math.MaxInt64 }}
 	if err := offsets.open(); err != nil {
 		t.Fatal(err)
 	}

@@ -95,16 +95,6 @@ func (c *halfCounts) add(topic string, delta int64) {
 	c.file.touch(c.interval)
 }
 
-// count returns how many half messages of a topic are undecided.
-func (c *halfCounts) count(topic string) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := c.byTopic[topic]; n != nil {
-		return n.Count
-	}
-	return 0
-}
-
 func (c *halfCounts) write() error {
 	c.mu.Lock()
 	data, err := fastjson.Marshal(halfCountsFile{c.version, c.byTopic})

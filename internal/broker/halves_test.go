@@ -173,7 +173,7 @@ func TestHalves_LongUndecidedOnesDoNotHoldTheOthersBack(t *testing.T) {
 	b.stopFollowers() // it is done here
 	k := &checker{halves: b.halves, last: time.Now(), positions: [2]int64{-1, -1}}
 	k.scan()
-	k.hold(t.Context(), b.settings.Load(), 10)
+	k.hold(t.Context(), 10)
 	k.advance()
 	if b.halves.base != 21 || b.halves.q.MaxOffset() != 22 || b.halves.opBase != b.halves.ops.MaxOffset() {
 		t.Fatalf("positions %d %d", b.halves.base, b.halves.opBase)
@@ -288,4 +288,14 @@ func TestAppendOps_SplitsAtTheLargestBody(t *testing.T) {
 	if want := []string{"100,101,", "102,103,", "104,"}; !slices.Equal(bodies, want) {
 		t.Errorf("%q, want %q", bodies, want)
 	}
+}
+
+// count returns how many half messages of a topic are undecided.
+func (c *halfCounts) count(topic string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.byTopic[topic]; n != nil {
+		return n.Count
+	}
+	return 0
 }

@@ -246,13 +246,6 @@ func (h *holds) expire() {
 	}
 }
 
-// waiting is the number of held requests.
-func (h *holds) waiting() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.byDeadline)
-}
-
 // close answers all held requests, as if their time were over: a client that hears nothing would wait for its own timeout
 // before it looks for another broker. Nothing is held any more.
 func (h *holds) close() {

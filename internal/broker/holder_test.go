@@ -234,3 +234,10 @@ func TestSubscription_RefusesExpressionsThatAreTooLong(t *testing.T) {
 		t.Errorf("as long as is allowed: code %d %s", r.Code, r.Remark)
 	}
 }
+
+// waiting is the number of held requests.
+func (h *holds) waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.byDeadline)
+}

@@ -224,23 +224,20 @@ func (pq *popQueue) addLocked(c *checkPoint, inLine bool) {
 	pq.pops.b.offsets.touch()
 }
 
-// ackLocked sets the bit of a message and says whether the check point has it.
-func (pq *popQueue) ackLocked(c *checkPoint, offset int64) bool {
+// ackLocked sets the bit of a message, if the check point has it.
+func (pq *popQueue) ackLocked(c *checkPoint, offset int64) {
 	i := c.index(offset)
-	if i < 0 {
-		return false
+	if i < 0 || c.acked&(1<<i) != 0 {
+		return
 	}
-	if bit := uint32(1) << i; c.acked&bit == 0 {
-		c.acked |= bit
-		pq.inFlight--
-		if c.acked == c.all() {
-			pq.finishLocked(c)
-		} else if c.stored {
-			pq.pops.pending.mark(c)
-			pq.pops.b.offsets.touch()
-		}
+	c.acked |= 1 << i
+	pq.inFlight--
+	if c.acked == c.all() {
+		pq.finishLocked(c)
+	} else if c.stored {
+		pq.pops.pending.mark(c)
+		pq.pops.b.offsets.touch()
 	}
-	return true
 }
 
 // finishLocked is for a check point of which nothing is in flight any more.

@@ -12,8 +12,6 @@ import (
 // Behaviour: as of an Apache broker without slaves and without a controller. A master tells where its slaves would copy from and what it
 // had when it started; what it is told of other brokers changes nothing, and is logged.
 
-const masterID = 0
-
 func (b *Broker) notifyMinBrokerID(r *remoting.Request, h *protocol.NotifyMinBrokerIDHeader) (*remoting.Answer, error) {
 	b.log.Info("the smallest id of this broker's name is another", "broker_id", h.MinBrokerID, "broker_addr", h.MinBrokerAddr, "gone", h.OfflineBrokerAddr,
 		"addr", r.Conn.RemoteAddr())
@@ -21,7 +19,7 @@ func (b *Broker) notifyMinBrokerID(r *remoting.Request, h *protocol.NotifyMinBro
 }
 
 func (b *Broker) exchangeHAInfo(_ *remoting.Request, h *protocol.HAInfoHeader) (*remoting.Answer, error) {
-	if h.MasterHAAddress != nil || b.settings.Load().ID != masterID {
+	if h.MasterHAAddress != nil || b.settings.Load().ID != protocol.MasterID {
 		return nil, nil
 	}
 	c := &b.registrar.cfg
@@ -37,7 +35,7 @@ func (b *Broker) getHAStatus(*remoting.Request) (*remoting.Answer, error) {
 }
 
 func (b *Broker) resetMasterFlushOffset(r *remoting.Request) (*remoting.Answer, error) {
-	if b.settings.Load().ID == masterID {
+	if b.settings.Load().ID == protocol.MasterID {
 		return nil, nil
 	}
 	return nil, r.DecodeFields(new(protocol.ResetMasterFlushOffsetHeader))

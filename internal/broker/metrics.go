@@ -13,8 +13,8 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
-// What the broker's metrics say, looked up when somebody scrapes. How far consumers are behind is in metricslag.go, what requests took in
-// rpclatency.go.
+// What the broker's metrics say, looked up when somebody scrapes. How far consumers are behind is in metricslag.go, what was sent,
+// consumed and how long requests took in metricsrequests.go.
 
 // protocolType is the label of everything that came over this protocol, the only one there is.
 const protocolType = "remoting"

@@ -108,7 +108,7 @@ func (b *Broker) cloneGroupOffset(r *remoting.Request, h *protocol.CloneGroupOff
 		if b.topics.find(topic) == nil {
 			continue
 		}
-		if g := b.clients.find(h.SrcGroup); !h.Offline && g != nil && len(g.subscriptions()) > 0 && g.subscription([]byte(topic)) == nil {
+		if g := b.clients.consumerGroup([]byte(h.SrcGroup)); !h.Offline && g != nil && len(g.subscriptions()) > 0 && g.subscription([]byte(topic)) == nil {
 			continue // left of a subscription that is over
 		}
 		b.offsets.clone(h.SrcGroup, h.DestGroup, topic, r.Conn)

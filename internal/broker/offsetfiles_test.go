@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -24,7 +25,12 @@ func withOffsets(t *testing.T, dir string, light bool, log *slog.Logger, do func
 	own, other := offsetFiles(dir, light)
 	// Light queues are not there without enableLmq.
 	o := newOffsets(own, b)
-	o.other, o.endOf = other, func(topic string, _ int32) (int64, bool) { return 0, strings.HasPrefix(topic, "%LMQ%") && !light }
+	o.other, o.endOf = other, func(topic string, _ int32) int64 {
+		if strings.HasPrefix(topic, "%LMQ%") && !light {
+			return 0
+		}
+		return math.MaxInt64
+	}
 	if err := o.open(); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type offsets struct {
 	interval  time.Duration
 	settings  *atomic.Pointer[settings]
 	log       *slog.Logger
-	endOf     func(topic string, queue int32) (end int64, known bool)
+	endOf     func(topic string, queue int32) int64 // the offset behind a queue's newest message
 	counts    *counts
 	unsettled func() bool         // says whether something has come since settle; nil for no
 	settle    func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
@@ -92,7 +92,7 @@ func openOffsets(dir string, b *Broker) (*offsets, error) {
 
 func newOffsets(path string, b *Broker) *offsets {
 	return &offsets{path: path, interval: b.settings.Load().FlushConsumerOffsetInterval, settings: &b.settings, log: b.log,
-		endOf: b.endOf, counts: b.counts, byGroup: map[string]map[string]*groupOffsets{}}
+		endOf: func(topic string, queue int32) int64 { _, end := b.rangeOf(topic, queue); return end }, counts: b.counts, byGroup: map[string]map[string]*groupOffsets{}}
 }
 
 func (o *offsets) open() error {
@@ -131,7 +131,7 @@ func (o *offsets) stayBehindQueues() {
 	for group, topics := range o.byGroup {
 		for topic, of := range topics {
 			for queue, offset := range of.consumed {
-				if end, known := o.endOf(topic, queue); known && offset > end {
+				if end := o.endOf(topic, queue); offset > end {
 					o.log.Warn("consumer offset was ahead of its queue and is set back to its end", "group", group, "topic", topic,
 						"queue_id", queue, "from", offset, "to", end)
 					of.consumed[queue] = end
@@ -140,14 +140,6 @@ func (o *offsets) stayBehindQueues() {
 			}
 		}
 	}
-}
-
-// endOf returns the offset behind a queue's newest message.
-func (b *Broker) endOf(topic string, queue int32) (end int64, known bool) {
-	if q := b.store.FindQueue(topic, queue); q != nil {
-		return q.MaxOffset(), true
-	}
-	return 0, true
 }
 
 // find returns a group's offsets in a topic, nil when there are none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -34,9 +35,11 @@ func testOffsets(t testing.TB, root string, log *slog.Logger, ends map[string]in
 	b.counts = newCounts(&b.counters, func(string) bool { return false }, time.Now())
 	t.Cleanup(b.counts.samples.close)
 	o := newOffsets(filepath.Join(root, "consumerOffset.json"), b)
-	o.endOf = func(topic string, queue int32) (int64, bool) {
-		end, ok := ends[topic+"/"+strconv.Itoa(int(queue))]
-		return end, ok
+	o.endOf = func(topic string, queue int32) int64 {
+		if end, ok := ends[topic+"/"+strconv.Itoa(int(queue))]; ok {
+			return end
+		}
+		return math.MaxInt64
 	}
 	if err := o.open(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -303,8 +304,8 @@ func (p *popRequest) answer() {
 		full := p.head.Code == protocol.CodePollingFull
 		p.head.Code = protocol.CodeSuccess
 		p.reply(func(f *protocol.Frame) {
-			f.Str("hasMsg", boolText(l.has))
-			f.Str("pollingFull", boolText(full))
+			f.Str("hasMsg", strconv.FormatBool(l.has))
+			f.Str("pollingFull", strconv.FormatBool(full))
 		}, nil)
 		return
 	}
@@ -329,13 +330,6 @@ func (p *popRequest) answer() {
 			f.Plain("orderCountInfo", l.orders)
 		}
 	}, l.body)
-}
-
-func boolText(v bool) string {
-	if v {
-		return "true"
-	}
-	return "false"
 }
 
 // walk looks for messages: in the topic's queues from a random one on, and in the group's retry topics, which now and then come first.

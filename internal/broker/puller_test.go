@@ -18,7 +18,7 @@ func TestPull_IsRefusedToWhomItIsForbidden(t *testing.T) {
 	puller := newConsumer(t, b, "puller")
 	puller.beatData(t, protocol.HeartbeatData{ClientID: "puller", ConsumerDataSet: []*protocol.ConsumerData{{GroupName: "Pulled",
 		ConsumeType: protocol.ConsumeActively, MessageModel: protocol.Clustering, SubscriptionDataSet: []*protocol.SubscriptionData{sub("T", "*", 1)}}}})
-	if b.clients.find("Pulled") != nil {
+	if b.clients.consumerGroup([]byte("Pulled")) != nil {
 		t.Error("a consumer that pulls by itself is taken as one of its group")
 	}
 	check := func(what string, conn *remoting.Conn, group string, code int, words ...string) {

@@ -145,7 +145,7 @@ func (b *Broker) queryConsumeQueue(_ *remoting.Request, h *protocol.QueryConsume
 
 // findSubscription finds what a group wants of a topic now, nil when nothing.
 func (b *Broker) findSubscription(group, topic string) *subscription {
-	if g := b.clients.find(group); g != nil {
+	if g := b.clients.consumerGroup([]byte(group)); g != nil {
 		return g.subscription([]byte(topic))
 	}
 	return nil

@@ -49,7 +49,7 @@ type registrarConfig struct {
 	version func() protocol.DataVersion // of the table
 	// topic returns one of them, nil when it is not there, and whether it is static.
 	topic func(name string) (c *protocol.TopicConfig, static bool)
-	// mappings returns what static topics are made of; nil when there are none. A change of them changes the version of the table too.
+	// mappings returns what static topics are made of. A change of them changes the version of the table too.
 	mappings func() map[string]*protocol.TopicQueueMappingInfo
 	// answered is told what NameServers answer, one answer at a time.
 	answered func(remote.Registered)
@@ -278,7 +278,7 @@ func (r *registrar) registerLoop(ctx context.Context, s *nameServer) {
 		r.note(s, err)
 		if err != nil {
 			s.told = false
-			sleep(ctx, retry)
+			pause(ctx, retry)
 			retry, force = nextRetry(retry, err, r.cfg.period), true
 			continue
 		}
@@ -300,15 +300,6 @@ func nextRetry(last time.Duration, err error, period time.Duration) time.Duratio
 		return min(2*last, period)
 	}
 	return min(2*last, registerRetryMax)
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // rest waits until it is time to register again, which is after a registration that took a while not at once. It
@@ -405,11 +396,8 @@ func (r *registrar) registration() (*remote.Registration, protocol.DataVersion, 
 		TopicConfigs:               protocol.TopicConfigs{DataVersion: version, TopicConfigTable: limited(table, permission)},
 		MappingDataVersion:         protocol.DataVersion{Timestamp: version.Timestamp},
 		TopicQueueMappingDetailMap: map[string]any{},
-		TopicQueueMappingInfoMap:   map[string]*protocol.TopicQueueMappingInfo{},
+		TopicQueueMappingInfoMap:   r.cfg.mappings(),
 	}}
-	if r.cfg.mappings != nil {
-		maps.Copy(body.Topics.TopicQueueMappingInfoMap, r.cfg.mappings())
-	}
 	h := protocol.RegisterBrokerHeader{BrokerName: r.cfg.self.BrokerName, BrokerAddr: r.cfg.self.BrokerAddr, ClusterName: r.cfg.self.ClusterName,
 		BrokerID: r.cfg.self.BrokerID, HAServerAddr: r.cfg.haAddr, EnableActingMaster: &r.cfg.acting}
 	if r.cfg.acting {

@@ -162,7 +162,8 @@ func startRegistrar(t *testing.T, change func(*registrarConfig), servers ...stri
 		self:   protocol.BrokerIdentityHeader{BrokerName: "b", BrokerAddr: "127.0.0.1:10911", ClusterName: "C"},
 		haAddr: "127.0.0.1:10912", period: 30 * time.Second, timeout: 5 * time.Second,
 		force: func() bool { return true }, permission: func() int32 { return permRead | permWrite },
-		topics: topics.all, topic: topics.one, version: func() protocol.DataVersion { _, v := topics.all(); return v }, answered: func(remote.Registered) {}, log: slog.New(slog.DiscardHandler)}
+		topics: topics.all, topic: topics.one, version: func() protocol.DataVersion { _, v := topics.all(); return v },
+		mappings: func() map[string]*protocol.TopicQueueMappingInfo { return map[string]*protocol.TopicQueueMappingInfo{} }, answered: func(remote.Registered) {}, log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}

@@ -231,7 +231,7 @@ func (s *schedule) positions() map[int]int64 {
 // info adds to runtime information how far each level is and where its queue ends.
 func (s *schedule) info(table map[string]string) {
 	for level, at := range s.positions() {
-		end, _ := s.b.endOf(topicSchedule, int32(level-1))
+		_, end := s.b.rangeOf(topicSchedule, int32(level-1))
 		table["scheduleMessageOffset_"+strconv.Itoa(level)] = fmt.Sprintf("%d,%d", at, end)
 	}
 }

@@ -33,7 +33,7 @@ func newSubscription(data protocol.SubscriptionData) *subscription {
 		s.filter.Tags = func(int64) bool { return false }
 		return s
 	}
-	if !s.ClassFilterMode && s.IsTag() && s.SubString != protocol.SubscribeAll {
+	if !s.ClassFilterMode && s.SubString != protocol.SubscribeAll {
 		s.codes = slices.Sorted(slices.Values(data.CodeSet))
 		s.filter.Tags = s.hasCode
 	}

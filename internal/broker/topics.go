@@ -273,7 +273,6 @@ func (t *topics) all() (map[string]*protocol.TopicConfig, protocol.DataVersion) 
 	return table, t.version
 }
 
-// count returns how many topics there are.
 // names are the names of all topics, in no order.
 func (t *topics) names() []string {
 	t.mu.RLock()
@@ -281,6 +280,7 @@ func (t *topics) names() []string {
 	return slices.Collect(maps.Keys(t.byName))
 }
 
+// count returns how many topics there are.
 func (t *topics) count() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
