@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
+	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -31,8 +32,13 @@ type holds struct {
 	expiring   sync.WaitGroup
 }
 
-// held is what holds needs of a waiting request. It lies in the request.
+// held is a request that may wait: what its answer needs, and what holds needs of it while it does. It lies in the request.
 type held struct {
+	b     *Broker
+	conn  *remoting.Conn
+	head  protocol.Head // of the answer
+	asked remoting.Asked
+
 	request  waiter // the request itself
 	deadline time.Time
 	heapAt   int // in holds.byDeadline
@@ -50,8 +56,37 @@ func (w *held) moveTo(at int)             { w.heapAt = at }
 type waiter interface {
 	// leaveLocked takes it out of the list that arrivals look at; holds.mu is held.
 	leaveLocked(*holds)
-	// resume serves it again, on a goroutine of others, whom a panic must not reach.
-	resume()
+	// serveAgain serves it when a message may be there, or its time is over.
+	serveAgain()
+}
+
+// begin is for a request that has just come.
+func (w *held) begin(b *Broker, ss *session, r *remoting.Request, request waiter) {
+	w.b, w.conn, w.head, w.asked = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
+	w.request, w.holder = request, &ss.held
+}
+
+// refuse answers the request with an error; the caller or the connection's read loop flushes it.
+func (w *held) refuse(err error) {
+	a := remoting.ErrorAnswer(err)
+	w.head.Code, w.head.Remark = int32(a.Code), a.Remark
+	w.conn.Latencies.Took(w.asked, w.head.Code, 1)
+	if !w.asked.Oneway {
+		f := protocol.Begin(w.conn.Lock(), w.head)
+		w.conn.Unlock(f.End(0))
+	}
+}
+
+// resume serves a request that was held, on a goroutine of others, whom a panic must not reach, and sends the answer.
+func (w *held) resume() {
+	conn, log, code := w.conn, w.b.log, w.asked.Code // the request may be given back then
+	defer func() {
+		if e := recover(); e != nil {
+			log.Error("panic while answering a held request", "code", code, "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
+		}
+	}()
+	w.request.serveAgain()
+	conn.Flush()
 }
 
 func (h *holds) open() {
@@ -64,7 +99,7 @@ func (h *holds) open() {
 // hold keeps p until a message that it wants is in q or the time is over; then it is served again.
 func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Duration) {
 	p.keep()
-	p.queue, p.sub, p.request, p.sql = q, sub, p, sub.size
+	p.queue, p.sub, p.sql = q, sub, sub.size
 	switch h.add(p, wait) {
 	case holderFull: // an answer without messages would be followed by the next pull at once
 		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on this connection may cost %d bytes of memory, and does; "+
@@ -141,20 +176,12 @@ func ownBytes(buf []byte, parts ...*[]byte) []byte {
 	return buf
 }
 
-// resume serves a pull that was held, and sends the answer.
-func (p *pull) resume() {
-	conn, log := p.conn, p.b.log
-	defer func() {
-		if e := recover(); e != nil {
-			log.Error("panic while answering a held pull", "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
-		}
-	}()
-	if conn.IsClosed() { // who waited is gone: what it would take, a reset too, is for others
+func (p *pull) serveAgain() {
+	if p.conn.IsClosed() { // who waited is gone: what it would take, a reset too, is for others
 		p.release()
 		return
 	}
 	p.serve(nil)
-	conn.Flush()
 }
 
 // arrived serves the pulls that wait for a message in q, which the store has just made visible.
@@ -222,7 +249,7 @@ func (p *pull) leaveLocked(h *holds) {
 // expire serves the requests whose time is over, and sets the timer to the next.
 func (h *holds) expire() {
 	now := time.Now()
-	var over []waiter
+	var over []*held
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -233,7 +260,7 @@ func (h *holds) expire() {
 	for len(h.byDeadline) > 0 && !h.byDeadline[0].deadline.After(now) {
 		w := h.byDeadline[0]
 		h.removeLocked(w)
-		over = append(over, w.request)
+		over = append(over, w)
 	}
 	h.fires = time.Time{}
 	if len(h.byDeadline) > 0 {
@@ -260,7 +287,7 @@ func (h *holds) close() {
 	}
 	h.mu.Unlock()
 	for _, w := range left {
-		w.request.resume()
+		w.resume()
 	}
 	h.expiring.Wait()
 }

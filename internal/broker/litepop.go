@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -24,11 +22,7 @@ import (
 type litePop struct {
 	protocol.PopLiteHeader
 	held
-	b     *Broker
-	conn  *remoting.Conn
-	head  protocol.Head // of the answer
-	asked remoting.Asked
-	kept  bool // it has waited
+	kept bool // it has waited
 
 	popTime int64
 	body    []byte
@@ -43,8 +37,8 @@ func (b *Broker) popLiteMessage(ss *session, r *remoting.Request) {
 	if r.Elsewhere() {
 		return
 	}
-	p := &litePop{b: b, conn: r.Conn, head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked()}
-	p.request, p.holder = p, &ss.held
+	p := new(litePop)
+	p.begin(b, ss, r, p)
 	if err := r.DecodeFields(&p.PopLiteHeader); err != nil {
 		p.refuse(err)
 		return
@@ -53,16 +47,6 @@ func (b *Broker) popLiteMessage(ss *session, r *remoting.Request) {
 		p.BornTime = time.Now().UnixMilli()
 	}
 	p.serve()
-}
-
-func (p *litePop) refuse(err error) {
-	a := remoting.ErrorAnswer(err)
-	p.head.Code, p.head.Remark = int32(a.Code), a.Remark
-	p.conn.Latencies.Took(p.asked, p.head.Code, 1)
-	if !p.asked.Oneway {
-		f := protocol.Begin(p.conn.Lock(), p.head)
-		p.conn.Unlock(f.End(0))
-	}
 }
 
 // check says why the pop must not be served.
@@ -130,6 +114,8 @@ func (p *litePop) serve() {
 		*room = p.body[:0]
 	}
 }
+
+func (p *litePop) serveAgain() { p.serve() }
 
 // answer writes what the walk has found.
 func (p *litePop) answer() {
@@ -319,18 +305,6 @@ func (p *litePop) leaveLocked(h *holds) {
 		delete(waiting, p.ClientID)
 	}
 	h.popsHeld--
-}
-
-// resume serves a held pop again, and sends the answer.
-func (p *litePop) resume() {
-	conn, log := p.conn, p.b.log
-	defer func() {
-		if e := recover(); e != nil {
-			log.Error("panic while answering a held pop of lite topics", "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
-		}
-	}()
-	p.serve()
-	conn.Flush()
 }
 
 // poppedLite checks what a request names of a message that was popped from a lite topic.

@@ -10,7 +10,7 @@ import (
 // Behaviour: how many pops of a group wait for a queue of a topic, or with queue -1 for all of them.
 
 func (b *Broker) pollingInfo(r *remoting.Request, h *protocol.PollingInfoHeader) (*remoting.Answer, error) {
-	p := popRequest{b: b, code: protocol.ReqNotification, conn: r.Conn, group: []byte(h.ConsumerGroup), topic: []byte(h.Topic), queueID: h.QueueID}
+	p := popRequest{held: held{b: b, conn: r.Conn}, code: protocol.ReqNotification, group: []byte(h.ConsumerGroup), topic: []byte(h.Topic), queueID: h.QueueID}
 	if _, _, err := p.check(b.settings.Load()); err != nil {
 		return nil, err
 	}

@@ -1,9 +1,7 @@
 package broker
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -27,11 +25,7 @@ import (
 // popRequest is one request that looks for messages of a group: a pop, a peek, or a notification.
 type popRequest struct {
 	held
-	b     *Broker
-	code  int
-	conn  *remoting.Conn
-	head  protocol.Head // of the answer
-	asked remoting.Asked
+	code int
 
 	group, topic, expression, expressionType, attempt []byte
 	queueID, maxMsgs, initMode                        int32
@@ -131,8 +125,8 @@ func (b *Broker) popMessage(ss *session, r *remoting.Request) {
 		return
 	}
 	p := popRequests.Get().(*popRequest)
-	p.b, p.code, p.conn, p.head, p.asked = b, int(r.Code), r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
-	p.request, p.holder = p, &ss.held
+	p.begin(b, ss, r, p)
+	p.code = int(r.Code)
 	if err := decodePop(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -169,9 +163,8 @@ func (p *popRequest) giveRoom() {
 
 // refuse ends the request with an error.
 func (p *popRequest) refuse(err error) {
-	a := remoting.ErrorAnswer(err)
-	p.head.Code, p.head.Remark = int32(a.Code), a.Remark
-	p.reply(nil, nil)
+	p.held.refuse(err)
+	p.release()
 }
 
 // reply writes the answer and gives the request back; the caller or the connection's read loop flushes it.
@@ -180,9 +173,7 @@ func (p *popRequest) reply(fields func(*protocol.Frame), body []byte) {
 	if !p.asked.Oneway {
 		out := p.conn.Lock()
 		f := protocol.Begin(out, p.head)
-		if fields != nil {
-			fields(&f)
-		}
+		fields(&f)
 		out = f.End(len(body))
 		p.conn.Unlock(append(out, body...))
 	}
@@ -251,6 +242,8 @@ func (p *popRequest) serve() {
 		b.holds.wakePops(pg, queue)
 	}
 }
+
+func (p *popRequest) serveAgain() { p.serve() }
 
 // serveOnce is serve without waking others: it returns whom to wake.
 func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
@@ -626,18 +619,6 @@ func (p *popRequest) peekLocked(pq *popQueue) {
 	if res.Count > 0 {
 		pq.group.got(b.counts, &res)
 	}
-}
-
-// resume serves a held request again, and sends the answer.
-func (p *popRequest) resume() {
-	conn, log := p.conn, p.b.log
-	defer func() {
-		if e := recover(); e != nil {
-			log.Error("panic while answering a held pop", "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
-		}
-	}()
-	p.serve()
-	conn.Flush()
 }
 
 // invisibleMax is the longest invisible time, in ms.

@@ -26,10 +26,7 @@ const (
 
 // pull is one pull request. It owns its bytes only once it is held (keep).
 type pull struct {
-	b     *Broker
-	conn  *remoting.Conn
-	head  protocol.Head // of the answer
-	asked remoting.Asked
+	held
 
 	group, topic, expression, expressionType []byte
 	queueID, maxMsgs, sysFlag                int32
@@ -46,7 +43,6 @@ type pull struct {
 	buf []byte // what the byte slices above lie in while held
 
 	// While held, protected by holds.mu.
-	held
 	queue   *store.Queue
 	queueAt int // in holds.byQueue
 	sub     *subscription
@@ -111,8 +107,8 @@ func decodePull(r *remoting.Request, p *pull) error {
 // pullMessage serves a pull that has just come.
 func (b *Broker) pullMessage(ss *session, r *remoting.Request) {
 	p := pulls.Get().(*pull)
-	p.b, p.conn, p.head, p.asked = b, r.Conn, protocol.ResponseHead(&r.Header, 0, ""), r.Asked()
-	p.holder, p.byLite = &ss.held, r.Code == protocol.ReqLitePullMessage
+	p.begin(b, ss, r, p)
+	p.byLite = r.Code == protocol.ReqLitePullMessage
 	if err := decodePull(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -128,14 +124,7 @@ func (p *pull) release() {
 
 // refuse ends the pull with an error.
 func (p *pull) refuse(err error) {
-	a := remoting.ErrorAnswer(err)
-	p.head.Code, p.head.Remark = int32(a.Code), a.Remark
-	p.conn.Latencies.Took(p.asked, p.head.Code, 1)
-	if !p.asked.Oneway {
-		out := p.conn.Lock()
-		f := protocol.Begin(out, p.head)
-		p.conn.Unlock(f.End(0))
-	}
+	p.held.refuse(err)
 	p.release()
 }
 
@@ -229,21 +218,12 @@ func (p *pull) serve(r *remoting.Request) {
 	}
 	begun := time.Now()
 	buf := scratch.Get().(*[]byte)
-	var body []byte
-	var res store.GetResult
-	to, reset := b.offsets.takeReset(p.topic, p.group, p.queueID)
-	if reset && cfg.ServerSideResetOffset {
-		res = store.GetResult{Status: store.OffsetReset, NextOffset: to, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}
-	} else if reset || r == nil || r.MayWait() {
-		body, res = b.store.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, &sub.filter, (*buf)[:0])
-	} else {
-		ok := false
-		if body, res, ok = b.store.GetNow(q, p.offset, int(p.maxMsgs), maxPullBytes, &sub.filter, (*buf)[:0]); !ok {
-			r.Elsewhere()
-			scratch.Put(buf)
-			p.release()
-			return
-		}
+	defer scratch.Put(buf)
+	body, res, reset, ok := p.get(cfg, r, q, &sub.filter, (*buf)[:0])
+	if !ok {
+		r.Elsewhere()
+		p.release()
+		return
 	}
 	code := pullCode(res.Status, p.offset)
 	out := b.offsets.setPulled(p.group, p.topic, p.queueID, res.NextOffset)
@@ -254,13 +234,11 @@ func (p *pull) serve(r *remoting.Request) {
 		b.offsets.commit(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
 	}
 	if res.Err != nil && res.Count == 0 {
-		scratch.Put(buf)
 		p.refuse(protocol.Errorf(protocol.CodeSystemError, "messages of topic %s, queue %d cannot be read from offset %d on, the client may try again: %s",
 			t.TopicName, p.queueID, res.NextOffset, res.Err))
 		return
 	}
 	if code == protocol.CodePullNotFound && mayHold && p.sysFlag&pullSuspend != 0 {
-		scratch.Put(buf)
 		wait := time.Duration(p.suspendMS) * time.Millisecond
 		if !cfg.LongPolling {
 			wait = cfg.ShortPolling
@@ -269,7 +247,6 @@ func (p *pull) serve(r *remoting.Request) {
 		return
 	}
 	if res.Status == store.NoMatchedMessage && !mayHold && sub.filter.Record != nil && b.holds.again(p, res.NextOffset) {
-		scratch.Put(buf)
 		return
 	}
 	if code == protocol.CodeSuccess {
@@ -280,8 +257,22 @@ func (p *pull) serve(r *remoting.Request) {
 	if body != nil && cap(body) <= 512<<10 {
 		*buf = body[:0]
 	}
-	scratch.Put(buf)
 	p.release()
+}
+
+// get reads what the pull asks for, unless a reset wants it to go on elsewhere. ok is false when that would wait for the disk, and r must not.
+func (p *pull) get(cfg *settings, r *remoting.Request, q *store.Queue, filter *store.Filter, buf []byte) (body []byte, res store.GetResult, reset, ok bool) {
+	s := p.b.store
+	to, reset := p.b.offsets.takeReset(p.topic, p.group, p.queueID)
+	switch {
+	case reset && cfg.ServerSideResetOffset:
+		return nil, store.GetResult{Status: store.OffsetReset, NextOffset: to, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}, true, true
+	case reset || r == nil || r.MayWait():
+		body, res = s.Get(q, p.offset, int(p.maxMsgs), maxPullBytes, filter, buf)
+		return body, res, reset, true
+	}
+	body, res, ok = s.GetNow(q, p.offset, int(p.maxMsgs), maxPullBytes, filter, buf)
+	return body, res, false, ok
 }
 
 // pullCode is Apache's code for how a Get went.
