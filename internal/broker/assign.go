@@ -90,6 +90,32 @@ func circleShare(all []protocol.MessageQueue, at, n int) (share []protocol.Messa
 	return share
 }
 
+// popShare returns the queues that a consumer pops: its own and those of the share consumers behind it; all, as queue -1 of each broker,
+// when share is 0 or less, or takes in all consumers anyway.
+func popShare(all []protocol.MessageQueue, at, n, share int, allocate func([]protocol.MessageQueue, int, int) []protocol.MessageQueue) []protocol.MessageQueue {
+	var queues []protocol.MessageQueue
+	switch {
+	case share <= 0 || share >= n-1:
+		known := map[string]bool{}
+		for _, q := range all {
+			if !known[q.BrokerName] {
+				known[q.BrokerName] = true
+				q.QueueID = -1
+				queues = append(queues, q)
+			}
+		}
+	case n > len(all):
+		if at >= 0 {
+			queues = append(queues, all[at%len(all)])
+		}
+	default:
+		for i := 0; at >= 0 && i <= share; i++ {
+			queues = append(queues, allocate(all, (at+i)%n, n)...)
+		}
+	}
+	return queues
+}
+
 // routes remembers for a while which queues a topic has on all brokers, and which NameServer has told it.
 type routes struct {
 	mu      sync.Mutex // protects the fields below

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"time"
@@ -47,9 +46,9 @@ const (
 )
 
 // followHalves checks half messages until ctx ends.
-func followHalves(b *Broker, ctx context.Context) {
+func (b *Broker) followHalves(ctx context.Context) {
 	c := &checker{halves: b.halves, last: time.Now()} // producers are given an interval to come back after a start
-	c.positions = [2]int64{b.offsets.query(string(sysGroup), topicHalf, 0), b.offsets.query(string(sysGroup), topicOp, 0)}
+	c.positions = [2]int64{b.offsets.query(transGroup, topicHalf, 0), b.offsets.query(transGroup, topicOp, 0)}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -136,11 +135,11 @@ func (c *checker) look(ctx context.Context) (next time.Time) {
 // followOrders begins anew when someone else has set the positions.
 func (c *checker) followOrders() {
 	for _, topic := range []string{topicHalf, topicOp} {
-		c.b.offsets.takeReset([]byte(topic), sysGroup, 0)
+		c.b.offsets.takeReset([]byte(transGroup), []byte(topic), 0)
 	}
-	now := [2]int64{c.b.offsets.query(string(sysGroup), topicHalf, 0), c.b.offsets.query(string(sysGroup), topicOp, 0)}
+	now := [2]int64{c.b.offsets.query(transGroup, topicHalf, 0), c.b.offsets.query(transGroup, topicOp, 0)}
 	if now != c.positions {
-		c.b.log.Warn("positions of transactions were changed from outside", "group", string(sysGroup), "half_from", c.positions[0], "half_to", now[0],
+		c.b.log.Warn("positions of transactions were changed from outside", "group", transGroup, "half_from", c.positions[0], "half_to", now[0],
 			"op_from", c.positions[1], "op_to", now[1])
 		c.positions = now
 		c.load()
@@ -531,21 +530,15 @@ func (c *checker) advance() {
 
 // save keeps the positions, first that of the half messages: op messages too many do no harm.
 func (c *checker) save(base, opBase int64) {
-	from := ownCommit{net.TCPAddrFromAddrPort(c.b.settings.Load().storeHost)}
 	if base != c.positions[0] && (base > 0 || c.positions[0] >= 0) {
-		c.b.offsets.commit(sysGroup, []byte(topicHalf), 0, base, from)
+		c.b.offsets.commitText(transGroup, topicHalf, 0, base)
 		c.positions[0] = base
 	}
 	if opBase != c.positions[1] && (opBase > 0 || c.positions[1] >= 0) {
-		c.b.offsets.commit(sysGroup, []byte(topicOp), 0, opBase, from)
+		c.b.offsets.commitText(transGroup, topicOp, 0, opBase)
 		c.positions[1] = opBase
 	}
 }
-
-// ownCommit is who commits the broker's own offsets.
-type ownCommit struct{ addr net.Addr }
-
-func (o ownCommit) RemoteAddr() net.Addr { return o.addr }
 
 // resume makes a half message, given by its offset id, be checked again as if it never had been, also after the last check.
 func (h *halves) resume(id string) error {

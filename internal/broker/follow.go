@@ -13,7 +13,7 @@ import (
 // master only, from the moment the broker serves until Close.
 var followers = []func(*Broker, context.Context){
 	(*Broker).followSchedule,
-	followHalves,
+	(*Broker).followHalves,
 	(*Broker).followTimers,
 	(*Broker).followRevive,
 	(*Broker).followLites,

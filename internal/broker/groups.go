@@ -52,8 +52,8 @@ func (g *group) priorityFactor() int {
 // openGroups reads subscriptionGroup.json and adds the groups that every broker has.
 func openGroups(path string, b *Broker) (*groups, error) {
 	g := &groups{settings: &b.settings, log: b.log, light: b.settings.Load().LightQueues, byName: map[string]*group{}, forbidden: map[string]map[string]int32{}}
-	for _, name := range []string{"TOOLS_CONSUMER", "FILTERSRV_CONSUMER", "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY", "CID_ONSAPI_PULL",
-		"CID_ONSAPI_PERMISSION", "CID_ONSAPI_OWNER", "CID_RMQ_SYS_TRANS"} {
+	for _, name := range []string{toolsGroup, "FILTERSRV_CONSUMER", "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY", "CID_ONSAPI_PULL",
+		"CID_ONSAPI_PERMISSION", "CID_ONSAPI_OWNER", transGroup} {
 		g.byName[name] = &group{SubscriptionGroupConfig: protocol.NewSubscriptionGroupConfig(name)}
 	}
 	var err error

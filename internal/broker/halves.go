@@ -76,8 +76,8 @@ func (s halfState) isFinished() bool { return s&halfStates > halfMoving }
 // openMax is how many undecided half messages are remembered one by one. Those behind are read when there is room.
 const openMax = 1 << 20
 
-// sysGroup is the group whose consumer offsets are the positions in both queues.
-var sysGroup = []byte("CID_RMQ_SYS_TRANS")
+// transGroup is the group whose consumer offsets are the positions in both queues.
+const transGroup = sysGroups + "TRANS"
 
 // unreadPatience is how long the checks wait for an op message that cannot be read: no longer than a bad sector is worth.
 const unreadPatience = 10 * time.Minute
@@ -111,7 +111,7 @@ func (h *halves) load() {
 
 // position is where to begin in one of the two queues.
 func (h *halves) position(q *store.Queue) int64 {
-	at := h.b.offsets.query(string(sysGroup), q.Topic(), 0)
+	at := h.b.offsets.query(transGroup, q.Topic(), 0)
 	return min(max(at, q.MinOffset()), q.MaxOffset())
 }
 

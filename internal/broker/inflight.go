@@ -3,7 +3,6 @@ package broker
 import (
 	"container/heap"
 	"math"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -496,15 +495,4 @@ func (p *pendingPoints) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.byDue)
-}
-
-// byBroker commits offsets that no client asked for.
-type byBroker struct{}
-
-// RemoteAddr is the committer's.
-func (byBroker) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
-
-// commitText is commit for the broker itself.
-func (o *offsets) commitText(group, topic string, queue int32, offset int64) {
-	o.commit([]byte(group), []byte(topic), queue, offset, byBroker{})
 }

@@ -103,6 +103,14 @@ func liteQueueName(parent, lite string) string {
 	return store.LitePrefix + parent + "$" + lite
 }
 
+// liteQueueOf is the queue that a pull of a lite topic means; one that is not there yet is made, to wait for.
+func (b *Broker) liteQueueOf(t *topic, lite []byte, id int32) *store.Queue {
+	if name := liteQueueName(t.TopicName, string(lite)); store.IsQueueName(name) {
+		return b.store.Queue(name, id)
+	}
+	return t.queue(id)
+}
+
 // splitLiteName takes the name of a lite topic's light queue apart; both are empty when it is none.
 func splitLiteName(queue string) (parent, lite string) {
 	rest, ok := strings.CutPrefix(queue, store.LitePrefix)
@@ -141,6 +149,22 @@ func (t *topic) liteTTL() int64 {
 }
 
 func (g *group) liteBound() string { return g.Attributes[attrLiteBindTopic] }
+
+// boundTo returns the groups that consume lite topics, by parent topic, sorted.
+func (g *groups) boundTo() map[string][]string {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	bound := map[string][]string{}
+	for name, group := range g.byName {
+		if topic, ok := group.Attributes[attrLiteBindTopic]; ok {
+			bound[topic] = append(bound[topic], name)
+		}
+	}
+	for _, names := range bound {
+		slices.Sort(names)
+	}
+	return bound
+}
 
 func (g *group) isLiteWild() bool {
 	_, ok := g.Attributes[attrLiteWildcard]

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -118,37 +117,4 @@ func (b *Broker) deleteLitesOf(parent string) error {
 		b.forgetLites(parent, queues)
 	}
 	return err
-}
-
-// boundTo returns the groups that consume lite topics, by parent topic, sorted.
-func (g *groups) boundTo() map[string][]string {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	bound := map[string][]string{}
-	for name, group := range g.byName {
-		if topic, ok := group.Attributes[attrLiteBindTopic]; ok {
-			bound[topic] = append(bound[topic], name)
-		}
-	}
-	for _, names := range bound {
-		slices.Sort(names)
-	}
-	return bound
-}
-
-// toolsGroup is the group of RocketMQ's tools.
-const toolsGroup = "TOOLS_CONSUMER"
-
-// remove forgets a group's offsets in a topic.
-func (o *offsets) remove(group, topic string) {
-	o.mu.Lock()
-	topics := o.byGroup[group]
-	_, had := topics[topic]
-	if delete(topics, topic); had && len(topics) == 0 {
-		delete(o.byGroup, group)
-	}
-	o.mu.Unlock()
-	if had {
-		o.removed()
-	}
 }

@@ -280,11 +280,3 @@ func (b *Broker) triggerLiteDispatch(_ *remoting.Request, h *protocol.TriggerLit
 	}
 	return nil, nil
 }
-
-// liteQueueOf is the queue that a pull of a lite topic means; one that is not there yet is made, to wait for.
-func (b *Broker) liteQueueOf(t *topic, lite []byte, id int32) *store.Queue {
-	if name := liteQueueName(t.TopicName, string(lite)); store.IsQueueName(name) {
-		return b.store.Queue(name, id)
-	}
-	return t.queue(id)
-}

@@ -251,7 +251,7 @@ func (b *Broker) liteOffset(cfg *settings, key liteKey, q *store.Queue, x *liteB
 		b.offsets.commitText(key.group, key.queue, 0, offset)
 	}
 	if reset {
-		if to, ok := b.offsets.takeReset([]byte(key.queue), []byte(key.group), 0); ok {
+		if to, ok := b.offsets.takeReset([]byte(key.group), []byte(key.queue), 0); ok {
 			b.lites.mu.Lock()
 			x.info = nil
 			b.lites.mu.Unlock()

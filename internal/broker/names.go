@@ -15,6 +15,7 @@ const (
 	dlqPrefix    = "%DLQ%"
 	systemPrefix = "rmq_sys_"
 	sysGroups    = "CID_RMQ_SYS_"
+	toolsGroup   = "TOOLS_CONSUMER" // of RocketMQ's tools
 
 	topicAutoCreate  = protocol.TopicAutoCreate
 	topicSchedule    = "SCHEDULE_TOPIC_XXXX"

@@ -199,6 +199,17 @@ func (o *offsets) commit(group, topic []byte, queue int32, offset int64, from co
 	}
 }
 
+// byBroker is who commits offsets that no client asked for.
+type byBroker struct{}
+
+// RemoteAddr is the committer's.
+func (byBroker) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// commitText is commit for the broker itself.
+func (o *offsets) commitText(group, topic string, queue int32, offset int64) {
+	o.commit([]byte(group), []byte(topic), queue, offset, byBroker{})
+}
+
 func (o *offsets) bumpVersion() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -330,7 +341,7 @@ func (o *offsets) hasReset(group, topic string, queue int32) bool {
 }
 
 // takeReset returns where a reset wants the next pull to begin, once.
-func (o *offsets) takeReset(topic, group []byte, queue int32) (int64, bool) {
+func (o *offsets) takeReset(group, topic []byte, queue int32) (int64, bool) {
 	of := o.findBytes(group, topic)
 	if of == nil {
 		return 0, false
@@ -404,6 +415,20 @@ func (o *offsets) removeGroup(group string) {
 	o.mu.Unlock()
 	if len(topics) > 0 {
 		o.log.Info("consumer offsets were removed with their group", "group", group, "topics", slices.Sorted(maps.Keys(topics)))
+		o.removed()
+	}
+}
+
+// remove forgets a group's offsets in a topic.
+func (o *offsets) remove(group, topic string) {
+	o.mu.Lock()
+	topics := o.byGroup[group]
+	_, had := topics[topic]
+	if delete(topics, topic); had && len(topics) == 0 {
+		delete(o.byGroup, group)
+	}
+	o.mu.Unlock()
+	if had {
 		o.removed()
 	}
 }

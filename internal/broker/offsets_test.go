@@ -238,10 +238,10 @@ func TestOffsets_ResetIsForTheNextPull(t *testing.T) {
 	if got := o.query("G", "T", 0); got != 4 {
 		t.Errorf("query: %d", got)
 	}
-	if to, ok := o.takeReset(bytesOf("T"), bytesOf("G"), 0); !ok || to != 4 {
+	if to, ok := o.takeReset(bytesOf("G"), bytesOf("T"), 0); !ok || to != 4 {
 		t.Errorf("reset: %d, %t", to, ok)
 	}
-	if _, ok := o.takeReset(bytesOf("T"), bytesOf("G"), 0); ok {
+	if _, ok := o.takeReset(bytesOf("G"), bytesOf("T"), 0); ok {
 		t.Error("the reset is there twice")
 	}
 	if o.hasReset("G", "T", 0) {
@@ -279,7 +279,7 @@ func TestOffsets_CommittingAllocatesNothing(t *testing.T) {
 		offset++
 		o.commit(group, topic, 1, offset, who)
 		o.setPulled(group, topic, 1, offset)
-		o.takeReset(topic, group, 1)
+		o.takeReset(group, topic, 1)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

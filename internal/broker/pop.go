@@ -450,7 +450,7 @@ func (pq *popQueue) beginLocked() int64 {
 // takeResetLocked returns where a reset wants the pops to begin, once; otherwise when they shall not look at resets.
 func (pq *popQueue) takeResetLocked(cfg *settings, otherwise int64) int64 {
 	o, pg := pq.pops.b.offsets, pq.group
-	to, ok := o.takeReset([]byte(pg.topic), []byte(pg.group), pq.id)
+	to, ok := o.takeReset([]byte(pg.group), []byte(pg.topic), pq.id)
 	if !ok || !cfg.ServerSideResetOffset {
 		return otherwise
 	}

@@ -263,7 +263,7 @@ func (p *pull) serve(r *remoting.Request) {
 // get reads what the pull asks for, unless a reset wants it to go on elsewhere. ok is false when that would wait for the disk, and r must not.
 func (p *pull) get(cfg *settings, r *remoting.Request, q *store.Queue, filter *store.Filter, buf []byte) (body []byte, res store.GetResult, reset, ok bool) {
 	s := p.b.store
-	to, reset := p.b.offsets.takeReset(p.topic, p.group, p.queueID)
+	to, reset := p.b.offsets.takeReset(p.group, p.topic, p.queueID)
 	switch {
 	case reset && cfg.ServerSideResetOffset:
 		return nil, store.GetResult{Status: store.OffsetReset, NextOffset: to, MinOffset: q.MinOffset(), MaxOffset: q.MaxOffset()}, true, true

@@ -30,7 +30,7 @@ func (c *clients) isPushed(group []byte, conn *remoting.Conn) bool {
 // mayAlwaysPull says whether a group is one of RocketMQ's own.
 func mayAlwaysPull(group string) bool {
 	switch group {
-	case "DEFAULT_CONSUMER", "TOOLS_CONSUMER", "SCHEDULE_CONSUMER", "FILTERSRV_CONSUMER", "__MONITOR_CONSUMER", "SELF_TEST_C_GROUP",
+	case "DEFAULT_CONSUMER", toolsGroup, scheduleGroup, "FILTERSRV_CONSUMER", "__MONITOR_CONSUMER", "SELF_TEST_C_GROUP",
 		"CID_ONS-HTTP-PROXY", "CID_ONSAPI_PERMISSION", "CID_ONSAPI_OWNER", "CID_ONSAPI_PULL":
 		return true
 	}
