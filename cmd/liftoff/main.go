@@ -42,11 +42,14 @@ const (
 
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
-	root.SetArgs(proxyArgs(admin.Args(root, args)))
+	args, err := arguments(root, args)
+	root.SetArgs(args)
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
-	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -56,6 +59,14 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitMisused
 	}
 	return exitFailed
+}
+
+// arguments puts what RocketMQ's scripts and tool take in the form that cobra understands.
+func arguments(root *cobra.Command, args []string) ([]string, error) {
+	if name := root.Name(); name == "mqnamesrv" || name == "mqbroker" {
+		return scriptArgs(root, args)
+	}
+	return proxyArgs(admin.Args(root, args)), nil
 }
 
 // command is the tree of commands, or one of them when the program bears the name of a script of RocketMQ.

@@ -41,6 +41,52 @@ func TestScripts_TakeTheCommandLinesOfRocketMQ(t *testing.T) {
 	check(exitMisused, "liftoff", "broker autoCreateTopicEnable=true -p", `cannot make sense of "autoCreateTopicEnable=true"`)
 }
 
+// What RocketMQ 5.5.0 makes of these lines was seen at its own startup class.
+func TestScripts_ReadOptionsAsRocketMQDoes(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "broker.conf")
+	if err := os.WriteFile(file, []byte("brokerName=filed\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string, args ...string) {
+		t.Helper()
+		if out, errs, code := runProgram(t, "mqbroker", append(args, "--printConfigItem")...); code != exitOK || !strings.Contains("\n"+out, "\n"+want+"\n") {
+			t.Errorf("mqbroker %q ends with %d and prints no %q but\n%s%s", args, code, want, out, errs)
+		}
+	}
+	refused := func(want string, args ...string) {
+		t.Helper()
+		if out, errs, code := runProgram(t, "mqbroker", args...); code != exitMisused || out != "" || !strings.Contains(errs, want) || !strings.Contains(errs, "; see mqbroker --help") {
+			t.Errorf("mqbroker %q ends with %d:\n%s%s", args, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"-n", "x:1"}, {"-nx:1"}, {"-n=x:1"}, {"--n", "x:1"}, {"-namesrvAddr", "x:1"}, {"-namesrvAddr=x:1"}, {"-namesrvAddrx:1"}, {"-names", "x:1"}, {"-na=x:1"},
+		{"--names=x:1"}, {"-n", `"x:1"`}, {"-n", "x:1", "-n", "y:1"}, {"-n", "x:1", "--namesrvAddr", "y:1"}, {"-n", "x:1", "y:1"}, {"-pn", "x:1"}, {"-pmnx:1"}} {
+		check("namesrvAddr=x:1", args...)
+	}
+	for _, args := range [][]string{{"-c", file}, {"-c" + file}, {"-config", file}, {"--configF=" + file}, {"-configFile" + file}, {"-n", "", "-c", file}, {"-c", file, "--namesrvAddr="}, {"-pc", file}, {"-c", file, "-"}} {
+		check("brokerName=filed", args...)
+	}
+	check("brokerName=filed", "--enable-proxy", "-bc", file)
+	check("brokerName=filed", "--enable-proxy", "--brokerC", file)
+	refused("cannot tell which option pr is: --printConfigItem or --printImportantConfig", "-pr")
+	refused("-n lacks its value", "-n", "-p")
+	refused("-n lacks its value", "-p", "-n")
+	refused("-pc lacks its value", "-pc", "--")
+	for _, args := range [][]string{{"-foo"}, {"--foo"}, {"-NAMESRVADDR", "x:1"}, {"-po", "1"}} {
+		refused("unknown", args...)
+	}
+	if out, errs, code := runProgram(t, "mqnamesrv", "--p", "-c", file); code != exitOK || !strings.Contains(out, "\nlistenPort=9876\n") {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	if out, _, code := runProgram(t, "mqbroker", "-he"); code != exitOK || !strings.Contains(out, "mqbroker [flags]") {
+		t.Errorf("%d %s", code, out)
+	}
+	if _, errs, _ := runProgram(t, "mqbroker", "-port", "0", "--log-level", "loud", "--", "-n"); !strings.Contains(errs, "logLevel=loud") {
+		t.Error(errs)
+	}
+}
+
 func TestScripts_ProxyTakesTheBrokersFileOfTheInstallation(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("ROCKETMQ_HOME", home)
