@@ -13,7 +13,8 @@
 //
 // A connection in a loop that waits holds no buffer. Answers are written by whoever has them: if the socket takes them at once
 // that is all; if not, the loop goes on when it does, and while more than outHigh bytes
-// wait, the connection is not read any further. A peer that reads nothing for drainTimeout is closed.
+// wait, the connection is not read any further. A peer that reads nothing for drainTimeout is closed; so is one that has begun a PROXY header
+// or a TLS handshake and not ended it within greetTimeout.
 //
 // # Goroutines
 //

@@ -25,19 +25,43 @@ const proxyLineMax = 108
 // the client that it tells of. It is nil when it tells of none: of the balancer's own health checks, or of a client that came over no IP.
 func readProxyHeader(r *bufio.Reader) (*net.TCPAddr, error) {
 	var from netip.AddrPort
-	var err error
-	if b, peekErr := r.Peek(len(proxyV1)); peekErr == nil && string(b) == proxyV1 {
+	begins, err := beginsProxyHeader(r)
+	switch {
+	case begins == proxyV1:
 		from, err = readProxyLine(r)
-	} else if b, peekErr := r.Peek(len(proxyV2)); peekErr == nil && string(b) == proxyV2 {
+	case begins == proxyV2:
 		from, err = readProxyBlock(r)
 	}
 	switch {
+	case isTimeout(err):
+		return nil, fmt.Errorf("cannot read PROXY header: it is not complete after %v", greetTimeout)
 	case err != nil:
 		return nil, fmt.Errorf("cannot read PROXY header: %w", err)
 	case from.Port() == 0:
 		return nil, nil
 	}
 	return net.TCPAddrFromAddrPort(from), nil
+}
+
+// beginsProxyHeader returns what a header begins with, if there is one. An error is that not enough came in time.
+func beginsProxyHeader(r *bufio.Reader) (string, error) {
+	first, err := r.Peek(1)
+	if err != nil {
+		return "", nil
+	}
+	for _, begins := range []string{proxyV1, proxyV2} {
+		if first[0] != begins[0] {
+			continue
+		}
+		b, err := r.Peek(len(begins))
+		switch {
+		case isTimeout(err):
+			return "", err
+		case err == nil && string(b) == begins:
+			return begins, nil
+		}
+	}
+	return "", nil
 }
 
 // readProxyLine reads version 1: PROXY TCP4 <client> <server> <client's port> <server's port>.

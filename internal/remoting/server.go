@@ -226,6 +226,10 @@ func (s *Server) closeIdle() {
 // tlsHello is the first byte of a TLS connection: a handshake record. No frame begins so: its length would be over 350 MB.
 const tlsHello = 0x16
 
+// greetTimeout bounds what comes before the first frame, from its first byte on: a PROXY header, a TLS handshake. A connection of which nothing
+// has come, or half a frame, is an idle one.
+const greetTimeout = 10 * time.Second
+
 // isPlain says whether a connection whose first bytes came begins with a frame.
 func (c *Conn) isPlain() bool {
 	b := c.in.buf[0]
@@ -239,10 +243,12 @@ func (c *Conn) upgrade() error {
 	nc := &prefixed{Conn: c.nc, r: bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(c.in.buf[:c.in.n])), c.nc))}
 	c.in.n = 0
 	c.in.release()
+	_ = c.nc.SetReadDeadline(time.Now().Add(greetTimeout))
 	from, err := readProxyHeader(nc.r)
 	if err != nil {
 		return err
 	}
+	_ = c.nc.SetReadDeadline(time.Time{})
 	c.proxied.Store(from)
 	if b, err := nc.r.Peek(1); err != nil {
 		return err
@@ -251,9 +257,11 @@ func (c *Conn) upgrade() error {
 			return errors.New("cannot serve TLS: it is disabled here (tls.server.mode)")
 		}
 		tc := tls.Server(nc, c.tls)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), greetTimeout)
 		defer cancel()
-		if err := tc.HandshakeContext(ctx); err != nil {
+		if err := tc.HandshakeContext(ctx); errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("cannot finish the TLS handshake: it is not over after %v", greetTimeout)
+		} else if err != nil {
 			return fmt.Errorf("cannot finish the TLS handshake: %w", err)
 		}
 		c.setStream(tc)
