@@ -124,7 +124,7 @@ type Conn struct {
 
 	lastSeen uint32 // of the server's idle loop, under its mu
 	silent   int
-	seen     atomic.Uint32 // the idle loop's tick at which something last came
+	seen     atomic.Uint32 // the idle loop's tick at which something last came or left
 
 	in inbound // of whoever reads the connection
 
@@ -258,6 +258,9 @@ func (c *Conn) drainLoop(buf *outBuf) {
 			w, err := c.nc.Write(buf.b[n:min(n+256<<10, len(buf.b))])
 			c.mu.Lock()
 			n += w
+			if w > 0 {
+				c.stir()
+			}
 			if err != nil {
 				if isTimeout(err) {
 					c.deafLocked()
@@ -428,7 +431,7 @@ const (
 // serve handles the whole frames that came, with r for one after the other, and keeps the rest.
 func (c *Conn) serve(r *Request) (why stop, err error) {
 	in := &c.in
-	c.seen.Store(tick.Load())
+	c.stir()
 	if c.Latencies != nil {
 		r.at = clock()
 	}
@@ -558,6 +561,13 @@ func (c *Conn) serveAll(r *Request) error {
 
 // tick is the coarse clock of idle connections: idleLoops move it.
 var tick atomic.Uint32
+
+// stir says that the connection is not idle.
+func (c *Conn) stir() {
+	if now := tick.Load(); c.seen.Load() != now {
+		c.seen.Store(now)
+	}
+}
 
 type (
 	readBuf [readBuffer]byte

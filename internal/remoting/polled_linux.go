@@ -75,6 +75,9 @@ func (c *Conn) writeLocked(buf *outBuf, n int) {
 			c.closeLocked(err)
 			break
 		}
+		if w > 0 {
+			c.stir()
+		}
 		if n == len(buf.b) {
 			c.unsent = 0
 			buf.release()
