@@ -54,8 +54,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	fmt.Fprintln(p.err, "liftoff: "+strings.ReplaceAll(err.Error(), "\n", "\nliftoff: "))
-	var m misuse
-	if errors.As(err, &m) {
+	if errors.As(err, new(misuse)) || errors.As(err, new(admin.Misuse)) {
 		return exitMisused
 	}
 	return exitFailed

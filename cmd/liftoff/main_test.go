@@ -199,6 +199,16 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	check("accepts 1 arg(s), received 0; see liftoff restore --help", exitMisused, "liftoff", "restore")
 	check("--count=0 is wrong: it must be at least 1", exitMisused, "liftoff", "send", "-t", "t", "--count", "0", "body")
 	check("--count=-1 is wrong: it must be at least 0", exitMisused, "liftoff", "consume", "-t", "t", "--count", "-1")
+	for _, line := range []string{"send -t t body", "consume -t t", "admin clusterList", "top --once", "trace x", "backup -", "restore -", "dlq list"} {
+		words := strings.Fields(line)
+		check("cannot use name servers \"nonsense\": \"nonsense\" has no host and port", exitMisused, "liftoff", append(words, "-n", "nonsense")...)
+	}
+	check("-b/--brokerAddr nonsense is wrong: \"nonsense\" has no host and port", exitMisused, "mqadmin", "brokerStatus", "-b", "nonsense")
+	check("--sort=x is wrong", exitMisused, "liftoff", "top", "--sort", "x")
+	check("cannot read \"yesterday\" as a time", exitMisused, "mqadmin", "consumeMessage", "-t", "x", "-s", "yesterday")
+	check("cannot use mode \"x\": it must be PULL or POP", exitMisused, "mqadmin", "setConsumeMode", "-c", "x", "-t", "x", "-g", "x", "-m", "x")
+	check("--from: \"yesterday\" is not a time", exitMisused, "liftoff", "dlq", "list", "--from", "yesterday")
+	check("nothing listens there", exitFailed, "mqadmin", "clusterList", "-n", "127.0.0.1:1")
 	check("see mqbroker --help", exitMisused, "mqbroker", "--nonsense")
 	check("did you mean server?", exitMisused, "liftoff", "sever")
 	check("did you mean consume?", exitMisused, "liftoff", "cosnume")

@@ -7,12 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/liftoffmq/liftoff/internal/client"
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -52,18 +50,11 @@ func (a *Admin) flags(c *cobra.Command) {
 // command makes a command that takes flags only. While run runs, the cluster is within reach.
 func (a *Admin) command(name, short string, run func(context.Context) error) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		trim(c.Flags())
+		if err := readFlags(c.Flags()); err != nil {
+			return err
+		}
 		return a.run(c.Context(), run)
 	}}
-}
-
-// trim takes blanks off the values of flags, as Apache's tool does: they come with what is pasted.
-func trim(flags *pflag.FlagSet) {
-	flags.Visit(func(f *pflag.Flag) {
-		if f.Value.Type() == "string" {
-			_ = f.Value.Set(strings.TrimSpace(f.Value.String()))
-		}
-	})
 }
 
 // run connects, runs and disconnects.
@@ -75,9 +66,9 @@ func (a *Admin) run(ctx context.Context, run func(context.Context) error) error 
 	var err error
 	if a.names, err = client.NewNameServers(a.pool, a.namesrvAddr); err != nil {
 		if a.namesrvAddr == os.Getenv("NAMESRV_ADDR") {
-			return fmt.Errorf("$NAMESRV_ADDR: %w", err)
+			err = fmt.Errorf("$NAMESRV_ADDR: %w", err)
 		}
-		return err
+		return misuse(err)
 	}
 	return explain(run(ctx))
 }

@@ -74,7 +74,9 @@ Works with Apache's servers too. Filters in SQL are not in it: consumers bring t
 		Example: "  liftoff backup cluster.json\n  liftoff backup -c DefaultCluster - | jq '.brokers[].topics | keys'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			trim(c.Flags())
+			if err := readFlags(c.Flags()); err != nil {
+				return err
+			}
 			return a.run(c.Context(), func(ctx context.Context) error { return a.backup(ctx, args[0], o) })
 		},
 	}

@@ -477,14 +477,14 @@ func (a *Admin) removeBroker() *cobra.Command {
 	c := a.command("removeBroker", "Stop a broker of a broker container", func(ctx context.Context) error {
 		parts := strings.Split(identity, ":")
 		if len(parts) != 3 {
-			return fmt.Errorf("cannot use broker %q: it is cluster:name:id", identity)
+			return misuse(fmt.Errorf("cannot use broker %q: it is cluster:name:id", identity))
 		}
 		id, err := strconv.ParseInt(strings.TrimSpace(parts[2]), 10, 64)
 		if err != nil {
-			return fmt.Errorf("cannot use broker %q: its id %q is not a number", identity, parts[2])
+			return misuse(fmt.Errorf("cannot use broker %q: its id %q is not a number", identity, parts[2]))
 		}
 		if id < 0 {
-			return errors.New("brokerId can't be negative")
+			return misuse(errors.New("brokerId can't be negative"))
 		}
 		h := protocol.RemoveBrokerHeader{ClusterName: strings.TrimSpace(parts[0]), BrokerName: strings.TrimSpace(parts[1]), BrokerID: id}
 		stop := change{what: fmt.Sprintf("stop broker %s with id %d of cluster %s in the container at %s; its files stay", h.BrokerName, id, h.ClusterName, addr),

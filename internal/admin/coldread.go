@@ -101,7 +101,7 @@ func (a *Admin) updateColdDataFlowCtrGroupConfig() *cobra.Command {
 	var group, limit string
 	c := a.command("updateColdDataFlowCtrGroupConfig", "Limit what a group reads of what is no longer in memory", func(ctx context.Context) error {
 		if n, err := strconv.ParseInt(limit, 10, 64); err != nil || n < 0 {
-			return fmt.Errorf("--threshold=%s is wrong: it must be a number of bytes", limit)
+			return misuse(fmt.Errorf("--threshold=%s is wrong: it must be a number of bytes", limit))
 		}
 		return a.eachMaster(ctx, to, func(ctx context.Context, addr string) error {
 			if err := a.pool.LimitColdReads(ctx, addr, group, limit); err != nil {
@@ -187,7 +187,7 @@ func (a *Admin) setCommitLogReadAheadMode() *cobra.Command {
 	var mode string
 	c := a.command("setCommitLogReadAheadMode", "Say how the commit log is read ahead", func(ctx context.Context) error {
 		if mode != "0" && mode != "1" {
-			return fmt.Errorf("set the read mode error; 0 is default, 1 random read: it is %q", mode)
+			return misuse(fmt.Errorf("set the read mode error; 0 is default, 1 random read: it is %q", mode))
 		}
 		return a.eachMember(ctx, to, func(ctx context.Context, head, addr string) error {
 			remark, err := a.pool.SetReadMode(ctx, addr, int32(mode[0]-'0'))

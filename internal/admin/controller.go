@@ -40,7 +40,7 @@ func controllers(list string) []string {
 func firstController(list string) (string, error) {
 	addrs := controllers(list)
 	if len(addrs) == 0 {
-		return "", errors.New("cannot use an empty list of controllers")
+		return "", misuse(errors.New("cannot use an empty list of controllers"))
 	}
 	return addrs[0], nil
 }
@@ -215,11 +215,11 @@ func (a *Admin) cleanBrokerMetadata() *cobra.Command {
 		ids := controllers(h.BrokerIDs)
 		for _, id := range ids {
 			if _, err := strconv.ParseInt(id, 10, 64); err != nil {
-				return fmt.Errorf("please set the option <brokerControllerIdsToClean> according to the format: 1;2;3, not %q", h.BrokerIDs)
+				return misuse(fmt.Errorf("please set the option <brokerControllerIdsToClean> according to the format: 1;2;3, not %q", h.BrokerIDs))
 			}
 		}
 		if !h.CleanLivingBroker && h.ClusterName == "" {
-			return errors.New("cleanLivingBroker option is false, clusterName option can not be empty; say with -c which cluster they are of, or with -l that living ones go too")
+			return misuse(errors.New("cleanLivingBroker option is false, clusterName option can not be empty; say with -c which cluster they are of, or with -l that living ones go too"))
 		}
 		addr, err := firstController(list)
 		if err != nil {

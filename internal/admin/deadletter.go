@@ -50,7 +50,7 @@ func readTime(text string, now time.Time, standard int64) (int64, error) {
 			return t.UnixMilli(), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is not a time such as 2006-01-02, 2006-01-02 15:04:05, 90m (ago) or Unix ms", text)
+	return 0, misuse(fmt.Errorf("%q is not a time such as 2006-01-02, 2006-01-02 15:04:05, 90m (ago) or Unix ms", text))
 }
 
 func (f *letterFilter) wants(c *copyOf) bool {

@@ -125,7 +125,7 @@ func (a *Admin) listDeadGroups(ctx context.Context) error {
 
 func (a *Admin) listLetters(ctx context.Context, f *letterFilter, most int) error {
 	if most < 1 {
-		return errors.New("--max must be at least 1")
+		return misuse(errors.New("--max must be at least 1"))
 	}
 	queues, err := a.deadQueues(ctx, f.group)
 	if err != nil {

@@ -18,7 +18,7 @@ func (a *Admin) switchTimerEngine() *cobra.Command {
 	c := a.command("switchTimerEngine", "Say what keeps timed messages", func(ctx context.Context) error {
 		name, ok := map[string]string{"R": "ROCKSDB_TIMELINE", "F": "FILE_TIME_WHEEL"}[engine]
 		if !ok {
-			return fmt.Errorf("switchTimerEngine engineType must be R or F: it is %q", engine)
+			return misuse(fmt.Errorf("switchTimerEngine engineType must be R or F: it is %q", engine))
 		}
 		return a.eachMaster(ctx, to, func(ctx context.Context, addr string) error {
 			if err := a.pool.SwitchTimerEngine(ctx, addr, engine); err != nil {
@@ -46,7 +46,7 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 		}
 		for _, kind := range asked {
 			if !slices.ContainsFunc(rocksKinds, func(known string) bool { return strings.EqualFold(known, kind) }) {
-				return fmt.Errorf("invalid configType %s: it must be topics/subscriptionGroups/consumerOffsets", kind)
+				return misuse(fmt.Errorf("invalid configType %s: it must be topics/subscriptionGroups/consumerOffsets", kind))
 			}
 		}
 		switch {
@@ -57,7 +57,7 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 		case path != "":
 			return fmt.Errorf("cannot read %s: RocksDB is not known here; a broker that keeps it writes it as JSON when it is asked with -b or -c", path)
 		default:
-			return fmt.Errorf("rpc mode Invalid args, please input cluster or brokerAddr")
+			return misuse(fmt.Errorf("rpc mode Invalid args, please input cluster or brokerAddr"))
 		}
 		if err := a.text("Use [rpc mode] call %s to export to json file \n", scope); err != nil {
 			return err

@@ -1,6 +1,41 @@
 package admin
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/liftoffmq/liftoff/internal/config"
+)
+
+// Misuse is an error in what was typed, whatever the cluster is like.
+type Misuse struct{ err error }
+
+func (m Misuse) Error() string { return m.err.Error() }
+func (m Misuse) Unwrap() error { return m.err }
+
+func misuse(err error) error { return Misuse{err} }
+
+// readFlags takes blanks off the values of flags, as Apache's tool does: they come with what is pasted. It refuses addresses of brokers and
+// controllers that cannot be any.
+func readFlags(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() != "string" {
+			return
+		}
+		value := strings.TrimSpace(f.Value.String())
+		_ = f.Value.Set(value)
+		if kind, _ := pflag.UnquoteUsage(f); kind != "ADDRESS" || f.Name == "namesrvAddr" || err != nil {
+			return
+		}
+		if _, wrong := config.ParseAddrs(value); wrong != nil {
+			err = misuse(fmt.Errorf("%s %s is wrong: %w", FlagName(f), value, wrong))
+		}
+	})
+	return err
+}
 
 // required adds a flag that must be given and that names something: `TOPIC`.
 func required(c *cobra.Command, to *string, name, shorthand, usage string) {

@@ -98,21 +98,21 @@ func (a *Admin) updateSubGroup() *cobra.Command {
 // parsePolicy reads a retry policy as the broker will.
 func parsePolicy(text string, to *protocol.GroupRetryPolicy) error {
 	if err := fastjson.Unmarshal([]byte(text), to); err != nil {
-		return fmt.Errorf("cannot use the retry policy: %w", err)
+		return misuse(fmt.Errorf("cannot use the retry policy: %w", err))
 	}
 	if to.Type != "EXPONENTIAL" && to.Type != "CUSTOMIZED" {
-		return fmt.Errorf("cannot use the retry policy: its type %q must be EXPONENTIAL or CUSTOMIZED", to.Type)
+		return misuse(fmt.Errorf("cannot use the retry policy: its type %q must be EXPONENTIAL or CUSTOMIZED", to.Type))
 	}
 	var exponential struct{ Initial, Max, Multiplier int64 }
 	var customized struct{ Next []int64 }
 	if to.ExponentialRetryPolicy != nil {
 		if err := fastjson.Unmarshal(to.ExponentialRetryPolicy, &exponential); err != nil {
-			return fmt.Errorf("cannot use the retry policy: %w", err)
+			return misuse(fmt.Errorf("cannot use the retry policy: %w", err))
 		}
 	}
 	if to.CustomizedRetryPolicy != nil {
 		if err := fastjson.Unmarshal(to.CustomizedRetryPolicy, &customized); err != nil {
-			return fmt.Errorf("cannot use the retry policy: %w", err)
+			return misuse(fmt.Errorf("cannot use the retry policy: %w", err))
 		}
 	}
 	return nil
@@ -258,7 +258,7 @@ func (a *Admin) setConsumeMode() *cobra.Command {
 	var mode protocol.RequestMode
 	c := a.command("setConsumeMode", "Let a group pull or pop a topic", func(ctx context.Context) error {
 		if mode.Mode != "PULL" && mode.Mode != "POP" {
-			return fmt.Errorf("cannot use mode %q: it must be PULL or POP", mode.Mode)
+			return misuse(fmt.Errorf("cannot use mode %q: it must be PULL or POP", mode.Mode))
 		}
 		masters, err := a.masters(ctx, to)
 		if err != nil {

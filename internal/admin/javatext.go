@@ -85,7 +85,7 @@ func timeArg(s string) (int64, error) {
 			return t.UnixMilli(), nil
 		}
 	}
-	return 0, fmt.Errorf("cannot read %q as a time: it must be milliseconds since 1970, or like 2006-01-02#15:04:05:000", s)
+	return 0, misuse(fmt.Errorf("cannot read %q as a time: it must be milliseconds since 1970, or like 2006-01-02#15:04:05:000", s))
 }
 
 // boolArg is a flag that takes true or false as a word of its own, as Apache's tool has them.

@@ -190,7 +190,7 @@ func (all mappings) grow(topic string, want int32, brokers []string, now time.Ti
 	case want == have:
 		return 0, errors.New("the topic queue num is equal the existed queue num, do nothing")
 	case want > queuesMax:
-		return 0, fmt.Errorf("cannot make %d queues; at most %d can be", want, queuesMax)
+		return 0, misuse(fmt.Errorf("cannot make %d queues; at most %d can be", want, queuesMax))
 	}
 	load := make(map[string]int)
 	for _, broker := range brokers {

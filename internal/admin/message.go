@@ -194,7 +194,7 @@ func charsetNamed(name string) (charset, error) {
 	case "ISO88591", "LATIN1":
 		return func(b []byte) string { return singleBytes(b, 0x100) }, nil
 	}
-	return nil, fmt.Errorf("cannot decode the charset %q: it must be UTF-8, US-ASCII or ISO-8859-1; with --json a body that is not UTF-8 is printed as base64", name)
+	return nil, misuse(fmt.Errorf("cannot decode the charset %q: it must be UTF-8, US-ASCII or ISO-8859-1; with --json a body that is not UTF-8 is printed as base64", name))
 }
 
 // singleBytes takes each byte below end for the character with its number.

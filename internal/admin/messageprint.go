@@ -237,11 +237,11 @@ func (a *Admin) consumeMessage() *cobra.Command {
 		given := func(flag string) bool { return c.Flags().Changed(flag) }
 		switch {
 		case number <= 0:
-			return fmt.Errorf("messageNumber must be positive; it is %d", number)
+			return misuse(fmt.Errorf("messageNumber must be positive; it is %d", number))
 		case given("queueId") && broker == "":
-			return errors.New("queueId needs brokerName beside it")
+			return misuse(errors.New("queueId needs brokerName beside it"))
 		case given("offset") && !given("queueId"):
-			return errors.New("offset needs queueId beside it")
+			return misuse(errors.New("offset needs queueId beside it"))
 		}
 		if err := checkSpan(begin, end); err != nil {
 			return err
@@ -299,18 +299,18 @@ func checkSpan(begin, end string) error {
 		if from, err = timeArg(begin); err != nil {
 			return err
 		} else if from > now {
-			return errors.New("beginTimestamp must lie before now")
+			return misuse(errors.New("beginTimestamp must lie before now"))
 		}
 	}
 	if end != "" {
 		if to, err = timeArg(end); err != nil {
 			return err
 		} else if to > now {
-			return errors.New("endTimestamp must lie before now")
+			return misuse(errors.New("endTimestamp must lie before now"))
 		}
 	}
 	if from > to {
-		return errors.New("beginTimestamp must not lie behind endTimestamp")
+		return misuse(errors.New("beginTimestamp must not lie behind endTimestamp"))
 	}
 	return nil
 }

@@ -237,7 +237,7 @@ func (a *Admin) queryMsgByKey() *cobra.Command {
 	var topic, key, cluster, kind, lastKey string
 	c := a.command("queryMsgByKey", "Find messages by key", func(ctx context.Context) error {
 		if kind != "K" && kind != "T" {
-			return fmt.Errorf("index type error, just support K for keys or T for tags: it is %q", kind)
+			return misuse(fmt.Errorf("index type error, just support K for keys or T for tags: it is %q", kind))
 		}
 		all, err := a.queryMessages(ctx, cluster, &client.Query{Topic: topic, Key: key, Kind: kind, LastKey: lastKey, Max: f.most,
 			Begin: time.UnixMilli(f.begin), End: time.UnixMilli(f.end)})

@@ -182,7 +182,7 @@ func (a *Admin) resetOffsetByTime() *cobra.Command {
 		}
 		switch given := c.Flags().Changed; {
 		case given("queue") && (queue < 0 || r.broker == ""), given("offset") && !given("queue"):
-			return fmt.Errorf("one queue is named by --broker and --queue, and an offset needs both")
+			return misuse(fmt.Errorf("one queue is named by --broker and --queue, and an offset needs both"))
 		case given("queue"):
 			var to *int64
 			if given("offset") {

@@ -84,7 +84,7 @@ func (a *Admin) updateOrderConf() *cobra.Command {
 			})
 		case "put":
 			if conf == "" {
-				return errors.New("please set orderConf with option -v")
+				return misuse(errors.New("please set orderConf with option -v"))
 			}
 			do = change{what: fmt.Sprintf("set the order of topic %s to %q at %s", topic, conf, a.namesrvAddr), now: fmt.Sprintf("it is %q", old), do: func(ctx context.Context) error {
 				return a.names.PutKVConfig(ctx, orderConfig, topic, conf)
@@ -94,7 +94,7 @@ func (a *Admin) updateOrderConf() *cobra.Command {
 				return a.names.DeleteKVConfig(ctx, orderConfig, topic)
 			}}
 		default:
-			return fmt.Errorf("cannot use method %q: it must be put, get or delete", method)
+			return misuse(fmt.Errorf("cannot use method %q: it must be put, get or delete", method))
 		}
 		if err := a.carry(ctx, dry, []change{do}); err != nil || dry {
 			return err

@@ -39,10 +39,12 @@ restored to the broker of the same name. Configurations and delay offsets in the
 		Example: "  liftoff restore cluster.json --dry-run\n  liftoff restore cluster.json --only topics,groups\n  liftoff restore cluster.json --from broker-a -b 10.0.0.7:10911",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			trim(c.Flags())
+			if err := readFlags(c.Flags()); err != nil {
+				return err
+			}
 			for _, part := range o.only {
 				if !slices.Contains(restoreParts, part) {
-					return fmt.Errorf("--only=%s is wrong: it must be of %s", part, strings.Join(restoreParts, ", "))
+					return misuse(fmt.Errorf("--only=%s is wrong: it must be of %s", part, strings.Join(restoreParts, ", ")))
 				}
 			}
 			return a.run(c.Context(), func(ctx context.Context) error { return a.restore(ctx, args[0], o) })

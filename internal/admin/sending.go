@@ -24,7 +24,7 @@ func (a *Admin) sendMessage() *cobra.Command {
 	var trace bool
 	c := a.command("sendMessage", "Send a message", func(ctx context.Context) error {
 		if queue >= 0 && broker == "" {
-			return errors.New("the broker must be named when the queue is")
+			return misuse(errors.New("the broker must be named when the queue is"))
 		}
 		s, err := a.newSender(ctx, topic, ownGroup())
 		if err == nil && queue >= 0 {

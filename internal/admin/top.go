@@ -338,12 +338,14 @@ master, and up to 16 for topics that no group consumes; a broker that takes long
 		Example: "  liftoff top\n  liftoff top --once --json -n 10.0.0.1:9876",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			trim(c.Flags())
+			if err := readFlags(c.Flags()); err != nil {
+				return err
+			}
 			if o.interval < 100*time.Millisecond {
-				return fmt.Errorf("--interval=%s is wrong: it must be at least 100ms", o.interval)
+				return misuse(fmt.Errorf("--interval=%s is wrong: it must be at least 100ms", o.interval))
 			}
 			if !slices.Contains([]string{"rate", "lag", "name"}, o.sort) {
-				return fmt.Errorf("--sort=%s is wrong: it must be rate, lag or name", o.sort)
+				return misuse(fmt.Errorf("--sort=%s is wrong: it must be rate, lag or name", o.sort))
 			}
 			return a.run(c.Context(), func(ctx context.Context) error { return a.top(ctx, o) })
 		},

@@ -91,11 +91,11 @@ func parseAttributes(text string) (map[string]string, error) {
 		key, value, set := strings.Cut(strings.TrimSpace(one), "=")
 		switch _, there := attributes[key]; {
 		case there:
-			return nil, fmt.Errorf("cannot use attributes %q: key duplication: %s", text, key)
+			return nil, misuse(fmt.Errorf("cannot use attributes %q: key duplication: %s", text, key))
 		case set && !strings.HasPrefix(key, "+"):
-			return nil, fmt.Errorf("cannot use attributes %q: add/alter attribute format is wrong: %s; it is +key=value", text, key)
+			return nil, misuse(fmt.Errorf("cannot use attributes %q: add/alter attribute format is wrong: %s; it is +key=value", text, key))
 		case !set && !strings.HasPrefix(key, "-"):
-			return nil, fmt.Errorf("cannot use attributes %q: delete attribute format is wrong: %s; it is -key", text, key)
+			return nil, misuse(fmt.Errorf("cannot use attributes %q: delete attribute format is wrong: %s; it is -key", text, key))
 		}
 		attributes[key] = value
 	}

@@ -49,7 +49,9 @@ The message is named by its id (msgId, the unique key), its offset message id, o
 		Example: "  liftoff trace 7F000001A8F118B4AAC2933D1E1B0000\n  liftoff trace order-4711 --topic orders",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			trim(c.Flags())
+			if err := readFlags(c.Flags()); err != nil {
+				return err
+			}
 			return a.run(c.Context(), func(ctx context.Context) error { return a.trace(ctx, strings.TrimSpace(args[0]), o) })
 		},
 	}
