@@ -282,3 +282,20 @@ func TestServer_SaysThatAnotherNameServerDoesNotCount(t *testing.T) {
 	}
 	startServer(t, "-c", file).err.wait(t, "level=WARN msg=.*broker.conf:2: namesrvAddr: ns.example:9876 has no effect in `liftoff server`")
 }
+
+func TestServer_RefusesChangesThatItsStartRefuses(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	out, errs, code := runProgram(t, "mqadmin", "updateBrokerConfig", "-b", s.broker, "-n", s.namesrv, "-k", "brokerRole", "-v", "SLAVE")
+	if code != exitFailed || !strings.Contains(errs, "brokerRole=SLAVE is wrong") {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	out, errs, code = runProgram(t, "mqadmin", "updateBrokerConfig", "-b", s.broker, "-n", s.namesrv, "-k", "namesrvAddr", "-v", "ns.example:9876")
+	if code != exitOK {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	s.err.wait(t, "level=WARN msg=.*namesrvAddr: ns.example:9876 has no effect in `liftoff server`")
+	if out, errs, code = runProgram(t, "mqadmin", "getBrokerConfig", "-b", s.broker, "-n", s.namesrv); code != exitOK || strings.Contains(out, "ns.example") {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+}

@@ -17,6 +17,9 @@ type Broker struct {
 
 	// File is the properties file that it was read from; empty when there was none.
 	File string `prop:"brokerConfigPath,restart,local"`
+	// OwnNamesrv is the port of the NameServer in the broker's process, the only one that it registers with; empty when there is none. It is
+	// no key.
+	OwnNamesrv string
 	// RocketMQHome is where RocketMQ is installed; shown in the answer to "get broker config". Default $ROCKETMQ_HOME.
 	RocketMQHome string `prop:"rocketmqHome,restart,local"`
 

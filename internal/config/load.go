@@ -27,7 +27,7 @@ type Sources struct {
 	File     string            // a properties file; empty for none
 	Flags    map[string]string // what was said on the command line, by key
 
-	// OwnNamesrv is the port of the NameServer in the broker's process, the only one that it registers with; empty when there is none.
+	// OwnNamesrv is that of [Broker].
 	OwnNamesrv string
 
 	// FileSizes finds how long most files of a store are, by the key of the setting that says so; what has no files is not there. It is
@@ -52,9 +52,8 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 		l.origins["namesrvAddr"] = origin{file: "$NAMESRV_ADDR"}
 	}
 	b.adviseBind(l.origins)
-	if from.OwnNamesrv != "" {
-		b.besideNamesrv(&l, from.OwnNamesrv)
-	}
+	b.OwnNamesrv = from.OwnNamesrv
+	b.besideNamesrv(&l, "")
 	b.Metrics.settle(l.origins, b.BrokerIP1)
 	b.settle(&l.notes)
 	b.adviseRole(&l.notes)
@@ -365,11 +364,13 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 	if err := brokerKind().forbid(changes, b.ConfigBlackList); err != nil {
 		return Broker{}, nil, err
 	}
+	own := b.NamesrvAddr
 	l, err := change(brokerKind(), reflect.ValueOf(&b).Elem(), b.extra, changes)
 	if err != nil {
 		return Broker{}, nil, err
 	}
 	b.extra = l.extra
+	b.besideNamesrv(l, own)
 	b.settle(&l.notes)
 	if _, set := changes["brokerRole"]; set {
 		b.adviseRole(&l.notes)

@@ -36,3 +36,33 @@ func TestLoadBroker_BesideItsNamesrvIsNoSlave(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWith_BesideItsNamesrvIsAsTheStartIs(t *testing.T) {
+	t.Parallel()
+	b, _, err := LoadBroker(Sources{File: brokerFile(t, ""), OwnNamesrv: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const own = "127.0.0.1:40000" // what it has become
+	b.NamesrvAddr = own
+	for _, addr := range []string{"a:9876", "foo", "127.0.0.1:40001", own + ";a:9876"} {
+		next, notes, err := b.With(map[string]string{"namesrvAddr": addr})
+		if got := findNote(notes, "namesrvAddr"); err != nil || next.NamesrvAddr != own || !strings.HasPrefix(got, "WARN namesrvAddr: "+addr+" has no effect in `liftoff server`, whose broker registers with the NameServer of its own process") {
+			t.Errorf("%s gives %s, %v, %s", addr, next.NamesrvAddr, err, got)
+		}
+	}
+	for _, changes := range []map[string]string{{"namesrvAddr": "localhost:40000"}, {"namesrvAddr": ""}, {"fileReservedTime": "3"}} {
+		next, notes, err := b.With(changes)
+		if got := findNote(notes, "namesrvAddr"); err != nil || next.NamesrvAddr != own || got != "" {
+			t.Errorf("%v gives %s, %v, %s", changes, next.NamesrvAddr, err, got)
+		}
+	}
+	_, _, err = b.With(map[string]string{"brokerRole": "SLAVE", "brokerId": "1"})
+	if err == nil || !strings.HasPrefix(err.Error(), "brokerRole=SLAVE is wrong: it must be ASYNC_MASTER or SYNC_MASTER in `liftoff server`") {
+		t.Error(err)
+	}
+	b.OwnNamesrv = ""
+	if next, _, err := b.With(map[string]string{"brokerRole": "SLAVE", "brokerId": "1", "namesrvAddr": "a:9876"}); err != nil || next.NamesrvAddr != "a:9876" || next.BrokerRole != Slave {
+		t.Errorf("a broker alone: %v", err)
+	}
+}
