@@ -104,6 +104,10 @@ func (o *Offline) Check(ctx context.Context, found func(Finding), progress func(
 	if err := c.loadQueues(ctx); err != nil {
 		return nil, err
 	}
+	c.logIsAway()
+	if o.plan.away && len(o.runs) == 0 {
+		return &c.sum, nil // there is nothing to compare with
+	}
 	if err := c.index.open(c); err != nil {
 		return nil, err
 	}
@@ -206,6 +210,22 @@ func (c *checker) logFiles() {
 	}
 }
 
+// logIsAway tells that files are missing that a start would miss, too. Without them everything else looks wrong.
+func (c *checker) logIsAway() {
+	o := c.o
+	if len(o.oddLog) > 0 {
+		return // which of them count is to be settled first
+	}
+	s := o.view(nil)
+	s.checkpoint = o.checkpoint
+	if err := s.logIsAway(o.logFilesEnd(), c.total); err != nil {
+		o.plan.away = true
+		c.problem(Finding{Kind: "log-file-missing", File: o.name(o.cfg.CommitLogDirs[len(o.cfg.CommitLogDirs)-1]), At: -1, What: err.Error(),
+			Means: "no broker starts on this store, and what queues, index and checkpoint tell of the missing messages looks wrong",
+			Do:    "bring the files back, or name their folder with -c FILE, which has storePathCommitLog; until then --repair leaves everything as it is"})
+	}
+}
+
 // oddLogFile tells of one file of the log that Open would refuse. cut: it is the newest one, and only too short.
 func (c *checker) oddLogFile(odd logfile.FileInfo, cut bool) {
 	o, size := c.o, c.o.cfg.CommitLogFileSize
@@ -215,6 +235,9 @@ func (c *checker) oddLogFile(odd logfile.FileInfo, cut bool) {
 	}
 	switch {
 	case cut:
+		if o.assumedSize {
+			f.What = fmt.Sprintf("it is %d bytes long and ends amid a message; %d is what such files have by default, -c FILE tells if mappedFileSizeCommitLog was set", odd.Size, size)
+		}
 		f.Means = "it was cut off; no broker starts on this store, and what is in this file was not looked at"
 		f.Do = "run again with --repair: it gives the file its length, and what then is no whole record is cut"
 		o.plan.extend = append(o.plan.extend, odd)

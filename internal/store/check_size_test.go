@@ -125,3 +125,52 @@ func TestRepair_GivesTheOnlyFileItsLengthWhenItEndsAmidAMessage(t *testing.T) {
 		t.Errorf("the queue ends at %d", got)
 	}
 }
+
+func TestRepair_TakesTheUsualSizeWhenTheOnlyFileWasCutAndNoSizeIsGiven(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.CommitLogFileSize = DefaultConfig(cfg.RootDir).CommitLogFileSize
+	s := openTest(t, cfg)
+	var puts []Put
+	for range 20 {
+		puts = append(puts, putWait(t, s, Flushed, testPut(s.Queue("T", 0), "body"))...)
+	}
+	check(t, s.Close())
+	check(t, os.Truncate(filepath.Join(cfg.RootDir, "commitlog", logfile.FileName(0)), puts[18].LogOffset+50))
+	found, steps := checkAndRepair(t, Config{RootDir: cfg.RootDir})
+	if len(steps) != 1 || !strings.Contains(steps[0], "its length of 1073741824 bytes") || !strings.Contains(found[0].What, "by default, -c FILE tells") {
+		t.Errorf("%q: %+v", steps, found)
+	}
+	checkAndRepair(t, Config{RootDir: cfg.RootDir})
+	s = openTest(t, cfg)
+	defer s.Close()
+	if got := s.Queue("T", 0).MaxOffset(); got != 18 {
+		t.Errorf("the queue ends at %d", got)
+	}
+}
+
+func TestRepair_ChangesNothingWhenFilesOfTheLogAreMissing(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]int{"all": 0, "the newest": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root, _ := damagedStore(t)
+			files, err := filepath.Glob(filepath.Join(root, "commitlog", "*"))
+			check(t, err)
+			for _, file := range files[left:] {
+				check(t, os.Remove(file))
+			}
+			before := snapshot(t, root)
+			found, steps := checkAndRepair(t, Config{RootDir: root})
+			if len(steps) != 1 || !strings.Contains(steps[0], "files of the log are missing") {
+				t.Errorf("%q", steps)
+			}
+			if found[0].Kind != "log-file-missing" || !strings.Contains(found[0].What, "is a disk not mounted") || left == 0 && len(found) != 1 {
+				t.Errorf("found %+v", found)
+			}
+			if after := snapshot(t, root); !maps.Equal(before, after) {
+				t.Error("the repair has changed files")
+			}
+		})
+	}
+}

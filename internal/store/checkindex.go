@@ -153,7 +153,7 @@ func (x *indexView) open(c *checker) error {
 			return nil
 		}
 		c.problem(Finding{Kind: "index-shape", File: "index", At: -1, What: "how many slots and entries its files have cannot be told from them",
-			Means: "they are damaged, or have never been flushed; they were not looked at", Do: "check with -c FILE, which has maxHashSlotNum and maxIndexNum"})
+			Means: "they are damaged, or have never been flushed; they were not looked at", Do: "check with -c FILE, which has maxHashSlotNum and maxIndexNum; an empty FILE has the usual ones"})
 		return nil
 	}
 	shape := indexShape{slots: int32(cfg.MaxHashSlotNum), entries: int32(cfg.MaxIndexNum)}

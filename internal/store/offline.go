@@ -24,7 +24,9 @@ type Offline struct {
 	oddLog     []logfile.FileInfo
 	checkpoint checkpoint
 	knowsShape bool // of index files
-	plan       plan
+	// The size of the log's files is the standard one, for the only file there is was cut off.
+	assumedSize bool
+	plan        plan
 }
 
 // OpenOffline takes the directory, so that no broker can start on it. File sizes of cfg that are 0 are those that the files have. Without

@@ -61,16 +61,23 @@ var ErrLogIsAway = errors.New("files of the commit log are not there")
 
 // checkLogIsThere says that a disk is not mounted, or a path wrong: queues would be deleted or cut otherwise, and groups set back.
 func (s *Store) checkLogIsThere() error {
-	files, cp := s.log.files, s.checkpoint
-	dirs := strings.Join(s.cfg.CommitLogDirs, ", ")
+	if files := s.log.files; files.Len() > 0 {
+		return s.logIsAway(files.End(), 0)
+	}
+	return s.logIsAway(0, s.queues.reach())
+}
+
+// logIsAway is the error when log files that end at end, 0 for none, cannot be all that the checkpoint, and queues that reach so far, tell of.
+func (s *Store) logIsAway(end, reached int64) error {
+	cp, dirs := s.checkpoint, strings.Join(s.cfg.CommitLogDirs, ", ")
 	const why = "is a disk not mounted, or storePathCommitLog wrong?"
 	switch {
-	case files.Len() == 0 && (s.queues.reach() > 0 || cp.ours && cp.logicsOffset > 0):
+	case end == 0 && (reached > 0 || cp.ours && cp.logicsOffset > 0):
 		return fmt.Errorf("%w: there is none in %s, and consume queues or the checkpoint tell of messages; %s To begin anew, remove %s, %s and %s",
 			ErrLogIsAway, dirs, why, s.consumeQueueDir(), s.batchQueueDir(), s.checkpointPath())
-	case cp.ours && cp.logicsOffset > 0 && cp.logicsOffset >= files.End():
+	case cp.ours && cp.logicsOffset > 0 && cp.logicsOffset >= end:
 		return fmt.Errorf("%w: those in %s end at log offset %d, and there was a message at %d; %s To go on with what is there, remove %s",
-			ErrLogIsAway, dirs, files.End(), cp.logicsOffset, why, s.checkpointPath())
+			ErrLogIsAway, dirs, end, cp.logicsOffset, why, s.checkpointPath())
 	}
 	return nil
 }

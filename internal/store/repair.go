@@ -16,6 +16,7 @@ import (
 type plan struct {
 	extend  []logfile.FileInfo // the newest file of the log, when it is too short
 	odd     []logfile.FileInfo // files of the log that nothing explains: what they have is not known, so nothing may be made anew or cut
+	away    bool               // files of the log are missing: the same
 	tail    *Stretch           // what is to be cut behind the last good record
 	damaged bool               // there is damage that cannot be mended
 	queues  []*queueView       // to be made anew
@@ -27,7 +28,7 @@ type plan struct {
 }
 
 func (p *plan) empty() bool {
-	return len(p.extend) == 0 && len(p.odd) == 0 && p.tail == nil && len(p.queues) == 0 && len(p.behind) == 0 && !p.index && !p.checkpoint
+	return len(p.extend) == 0 && len(p.odd) == 0 && !p.away && p.tail == nil && len(p.queues) == 0 && len(p.behind) == 0 && !p.index && !p.checkpoint
 }
 
 // leavesRest says whether the next start has something to do that a repair must not take from it.
@@ -43,6 +44,10 @@ func (o *Offline) Repair(ctx context.Context, dry bool, tell func(string), progr
 	}
 	if len(p.odd) > 0 {
 		tell(fmt.Sprintf("leaves log, queues and index as they are: what is to be done with %s must be known first, see log-file-size above", o.name(p.odd[0].Path)))
+		return false, nil
+	}
+	if p.away {
+		tell("leaves log, queues and index as they are: files of the log are missing, see log-file-missing above")
 		return false, nil
 	}
 	r := repair{o: o, dry: dry, tell: tell, suffix: "." + o.cfg.now().Format("20060102150405")}

@@ -71,7 +71,10 @@ func (o *Offline) findSizes() (err error) {
 		if *size.of, err = size.find(c.FS); err != nil {
 			return err
 		}
-		if *size.of == 0 {
+		if size.of == &c.CommitLogFileSize {
+			o.assumedSize = o.onlyFileIsCut(*size.of)
+		}
+		if *size.of == 0 || size.of == &c.CommitLogFileSize && o.assumedSize {
 			*size.of = size.standard
 		}
 	}
@@ -180,6 +183,17 @@ func (o *Offline) newestCut() int {
 		return i
 	}
 	return -1
+}
+
+// onlyFileIsCut says whether the log has one file, which is so long and once was longer, so that no file tells what they should be.
+func (o *Offline) onlyFileIsCut(size int64) bool {
+	if size >= DefaultConfig(o.cfg.RootDir).CommitLogFileSize {
+		return false
+	}
+	// Of this size none is as it should be.
+	_, files, err := logfile.Runs(o.cfg.FS, o.handles, 0, o.cfg.CommitLogDirs...)
+	files = slices.DeleteFunc(files, func(f logfile.FileInfo) bool { return f.Size == 0 })
+	return err == nil && len(files) == 1 && o.endsAmidRecord(files[0])
 }
 
 // endsAmidRecord says whether a file of the log ends before its last record does.
