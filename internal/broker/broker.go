@@ -132,7 +132,11 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 	b.uniqKeys = message.NewUniqKeys(host.Addr(), uint16(os.Getpid()), uint32(b.started.UnixNano()))
 	b.holds.open()
 
-	b.store, err = store.Open(ctx, storeConfig(cfg, host, b.log), store.Hooks{
+	files := storeConfig(cfg, host, b.log)
+	if err := store.CheckFolders(cfg.RootDir, files.CommitLogDirs...); err != nil {
+		return err
+	}
+	b.store, err = store.Open(ctx, files, store.Hooks{
 		Arrived: func(q *store.Queue, nextOffset, tagsCode, _ int64) {
 			b.holds.arrived(q, nextOffset, tagsCode)
 			b.watches.arrived(q)
@@ -249,6 +253,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.finishDeleting()
+	b.missTopics()
 	return nil
 }
 

@@ -32,9 +32,7 @@ func (b *Broker) deleteExpiredLog(r *remoting.Request) (*remoting.Answer, error)
 
 func (b *Broker) cleanUnusedTopics(r *remoting.Request) (*remoting.Answer, error) {
 	b.log.Info("request to remove the queues of topics that are not there any more", "addr", r.Conn.RemoteAddr())
-	unused := slices.DeleteFunc(b.store.Topics(), func(name string) bool {
-		return b.topics.isSystem(name) || store.IsLight([]byte(name)) || b.topics.find(name) != nil
-	})
+	unused := b.unknownTopics()
 	if len(unused) == 0 {
 		return nil, nil
 	}
@@ -52,3 +50,27 @@ func (b *Broker) cleanUnusedTopics(r *remoting.Request) (*remoting.Answer, error
 	}
 	return nil, errors.Join(b.deleteMessages(unused...))
 }
+
+// unknownTopics are those that have queues in the store, and are not there.
+func (b *Broker) unknownTopics() []string {
+	return slices.DeleteFunc(b.store.Topics(), func(name string) bool {
+		return b.topics.isSystem(name) || store.IsLight([]byte(name)) || b.topics.find(name) != nil
+	})
+}
+
+// missTopics warns of topics whose messages are in the store, and which are not in topics.json: it was lost, or is an older one.
+func (b *Broker) missTopics() {
+	missed := b.unknownTopics()
+	if len(missed) == 0 {
+		return
+	}
+	slices.Sort(missed)
+	names := make([]string, 0, missedNames)
+	for _, name := range missed[:min(len(missed), missedNames)] {
+		names = append(names, shown(name))
+	}
+	b.log.Warn("topics that have messages are not in topics.json, so that clients cannot reach them: bring it back from a copy, or the topics with "+
+		"liftoff restore or mqadmin updateTopic; if they were deleted, mqadmin cleanUnusedTopic removes the messages", "file", b.topics.file.path, "topics", len(missed), "names", names)
+}
+
+const missedNames = 10

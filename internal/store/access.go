@@ -51,6 +51,24 @@ func CheckAccess(rootDir string, commitLogDirs ...string) (refused []error, more
 
 const accessMost = 3
 
+// CheckFolders is the error of the first folder of a store, of those that are there, in which this process could not make files. Most are
+// used only when a file is full or a state has changed, which would be too late to say so.
+func CheckFolders(rootDir string, commitLogDirs ...string) error {
+	dirs := append([]string{rootDir}, commitLogDirs...)
+	for _, part := range parts {
+		dirs = append(dirs, filepath.Join(rootDir, part))
+	}
+	for _, dir := range dirs {
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			continue // who needs it makes it, or says what is wrong with it
+		}
+		if err := logfile.MayWrite(dir); err != nil {
+			return fmt.Errorf("cannot write to the store: %w", &fs.PathError{Op: "make files in", Path: dir, Err: err})
+		}
+	}
+	return nil
+}
+
 // existing is the path, or the folder above it that is there.
 func existing(path string) string {
 	for {
