@@ -66,7 +66,10 @@ func (q *consumeQueue) removeTorn(durable int64) error {
 			return fmt.Errorf("cannot remove consume queue file: %w", err)
 		}
 	}
-	return nil
+	if len(torn) == 0 {
+		return nil
+	}
+	return logfile.SyncDir(q.fs, q.dir) // one that came back would not be torn once the checkpoint is behind it
 }
 
 // isDispatchedAgain says whether a file holds only units of messages at or behind the log offset durable, or, if that is

@@ -40,6 +40,9 @@ func (s *Store) load(ctx context.Context) error {
 		durable = math.MaxInt64
 	case s.checkpoint.ours:
 		durable = s.checkpoint.logicsOffset
+		if s.checkpoint.logicsOffset == 0 { // none is, as is known, and those that are there are all dispatched again
+			durable = max(1, l.files.Start())
+		}
 	}
 	if err := s.loadQueues(durable); err != nil {
 		return err
@@ -157,7 +160,8 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 			}
 		}
 	}
-	if s.queuesAreBehind(clean) {
+	behind := s.queuesAreBehind(clean)
+	if behind {
 		s.logger.Warn("consume queues are not what they were and are made anew from the whole commit log", "root", s.consumeQueueDir(),
 			"reached", s.queues.reach(), "before", s.checkpoint.reached)
 	}
@@ -172,10 +176,18 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	if err := s.recoverExts(clean, again); err != nil {
 		return err
 	}
+	if behind || from == l.files.Start() && !dispatched && !s.checkpoint.ours {
+		if err := s.beginAnew(); err != nil && !mayPass(err) {
+			return err
+		} else if err != nil {
+			s.logger.Warn("recovery begins at the log's beginning once more if it is cut short", "err", err)
+		}
+	}
+	kept := progress{store: s, from: from, doubt: !clean, due: began.Add(checkpointInterval)}
 	scan := scanner{store: s, clean: clean, off: from}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := s.dispatchAgain(ctx, &scan, dispatched); err != nil {
+	if err := s.dispatchAgain(ctx, &scan, &kept, dispatched); err != nil {
 		return err
 	}
 	end := scan.off
@@ -183,7 +195,7 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	if !clean && s.cfg.SyncFlush { // what is not durable is little, and not visible
 		l.files.Doubt(from)
 	}
-	if s.checkpoint.logicsOffset >= end {
+	if at := s.checkpoint.logicsOffset; at > 0 && at >= end {
 		if err := s.dropCheckpoint(); err != nil {
 			return err
 		}
@@ -224,7 +236,7 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 
 // dispatchAgain dispatches what a scan of the log finds, but for the first message if that is known to be dispatched. The caller holds
 // d.mu.
-func (s *Store) dispatchAgain(ctx context.Context, scan *scanner, dispatched bool) error {
+func (s *Store) dispatchAgain(ctx context.Context, scan *scanner, kept *progress, dispatched bool) error {
 	d := &s.dispatcher
 	began := s.now()
 	told := began
@@ -248,7 +260,11 @@ func (s *Store) dispatchAgain(ctx context.Context, scan *scanner, dispatched boo
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("cannot finish recovery: %w", err)
 		}
-		if now := s.now(); now.Sub(told) >= time.Second {
+		now := s.now()
+		if err := kept.keep(scan.off, now); err != nil {
+			return err
+		}
+		if now.Sub(told) >= time.Second {
 			told = now
 			s.logger.Info("recovering", "log_offset", scan.off, "of", s.log.files.End(),
 				"messages", scan.messages, "seconds", int(now.Sub(began).Seconds()))
