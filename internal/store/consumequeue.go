@@ -604,13 +604,11 @@ func (q *consumeQueue) destroy() error {
 }
 
 func (q *consumeQueue) destroyLocked() error {
-	files, err := q.filesLocked()
-	if err != nil {
-		return err
-	}
 	q.cutLocked()
-	if err := files.RemoveFrom(0); err != nil {
-		return err
+	if files, err := q.filesLocked(); err == nil { // else some were removed or cut off from outside; the folder goes with what is there
+		if err := files.RemoveFrom(0); err != nil {
+			return err
+		}
 	}
 	q.pending, q.dirty, q.tailed = nil, false, true
 	q.idleLocked()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -267,4 +268,54 @@ func TestDeleteTopic_IsDurable(t *testing.T) {
 		t.Errorf("after a power cut the queue ends at %d, topics %v", end, s.Topics())
 	}
 	check(t, s.Close())
+}
+
+// Files that were removed from outside do not keep a topic from being deleted.
+func TestDeleteTopic_GoesOnWhereFilesAreGone(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"consumequeue", "consumequeue_ext", "batchconsumequeue"} {
+		for _, open := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s,open=%v", kind, open), func(t *testing.T) {
+				t.Parallel()
+				m := logfile.NewMemory()
+				cfg := memoryConfig(t, m)
+				cfg.ConsumeQueueExt, cfg.ConsumeQueueExtFileSize = kind == "consumequeue_ext", 10*(extHead+2)+extEnd
+				cfg.ConsumeQueueFileSize, cfg.BatchConsumeQueueFileSize = 10*unitSize, 10*batchUnitSize
+				s := openTest(t, cfg)
+				if kind == "batchconsumequeue" {
+					check(t, s.MakeBatch("Topic"))
+				}
+				q := s.Queue("Topic", 0)
+				for range 50 {
+					putWait(t, s, Written, testPut(q, "m"))
+				}
+				awaitVisible(t, q, 50)
+				check(t, s.flushBehind())
+				if !open {
+					check(t, s.Close())
+					s = openTest(t, cfg)
+					q = s.Queue("Topic", 0)
+				}
+				dir := "/store/" + kind + "/Topic/0"
+				files, err := m.List(dir)
+				check(t, err)
+				if len(files) < 5 {
+					t.Fatalf("%d files", len(files))
+				}
+				check(t, m.Remove(filepath.Join(dir, files[2].Name)))
+				check(t, s.DeleteTopic("Topic"))
+				if left, _ := m.List(dir); q.MaxOffset() != 0 || len(left) != 0 {
+					t.Errorf("the queue ends at %d, and %d files are left", q.MaxOffset(), len(left))
+				}
+				putWait(t, s, Written, testPut(q, "again"))
+				awaitVisible(t, q, 1)
+				check(t, s.Close())
+				s = openTest(t, cfg)
+				if got := s.Queue("Topic", 0).MaxOffset(); got != 1 {
+					t.Errorf("the queue ends at %d after a start", got)
+				}
+				check(t, s.Close())
+			})
+		}
+	}
 }

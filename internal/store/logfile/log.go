@@ -3,6 +3,7 @@ package logfile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -407,9 +408,14 @@ func (l *Log) RemoveFirst() error {
 	return err
 }
 
-// RemoveFrom removes the files that start at or behind off.
+// RemoveFrom removes the files that start at or behind off. One that somebody else has removed is no error.
 func (l *Log) RemoveFrom(off int64) error {
-	return l.DropFrom(off, l.fs.Remove)
+	return l.DropFrom(off, func(path string) error {
+		if err := l.fs.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
 }
 
 // DropFrom is RemoveFrom with the caller's way to make a file go.
