@@ -99,7 +99,9 @@ func (o *Offline) Check(ctx context.Context, found func(Finding), progress func(
 			Means: "it was killed, or the machine stopped; the next start recovers it, as --dry-run of the broker tells"})
 	}
 	c.knownTopics()
-	o.checkpoint, _ = readCheckpoint(o.cfg.FS, o.view(nil).checkpointPath()) // checkCheckpoint has the error
+	path := o.view(nil).checkpointPath()
+	var failed error
+	o.checkpoint, failed = readCheckpoint(o.cfg.FS, path)
 	c.logFiles()
 	if err := c.loadQueues(ctx); err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func (o *Offline) Check(ctx context.Context, found func(Finding), progress func(
 	if err := c.finishQueues(ctx); err != nil {
 		return nil, err
 	}
-	c.checkCheckpoint()
+	c.checkCheckpoint(path, failed)
 	c.tellRest()
 	c.sum.Topics = len(c.topics)
 	return &c.sum, nil
@@ -351,13 +353,10 @@ func (c *checker) isBad(off int64) bool {
 	return found
 }
 
-// checkCheckpoint compares the checkpoint with the log.
-func (c *checker) checkCheckpoint() {
-	o := c.o
-	path := o.view(nil).checkpointPath()
+// checkCheckpoint compares the checkpoint with the log. failed is why it could not be read.
+func (c *checker) checkCheckpoint(path string, failed error) {
+	o, cp := c.o, c.o.checkpoint
 	f := Finding{Kind: "checkpoint", File: "checkpoint", At: 0, Do: "nothing: the next start writes it anew; --repair does it now"}
-	cp, err := readCheckpoint(o.cfg.FS, path)
-	o.checkpoint = cp
 	if file, errOpen := o.cfg.FS.Open(path); errors.Is(errOpen, fs.ErrNotExist) {
 		if c.sum.Records > 0 {
 			f.What, f.Means = "there is none", "the next start reads more of the log than it must"
@@ -368,8 +367,8 @@ func (c *checker) checkCheckpoint() {
 		file.Close()
 	}
 	switch {
-	case err != nil:
-		f.What, f.Means = err.Error(), "the next start reads more of the log than it must"
+	case failed != nil:
+		f.What, f.Means = failed.Error(), "the next start reads more of the log than it must"
 	case cp.logicsOffset > 0 && cp.logicsOffset >= c.sum.LogEnd:
 		f.At = 40
 		f.What = fmt.Sprintf("it says that queues are durable up to log offset %d, the log ends at %d", cp.logicsOffset, c.sum.LogEnd)

@@ -35,13 +35,13 @@ const slotsInMemory = 64 << 20
 // findShape finds how many slots and entries index files have. The standard shape is the answer when there is none or it fits; else the
 // first entry is looked for, which must lie behind the slots.
 func findShape(files logfile.FS, dir string, standard indexShape) (shape indexShape, known bool, err error) {
-	size, err := indexSize(files, dir)
-	if err != nil || size == 0 || size == standard.size() {
-		return standard, true, err
-	}
 	entries, err := files.List(dir)
 	if err != nil {
 		return standard, false, fmt.Errorf("cannot list index %q: %w", dir, err)
+	}
+	size := indexSize(entries)
+	if size == 0 || size == standard.size() {
+		return standard, true, nil
 	}
 	for _, e := range entries {
 		if e.Size != size || !isIndexName(e.Name) {
@@ -61,11 +61,7 @@ func findShape(files logfile.FS, dir string, standard indexShape) (shape indexSh
 }
 
 // indexSize is the size that most index files have.
-func indexSize(files logfile.FS, dir string) (int64, error) {
-	entries, err := files.List(dir)
-	if err != nil {
-		return 0, fmt.Errorf("cannot list index %q: %w", dir, err)
-	}
+func indexSize(entries []logfile.Entry) int64 {
 	count, best := map[int64]int{}, int64(0)
 	for _, e := range entries {
 		if !e.Dir && isIndexName(e.Name) && e.Size > indexHeaderSize {
@@ -74,7 +70,7 @@ func indexSize(files logfile.FS, dir string) (int64, error) {
 			}
 		}
 	}
-	return best, nil
+	return best
 }
 
 // shapeOf looks for the first entry of a file.
@@ -142,7 +138,7 @@ func isShape(file logfile.File, shape indexShape, h indexHeader) bool {
 // open finds the files.
 func (x *indexView) open(c *checker) error {
 	cfg := &c.o.cfg
-	dir := filepath.Join(cfg.RootDir, "index")
+	dir := cfg.indexDir()
 	entries, err := cfg.FS.List(dir)
 	if err != nil {
 		return fmt.Errorf("cannot list index %q: %w", dir, err)
@@ -156,7 +152,7 @@ func (x *indexView) open(c *checker) error {
 			Means: "they are damaged, or have never been flushed; they were not looked at", Do: "check with -c FILE, which has maxHashSlotNum and maxIndexNum; an empty FILE has the usual ones"})
 		return nil
 	}
-	shape := indexShape{slots: int32(cfg.MaxHashSlotNum), entries: int32(cfg.MaxIndexNum)}
+	shape := cfg.indexShape()
 	for _, e := range entries {
 		if e.Dir || !isIndexName(e.Name) {
 			continue

@@ -110,7 +110,7 @@ func (c *checker) loadQueues(ctx context.Context) error {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			v := &queueView{topic: q.topic, id: q.id, batch: batch, dir: filepath.Join(dir, q.topic, strconv.Itoa(int(q.id)))}
+			v := &queueView{topic: q.topic, id: q.id, batch: batch, dir: queueDir(dir, q.topic, q.id)}
 			runs, odd, err := logfile.Runs(o.cfg.FS, o.handles, size, v.dir)
 			if err != nil {
 				return err

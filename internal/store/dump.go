@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -50,7 +49,7 @@ func (o *Offline) Units(ctx context.Context, topic string, got func(QueueUnit) e
 			if topic != "" && q.topic != topic {
 				return nil
 			}
-			v := &queueView{topic: q.topic, id: q.id, batch: batch, dir: filepath.Join(dir, q.topic, strconv.Itoa(int(q.id)))}
+			v := &queueView{topic: q.topic, id: q.id, batch: batch, dir: queueDir(dir, q.topic, q.id)}
 			runs, _, err := logfile.Runs(o.cfg.FS, o.handles, size, v.dir)
 			if err != nil || len(runs) == 0 {
 				return err

@@ -47,6 +47,12 @@ type indexTrust struct {
 // indexChainMax bounds the entries that one query looks at: a damaged file or a very common key must not hold it for ever.
 const indexChainMax = 1 << 20
 
+func (c *Config) indexDir() string { return filepath.Join(c.RootDir, "index") }
+
+func (c *Config) indexShape() indexShape {
+	return indexShape{slots: int32(c.MaxHashSlotNum), entries: int32(c.MaxIndexNum)}
+}
+
 // openIndex sets s.index when messageIndexEnable is on. clean: the store was closed by its last user.
 func (s *Store) openIndex(clean bool) error {
 	if !s.cfg.MessageIndexEnable {
@@ -56,8 +62,8 @@ func (s *Store) openIndex(clean bool) error {
 		return fmt.Errorf("cannot open index: maxHashSlotNum %d, maxIndexNum %d", s.cfg.MaxHashSlotNum, s.cfg.MaxIndexNum)
 	}
 	x := &index{
-		fs: s.cfg.FS, dir: filepath.Join(s.cfg.RootDir, "index"), logger: s.logger, now: s.now,
-		shape: indexShape{slots: int32(s.cfg.MaxHashSlotNum), entries: int32(s.cfg.MaxIndexNum)},
+		fs: s.cfg.FS, dir: s.cfg.indexDir(), logger: s.logger, now: s.now,
+		shape: s.cfg.indexShape(),
 	}
 	if err := x.load(indexTrust{clean: clean, ours: s.checkpoint.ours, until: s.checkpoint.indexTime}); err != nil {
 		return err

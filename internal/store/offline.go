@@ -88,27 +88,12 @@ func (o *Offline) listLog() (err error) {
 }
 
 // queueDirs lists the folders <topic>/<queueId> in dir.
-func queueDirs(fs logfile.FS, dir string) ([]string, error) {
-	topics, err := fs.List(dir)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list %q: %w", dir, err)
-	}
-	var dirs []string
-	for _, topic := range topics {
-		if !topic.Dir {
-			continue
-		}
-		ids, err := fs.List(filepath.Join(dir, topic.Name))
-		if err != nil {
-			return nil, fmt.Errorf("cannot list queues of topic %q: %w", topic.Name, err)
-		}
-		for _, id := range ids {
-			if id.Dir {
-				dirs = append(dirs, filepath.Join(dir, topic.Name, id.Name))
-			}
-		}
-	}
-	return dirs, nil
+func queueDirs(fs logfile.FS, dir string) (dirs []string, err error) {
+	err = eachFolder(fs, dir, nil, func(topic, name string) error {
+		dirs = append(dirs, filepath.Join(dir, topic, name))
+		return nil
+	})
+	return dirs, err
 }
 
 // Close gives the directory back.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"path/filepath"
-	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -123,7 +121,7 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 				return err
 			}
 			out.QueueCount++
-			sub := filepath.Join(dir, q.topic, strconv.Itoa(int(q.id)))
+			sub := queueDir(dir, q.topic, q.id)
 			runs, odd, err := logfile.Runs(o.cfg.FS, o.handles, size, sub)
 			if err != nil {
 				return err
@@ -167,12 +165,12 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 }
 
 func (o *Offline) outlookIndex(out *Outlook) error {
-	dir := filepath.Join(o.cfg.RootDir, "index")
+	dir := o.cfg.indexDir()
 	entries, err := o.cfg.FS.List(dir)
 	if err != nil {
 		return fmt.Errorf("cannot list index %q: %w", dir, err)
 	}
-	shape := indexShape{slots: int32(o.cfg.MaxHashSlotNum), entries: int32(o.cfg.MaxIndexNum)}
+	shape := o.cfg.indexShape()
 	for _, e := range entries {
 		if e.Dir || !isIndexName(e.Name) {
 			continue

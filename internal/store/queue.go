@@ -119,8 +119,8 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 		}
 		t.topics[topic] = map[int32]*Queue{}
 	}
-	dir := filepath.Join(s.consumeQueueDir(), topic, strconv.Itoa(int(id)))
-	q := &Queue{topic: topic, id: id, lite: hasPrefix(topic, LitePrefix), units: newConsumeQueue(s.cfg.FS, s.handles, dir, s.cfg.ConsumeQueueFileSize)}
+	units := newConsumeQueue(s.cfg.FS, s.handles, queueDir(s.consumeQueueDir(), topic, id), s.cfg.ConsumeQueueFileSize)
+	q := &Queue{topic: topic, id: id, lite: hasPrefix(topic, LitePrefix), units: units}
 	switch {
 	case !IsQueueName(topic):
 		q.refused = fmt.Errorf("%w: %q", ErrTopic, topic)
@@ -129,11 +129,15 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 			q.ext = newQueueExt(s, topic, id)
 		}
 	default:
-		dir := filepath.Join(s.batchQueueDir(), topic, strconv.Itoa(int(id)))
-		q.batch = newBatchQueue(s.cfg.FS, s.handles, dir, s.cfg.BatchConsumeQueueFileSize)
+		q.batch = newBatchQueue(s.cfg.FS, s.handles, queueDir(s.batchQueueDir(), topic, id), s.cfg.BatchConsumeQueueFileSize)
 	}
 	t.topics[topic][id] = q
 	return q
+}
+
+// queueDir is the folder of a queue under that of its kind.
+func queueDir(kind, topic string, id int32) string {
+	return filepath.Join(kind, topic, strconv.Itoa(int(id)))
 }
 
 // IsQueueName says whether a topic of that name, whoever made it up, can have queues: its folder has its name, and lies in the store.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"strconv"
 	"sync"
 
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -59,7 +58,7 @@ const (
 func isExtAddress(tagsCode int64) bool { return tagsCode <= extAddressMax }
 
 func newQueueExt(s *Store, topic string, id int32) *queueExt {
-	dir := filepath.Join(s.queueExtDir(), topic, strconv.Itoa(int(id)))
+	dir := queueDir(s.queueExtDir(), topic, id)
 	return &queueExt{dir: dir, fs: s.cfg.FS, logger: s.logger, files: logfile.NewLog(s.cfg.FS, s.handles, s.cfg.ConsumeQueueExtFileSize, dir)}
 }
 

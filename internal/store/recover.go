@@ -110,7 +110,18 @@ func (s *Store) loadQueues(durable int64) error {
 
 // eachQueueDir calls do for each queue that has a folder <topic>/<queueId> under dir, and found, if given, for each topic before that.
 func (s *Store) eachQueueDir(dir string, found func(topic string), do func(*Queue) error) error {
-	topics, err := s.cfg.FS.List(dir)
+	return eachFolder(s.cfg.FS, dir, found, func(topic, name string) error {
+		id, err := strconv.ParseInt(name, 10, 32)
+		if err != nil || id < 0 {
+			return nil
+		}
+		return do(s.addQueue(topic, int32(id)))
+	})
+}
+
+// eachFolder calls do for each folder <topic>/<name> under dir, and found, if given, for each topic before that.
+func eachFolder(fs logfile.FS, dir string, found func(topic string), do func(topic, name string) error) error {
+	topics, err := fs.List(dir)
 	if err != nil {
 		return fmt.Errorf("cannot list %q: %w", dir, err)
 	}
@@ -121,17 +132,15 @@ func (s *Store) eachQueueDir(dir string, found func(topic string), do func(*Queu
 		if found != nil {
 			found(topic.Name)
 		}
-		ids, err := s.cfg.FS.List(filepath.Join(dir, topic.Name))
+		entries, err := fs.List(filepath.Join(dir, topic.Name))
 		if err != nil {
 			return fmt.Errorf("cannot list queues of topic %q: %w", topic.Name, err)
 		}
-		for _, entry := range ids {
-			id, err := strconv.ParseInt(entry.Name, 10, 32)
-			if err != nil || !entry.Dir || id < 0 {
-				continue
-			}
-			if err := do(s.addQueue(topic.Name, int32(id))); err != nil {
-				return err
+		for _, entry := range entries {
+			if entry.Dir {
+				if err := do(topic.Name, entry.Name); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
@@ -326,7 +325,7 @@ func (r *repair) swap(made *Store) error {
 		if v.batch {
 			kind = "batchconsumequeue"
 		}
-		sub := filepath.Join(kind, v.topic, strconv.Itoa(int(v.id)))
+		sub := queueDir(kind, v.topic, v.id)
 		if err := move(filepath.Join(made.cfg.RootDir, sub), filepath.Join(o.cfg.RootDir, sub)); err != nil {
 			return err
 		}

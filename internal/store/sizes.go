@@ -52,10 +52,6 @@ func (s *sizeSetting) find(fs logfile.FS) (int64, error) {
 	return logfile.FindSize(fs, s.unit, dirs...)
 }
 
-func (o *Offline) findIndexShape(standard indexShape) (indexShape, bool, error) {
-	return findShape(o.cfg.FS, filepath.Join(o.cfg.RootDir, "index"), standard)
-}
-
 // findSizes takes sizes that are not given from the files.
 func (o *Offline) findSizes() (err error) {
 	c := &o.cfg
@@ -79,7 +75,7 @@ func (o *Offline) findSizes() (err error) {
 		}
 	}
 	if c.MaxHashSlotNum == 0 || c.MaxIndexNum == 0 {
-		shape, known, err := o.findIndexShape(indexShape{int32(standard.MaxHashSlotNum), int32(standard.MaxIndexNum)})
+		shape, known, err := findShape(c.FS, c.indexDir(), indexShape{int32(standard.MaxHashSlotNum), int32(standard.MaxIndexNum)})
 		if err != nil {
 			return err
 		}
@@ -121,8 +117,8 @@ func (o *Offline) Sizes() (wrong []SizeSetting, err error) {
 			wrong = append(wrong, SizeSetting{size.name, *size.of, found})
 		}
 	}
-	given := indexShape{int32(o.cfg.MaxHashSlotNum), int32(o.cfg.MaxIndexNum)}
-	shape, known, err := o.findIndexShape(given)
+	given := o.cfg.indexShape()
+	shape, known, err := findShape(o.cfg.FS, o.cfg.indexDir(), given)
 	if err != nil || !known {
 		return wrong, err
 	}
