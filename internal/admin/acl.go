@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,12 +21,11 @@ type aclFlags struct {
 
 func (f *aclFlags) add(c *cobra.Command) {
 	f.to.either(c)
-	c.Flags().StringVarP(&f.subject, "subject", "s", "", "`SUBJECT`, such as User:alice")
-	c.Flags().StringVarP(&f.resources, "resources", "r", "", "`RESOURCES`, such as Topic:orders,Group:*")
-	c.Flags().StringVarP(&f.actions, "actions", "a", "", "`ACTIONS`, such as Pub,Sub")
+	required(c, &f.subject, "subject", "s", "`SUBJECT`, such as User:alice")
+	required(c, &f.resources, "resources", "r", "`RESOURCES`, such as Topic:orders,Group:*")
+	required(c, &f.actions, "actions", "a", "`ACTIONS`, such as Pub,Sub")
 	c.Flags().StringVarP(&f.sources, "sourceIp", "i", "", "`ADDRESSES` it counts for; all unless given")
-	c.Flags().StringVarP(&f.decision, "decision", "d", "", "`DECISION`: Allow or Deny")
-	need(c, "subject", "resources", "actions", "decision")
+	required(c, &f.decision, "decision", "d", "`DECISION`: Allow or Deny")
 }
 
 // info is what the flags say: an entry for each resource.
@@ -111,10 +111,9 @@ func (a *Admin) deleteAcl() *cobra.Command {
 		return a.carry(ctx, dryRun, changes)
 	})
 	to.either(c)
-	c.Flags().StringVarP(&subject, "subject", "s", "", "`SUBJECT`, such as User:alice")
+	required(c, &subject, "subject", "s", "`SUBJECT`, such as User:alice")
 	c.Flags().StringVarP(&resource, "resources", "r", "", "only for `RESOURCE`, such as Topic:orders")
 	dryRunFlag(c, &dryRun)
-	need(c, "subject")
 	return c
 }
 
@@ -136,7 +135,7 @@ func printACL(w io.Writer, acl *protocol.ACLInfo) {
 	}
 	for _, p := range acl.Policies {
 		for _, e := range p.Entries {
-			fmt.Fprintf(w, aclColumns, acl.Subject, orElse(p.PolicyType, "null"), e.Resource, list(e.Actions), list(e.SourceIPs), e.Decision)
+			fmt.Fprintf(w, aclColumns, acl.Subject, cmp.Or(p.PolicyType, "null"), e.Resource, list(e.Actions), list(e.SourceIPs), e.Decision)
 		}
 	}
 }

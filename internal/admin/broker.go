@@ -397,7 +397,7 @@ func (a *Admin) resetMasterFlushOffset() *cobra.Command {
 	})
 	required(c, &addr, "brokerAddr", "b", "`ADDRESS` of the slave")
 	c.Flags().Int64VarP(&offset, "offset", "o", 0, "`OFFSET` in the log")
-	_ = c.MarkFlagRequired("offset")
+	need(c, "offset")
 	dryRunFlag(c, &dry)
 	return c
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,7 +49,7 @@ func (a *Admin) eachMember(ctx context.Context, t target, do func(ctx context.Co
 		if m.name != "" && m.id == protocol.MasterID {
 			head = fmt.Sprintf(" ============Master: %s============\n", m.addr)
 		} else if m.name != "" {
-			head = fmt.Sprintf(" ============My Master: %s=====Slave: %s============\n", orElse(masters[m.name], "NO_MASTER"), m.addr)
+			head = fmt.Sprintf(" ============My Master: %s=====Slave: %s============\n", cmp.Or(masters[m.name], "NO_MASTER"), m.addr)
 		}
 		if err := do(ctx, head, m.addr); err != nil {
 			return err
@@ -111,9 +112,8 @@ func (a *Admin) updateColdDataFlowCtrGroupConfig() *cobra.Command {
 		})
 	})
 	to.either(c)
-	c.Flags().StringVarP(&group, "consumerGroup", "g", "", "`GROUP`")
-	c.Flags().StringVarP(&limit, "threshold", "v", "", "`BYTES`")
-	need(c, "consumerGroup", "threshold")
+	required(c, &group, "consumerGroup", "g", "`GROUP`")
+	required(c, &limit, "threshold", "v", "`BYTES`")
 	return c
 }
 
@@ -176,9 +176,8 @@ func (a *Admin) removeColdDataFlowCtrGroupConfig() *cobra.Command {
 		return a.carry(ctx, dryRun, changes)
 	})
 	to.either(c)
-	c.Flags().StringVarP(&group, "consumerGroup", "g", "", "`GROUP`")
+	required(c, &group, "consumerGroup", "g", "`GROUP`")
 	dryRunFlag(c, &dryRun)
-	need(c, "consumerGroup")
 	return c
 }
 
@@ -194,11 +193,10 @@ func (a *Admin) setCommitLogReadAheadMode() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.told(addr, "read mode "+mode, "%scommitLog set readAhead mode rstStr%s\n", head, orElse(remark, "null"))
+			return a.told(addr, "read mode "+mode, "%scommitLog set readAhead mode rstStr%s\n", head, cmp.Or(remark, "null"))
 		})
 	})
 	to.either(c)
-	c.Flags().StringVarP(&mode, "commitLogReadAheadMode", "m", "", "`MODE`: 0 as usual, 1 at random")
-	need(c, "commitLogReadAheadMode")
+	required(c, &mode, "commitLogReadAheadMode", "m", "`MODE`: 0 as usual, 1 at random")
 	return c
 }

@@ -32,9 +32,8 @@ func (a *Admin) consumerConnection() *cobra.Command {
 			fmt.Fprintf(w, "\nConsumeType: %s\nMessageModel: %s\nConsumeFromWhere: %s\n", online.ConsumeType, online.MessageModel, online.ConsumeFromWhere)
 		})
 	})
-	c.Flags().StringVarP(&group, "consumerGroup", "g", "", "`GROUP`")
+	required(c, &group, "consumerGroup", "g", "`GROUP`")
 	c.Flags().StringVarP(&broker, "brokerAddr", "b", "", "`ADDRESS` of the broker to ask; all unless given")
-	need(c, "consumerGroup")
 	return c
 }
 
@@ -64,8 +63,7 @@ func (a *Admin) producerConnection() *cobra.Command {
 			}
 		})
 	})
-	c.Flags().StringVarP(&group, "producerGroup", "g", "", "`GROUP`")
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC` whose brokers are asked")
-	need(c, "producerGroup", "topic")
+	required(c, &group, "producerGroup", "g", "`GROUP`")
+	required(c, &topic, "topic", "t", "`TOPIC` whose brokers are asked")
 	return c
 }

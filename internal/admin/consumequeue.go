@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,13 +37,13 @@ func (a *Admin) queryCq() *cobra.Command {
 		}
 		return a.show(body, func(w io.Writer) { printConsumeQueue(w, body, h.Index) })
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
+	required(c, &topic, "topic", "t", "`TOPIC`")
 	c.Flags().Int32VarP(&h.QueueID, "queue", "q", 0, "`ID` of the queue")
 	c.Flags().Int64VarP(&h.Index, "index", "i", 0, "`OFFSET` in the queue to begin at")
 	c.Flags().Int32VarP(&h.Count, "count", "c", 10, "`N` entries")
 	c.Flags().StringVarP(&broker, "broker", "b", "", "`ADDRESS` of the broker; the first of the topic unless given")
 	c.Flags().StringVarP(&group, "consumer", "g", "", "show what this `GROUP` filters by, too")
-	need(c, "topic", "queue", "index")
+	need(c, "queue", "index")
 	return c
 }
 
@@ -61,6 +62,6 @@ func printConsumeQueue(w io.Writer, body *protocol.ConsumeQueueBody, index int64
 	fmt.Fprintf(w, "Queue data: \nmax: %d, min: %d\n%s", body.MaxQueueIndex, body.MinQueueIndex, line)
 	for i, e := range body.QueueData {
 		fmt.Fprintf(w, "idx: %d\nConsumeQueueData{physicOffset=%d, physicSize=%d, tagsCode=%d, extendDataJson='%s', bitMap='%s', eval=%v, msg='%s'}\n%s", index+int64(i), e.PhysicOffset,
-			e.PhysicSize, e.TagsCode, orElse(e.ExtendDataJSON, "null"), orElse(e.BitMap, "null"), e.Eval, orElse(e.Msg, "null"), line)
+			e.PhysicSize, e.TagsCode, cmp.Or(e.ExtendDataJSON, "null"), cmp.Or(e.BitMap, "null"), e.Eval, cmp.Or(e.Msg, "null"), line)
 	}
 }

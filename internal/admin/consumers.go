@@ -100,9 +100,7 @@ func (a *Admin) consumeStats(ctx context.Context, cluster, group, topic string) 
 
 // sortQueues sorts by topic, broker and queue.
 func sortQueues[V any](t protocol.QueueTable[V]) {
-	slices.SortFunc(t, func(x, y protocol.QueueEntry[V]) int {
-		return cmp.Or(cmp.Compare(x.Queue.Topic, y.Queue.Topic), cmp.Compare(x.Queue.BrokerName, y.Queue.BrokerName), cmp.Compare(x.Queue.QueueID, y.Queue.QueueID))
-	})
+	slices.SortFunc(t, func(x, y protocol.QueueEntry[V]) int { return compareQueues(x.Queue, y.Queue) })
 }
 
 // groupsOf are the groups that have retry topics among topics, sorted. What pops has one for each topic too, behind the group's own name.

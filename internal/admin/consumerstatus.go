@@ -164,11 +164,10 @@ func (a *Admin) consumerStatus() *cobra.Command {
 		}
 		return nil
 	})
-	c.Flags().StringVarP(&group, "consumerGroup", "g", "", "`GROUP`")
+	required(c, &group, "consumerGroup", "g", "`GROUP`")
 	c.Flags().StringVarP(&clientID, "clientId", "i", "", "`ID` of a consumer; all of the group unless given")
 	c.Flags().StringVarP(&broker, "brokerAddr", "b", "", "`ADDRESS` of the broker whose consumers are meant")
 	c.Flags().BoolVarP(&stacks, "jstack", "s", false, "show the stacks of their threads too")
-	need(c, "consumerGroup")
 	return c
 }
 

@@ -199,7 +199,7 @@ func (a *Admin) electMaster() *cobra.Command {
 	})
 	controllerFlag(c, &list)
 	c.Flags().Int64VarP(&h.BrokerID, "brokerId", "b", 0, "`ID` of the broker that is to be master")
-	_ = c.MarkFlagRequired("brokerId")
+	need(c, "brokerId")
 	required(c, &h.BrokerName, "brokerName", "", "`NAME` of the broker")
 	short(c, "brokerName", "bn")
 	required(c, &h.ClusterName, "clusterName", "c", "`CLUSTER`")

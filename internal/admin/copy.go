@@ -48,11 +48,10 @@ func (k *copier[T]) command(a *Admin, use, short, flag, placeholder, shorthand s
 		}
 		return a.carry(ctx, dryRun, changes)
 	})
-	c.Flags().StringVarP(&from, "fromBroker", "f", "", "`ADDRESS` of the broker that has them")
-	c.Flags().StringVarP(&to, "toBroker", "t", "", "`ADDRESS` of the broker that shall have them")
+	required(c, &from, "fromBroker", "f", "`ADDRESS` of the broker that has them")
+	required(c, &to, "toBroker", "t", "`ADDRESS` of the broker that shall have them")
 	c.Flags().StringVarP(&list, flag, shorthand, "", "`"+placeholder+"`, separated by commas; all unless given")
 	dryRunFlag(c, &dryRun)
-	need(c, "fromBroker", "toBroker")
 	return c
 }
 

@@ -49,7 +49,7 @@ func (a *Admin) letterCommand(name, short string, run func(ctx context.Context, 
 
 // needGroup makes --group required.
 func needGroup(c *cobra.Command) *cobra.Command {
-	_ = c.MarkFlagRequired("group")
+	need(c, "group")
 	return c
 }
 

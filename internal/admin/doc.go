@@ -7,6 +7,7 @@
 //	output.go   results as text or, with --json, for machines; progress of what takes long
 //	text.go javatext.go
 //	            values as Apache's tool prints them
+//	flags.go    flags as Apache's tool has them; names.go has names of the system
 //	change.go   what a command is about to change: said first, done then, or with --dry-run not
 //
 // Each command of mqadmin is a method of Admin in a file of its family, which builds a [cobra.Command]:

@@ -28,8 +28,7 @@ func (a *Admin) switchTimerEngine() *cobra.Command {
 		})
 	})
 	to.either(c)
-	c.Flags().StringVarP(&engine, "engineType", "e", "", "`ENGINE`: R for RocksDB, F for the timer wheel")
-	need(c, "engineType")
+	required(c, &engine, "engineType", "e", "`ENGINE`: R for RocksDB, F for the timer wheel")
 	return c
 }
 

@@ -50,11 +50,11 @@ func (a *Admin) export(dir, name string, v any, end string) error {
 // isPredefined says whether a group is one that RocketMQ has for itself.
 func isPredefined(group string) bool {
 	switch group {
-	case "DEFAULT_CONSUMER", "DEFAULT_PRODUCER", "TOOLS_CONSUMER", "SCHEDULE_CONSUMER", "FILTERSRV_CONSUMER", "__MONITOR_CONSUMER", "CLIENT_INNER_PRODUCER",
+	case "DEFAULT_CONSUMER", "DEFAULT_PRODUCER", toolsGroup, "SCHEDULE_CONSUMER", "FILTERSRV_CONSUMER", "__MONITOR_CONSUMER", "CLIENT_INNER_PRODUCER",
 		"SELF_TEST_P_GROUP", "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY", "CID_ONSAPI_PERMISSION", "CID_ONSAPI_OWNER", "CID_ONSAPI_PULL", "CID_RMQ_SYS_TRANS":
 		return true
 	}
-	return strings.HasPrefix(group, "CID_RMQ_SYS_")
+	return strings.HasPrefix(group, systemGroups)
 }
 
 // userTopics returns the topics of a broker that it does not have for itself; retry and dead letter topics only when special.
@@ -248,8 +248,8 @@ func (a *Admin) quota(ctx context.Context, addr string) (*quota, error) {
 		end, _ := strconv.ParseInt(info[to], 10, 64)
 		return end - begin
 	}
-	half := a.statsOf(ctx, addr, client.TopicPutNums, "RMQ_SYS_TRANS_HALF_TOPIC")
-	scheduled := a.statsOf(ctx, addr, client.TopicPutNums, "SCHEDULE_TOPIC_XXXX")
+	half := a.statsOf(ctx, addr, client.TopicPutNums, topicHalf)
+	scheduled := a.statsOf(ctx, addr, client.TopicPutNums, topicSchedule)
 	q := &quota{
 		tps: map[string]float64{"normalInTps": first("putTps"), "normalOutTps": first("getTransferredTps"), "transInTps": half.Minute.TPS, "scheduleInTps": scheduled.Minute.TPS},
 		day: map[string]int64{

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,5 +42,35 @@ func readFlags(flags *pflag.FlagSet) (err error) {
 // required adds a flag that must be given and that names something: `TOPIC`.
 func required(c *cobra.Command, to *string, name, shorthand, usage string) {
 	c.Flags().StringVarP(to, name, shorthand, "", usage)
-	_ = c.MarkFlagRequired(name)
+	need(c, name)
+}
+
+// need marks flags as required.
+func need(c *cobra.Command, names ...string) {
+	for _, name := range names {
+		_ = c.MarkFlagRequired(name)
+	}
+}
+
+// boolArg is a flag that takes true or false as a word of its own, as Apache's tool has them.
+type boolArg bool
+
+func (b *boolArg) String() string { return strconv.FormatBool(bool(*b)) }
+func (b *boolArg) Type() string   { return "true|false" }
+func (b *boolArg) Set(s string) error {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "true":
+		*b = true
+	case "false":
+		*b = false
+	default:
+		return errors.New("it must be true or false")
+	}
+	return nil
+}
+
+// boolFlag adds one.
+func boolFlag(c *cobra.Command, to *bool, name, letter string, standard bool, usage string) {
+	*to = standard
+	c.Flags().VarP((*boolArg)(to), name, letter, usage)
 }

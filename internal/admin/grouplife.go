@@ -245,7 +245,7 @@ func (l *lifeReader) explainLag(ctx context.Context, at *copyOf, conns *protocol
 
 // oldest says how long the group has been at where it is: since the message that it would consume next was stored, at most.
 func (l *lifeReader) oldest(ctx context.Context, at *copyOf, g *groupLife) {
-	p, err := l.a.pool.Pull(ctx, at.broker.addr, &client.Pull{Group: "TOOLS_CONSUMER", Topic: at.Topic, QueueID: at.QueueID, Offset: g.Offset, Max: 1})
+	p, err := l.a.pool.Pull(ctx, at.broker.addr, &client.Pull{Group: toolsGroup, Topic: at.Topic, QueueID: at.QueueID, Offset: g.Offset, Max: 1})
 	if err != nil || len(p.Messages) == 0 || p.Messages[0].QueueOffset != g.Offset {
 		return
 	}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
@@ -86,34 +84,4 @@ func timeArg(s string) (int64, error) {
 		}
 	}
 	return 0, misuse(fmt.Errorf("cannot read %q as a time: it must be milliseconds since 1970, or like 2006-01-02#15:04:05:000", s))
-}
-
-// boolArg is a flag that takes true or false as a word of its own, as Apache's tool has them.
-type boolArg bool
-
-func (b *boolArg) String() string { return strconv.FormatBool(bool(*b)) }
-func (b *boolArg) Type() string   { return "true|false" }
-func (b *boolArg) Set(s string) error {
-	switch strings.ToLower(strings.TrimSpace(s)) {
-	case "true":
-		*b = true
-	case "false":
-		*b = false
-	default:
-		return fmt.Errorf("it must be true or false")
-	}
-	return nil
-}
-
-// boolFlag adds one.
-func boolFlag(c *cobra.Command, to *bool, name, letter string, standard bool, usage string) {
-	*to = standard
-	c.Flags().VarP((*boolArg)(to), name, letter, usage)
-}
-
-// need marks flags as required.
-func need(c *cobra.Command, names ...string) {
-	for _, name := range names {
-		_ = c.MarkFlagRequired(name)
-	}
 }

@@ -120,7 +120,7 @@ func (l *lifeReader) read(ctx context.Context, found copyOf, o traceOptions) err
 	}
 	slices.Sort(l.groups)
 	l.groups = slices.DeleteFunc(slices.Compact(l.groups), func(g string) bool {
-		return g == "" || o.group != "" && g != o.group || strings.HasPrefix(g, "CID_RMQ_SYS_")
+		return g == "" || o.group != "" && g != o.group || strings.HasPrefix(g, systemGroups)
 	})
 	topics = nil
 	for _, g := range l.groups {

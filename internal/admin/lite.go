@@ -151,9 +151,8 @@ func (a *Admin) getLiteTopicInfo() *cobra.Command {
 		})
 	})
 	parentFlag(c, &h.ParentTopic)
-	c.Flags().StringVarP(&h.LiteTopic, "liteTopic", "l", "", "lite `TOPIC`")
+	required(c, &h.LiteTopic, "liteTopic", "l", "lite `TOPIC`")
 	c.Flags().BoolVarP(&clients, "showClientId", "s", false, "show who subscribes to it")
-	need(c, "liteTopic")
 	return c
 }
 
@@ -185,10 +184,9 @@ func (a *Admin) getLiteClientInfo() *cobra.Command {
 		})
 	})
 	parentFlag(c, &h.ParentTopic)
-	c.Flags().StringVarP(&h.Group, "group", "g", "", "`GROUP`")
-	c.Flags().StringVarP(&h.ClientID, "clientId", "c", "", "`ID` of the client")
+	required(c, &h.Group, "group", "g", "`GROUP`")
+	required(c, &h.ClientID, "clientId", "c", "`ID` of the client")
 	c.Flags().BoolVarP(&detail, "showDetail", "s", false, "show the lite topics")
-	need(c, "group", "clientId")
 	return c
 }
 
@@ -238,10 +236,9 @@ func (a *Admin) getLiteGroupInfo() *cobra.Command {
 		return failed
 	})
 	parentFlag(c, &parent)
-	c.Flags().StringVarP(&h.Group, "group", "g", "", "`GROUP`")
+	required(c, &h.Group, "group", "g", "`GROUP`")
 	c.Flags().StringVarP(&h.LiteTopic, "liteTopic", "l", "", "only this lite `TOPIC`")
 	c.Flags().Int32VarP(&h.TopK, "topK", "k", 20, "the `N` lite topics of each broker with most to do")
-	need(c, "group")
 	return c
 }
 
@@ -307,9 +304,8 @@ func (a *Admin) triggerLiteDispatch() *cobra.Command {
 		return failed
 	})
 	parentFlag(c, &parent)
-	c.Flags().StringVarP(&h.Group, "group", "g", "", "`GROUP`")
+	required(c, &h.Group, "group", "g", "`GROUP`")
 	c.Flags().StringVarP(&h.ClientID, "clientId", "c", "", "only the client with this `ID`")
 	c.Flags().StringVarP(&broker, "brokerName", "b", "", "only at the broker with this `NAME`")
-	need(c, "group")
 	return c
 }

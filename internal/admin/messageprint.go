@@ -39,12 +39,11 @@ type printFlags struct {
 }
 
 func (f *printFlags) add(c *cobra.Command) {
-	c.Flags().StringVarP(&f.topic, "topic", "t", "", "`TOPIC`")
+	required(c, &f.topic, "topic", "t", "`TOPIC`")
 	c.Flags().StringVarP(&f.charset, "charsetName", "c", "UTF-8", "`CHARSET` of the bodies")
 	c.Flags().StringVarP(&f.expression, "subExpression", "s", "*", "`EXPRESSION` of tags, such as 'TagA || TagB'")
 	c.Flags().StringVarP(&f.begin, "beginTimestamp", "b", "", "stored from `TIME` on: ms, or 2006-01-02#15:04:05:000")
 	c.Flags().StringVarP(&f.end, "endTimestamp", "e", "", "stored until `TIME`, the same")
-	need(c, "topic")
 }
 
 // span is the range of a queue's offsets between two times, or all that it has.
@@ -100,7 +99,7 @@ func (a *Admin) printMsg() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		queues, err := a.queues(ctx, f.topic, parent, permRead)
+		queues, err := a.queues(ctx, f.topic, parent, protocol.PermRead)
 		if err != nil {
 			return err
 		}
@@ -219,12 +218,12 @@ func (a *Admin) printMsgByQueue() *cobra.Command {
 		return nil
 	})
 	f.add(c)
-	c.Flags().StringVarP(&broker, "brokerName", "a", "", "`NAME` of the broker")
+	required(c, &broker, "brokerName", "a", "`NAME` of the broker")
 	c.Flags().Int32VarP(&queue, "queueId", "i", 0, "`ID` of the queue")
 	boolFlag(c, &print, "printMsg", "p", false, "print the messages")
 	boolFlag(c, &f.body, "printBody", "d", false, "print their bodies too")
 	boolFlag(c, &count, "calculate", "f", false, "count the messages by tag")
-	need(c, "brokerName", "queueId")
+	need(c, "queueId")
 	return c
 }
 
@@ -246,7 +245,7 @@ func (a *Admin) consumeMessage() *cobra.Command {
 		if err := checkSpan(begin, end); err != nil {
 			return err
 		}
-		queues, err := a.queues(ctx, topic, "", permRead)
+		queues, err := a.queues(ctx, topic, "", protocol.PermRead)
 		if err != nil {
 			return err
 		}
@@ -278,7 +277,7 @@ func (a *Admin) consumeMessage() *cobra.Command {
 		}
 		return nil
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
+	required(c, &topic, "topic", "t", "`TOPIC`")
 	c.Flags().StringVarP(&broker, "brokerName", "b", "", "`NAME` of the broker")
 	c.Flags().Int32VarP(&queue, "queueId", "i", 0, "`ID` of the queue")
 	c.Flags().Int64VarP(&offset, "offset", "o", 0, "`OFFSET` in the queue to begin at")
@@ -286,7 +285,6 @@ func (a *Admin) consumeMessage() *cobra.Command {
 	c.Flags().StringVarP(&begin, "beginTimestamp", "s", "", "stored from `TIME` on: ms, or 2006-01-02#15:04:05:000")
 	c.Flags().StringVarP(&end, "endTimestamp", "e", "", "stored until `TIME`, the same")
 	c.Flags().Int64VarP(&number, "MessageNumber", "c", 128, "at most `N` messages")
-	need(c, "topic")
 	return c
 }
 

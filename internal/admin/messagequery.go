@@ -33,12 +33,11 @@ type messageFlags struct {
 }
 
 func (f *messageFlags) add(c *cobra.Command) {
-	c.Flags().StringVarP(&f.topic, "topic", "t", "", "`TOPIC`")
-	c.Flags().StringVarP(&f.ids, "msgId", "i", "", "`ID` of the message")
+	required(c, &f.topic, "topic", "t", "`TOPIC`")
+	required(c, &f.ids, "msgId", "i", "`ID` of the message")
 	c.Flags().StringVarP(&f.cluster, "cluster", "c", "", "`CLUSTER` to look in; of a light queue the parent topic")
 	c.Flags().StringVarP(&f.group, "consumerGroup", "g", "", "with -d: `GROUP` of the consumer that shall consume it now")
 	c.Flags().StringVarP(&f.client, "clientId", "d", "", "with -g: `ID` of the consumer that shall consume it now")
-	need(c, "topic", "msgId")
 }
 
 func (a *Admin) queryMsgById() *cobra.Command {
@@ -257,13 +256,12 @@ func (a *Admin) queryMsgByKey() *cobra.Command {
 			}
 		})
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
-	c.Flags().StringVarP(&key, "msgKey", "k", "", "`KEY`")
+	required(c, &topic, "topic", "t", "`TOPIC`")
+	required(c, &key, "msgKey", "k", "`KEY`")
 	f.add(c, "m")
 	c.Flags().StringVarP(&cluster, "cluster", "c", "", "`CLUSTER` to look in; of a light queue the parent topic")
 	c.Flags().StringVarP(&kind, "keyType", "p", "K", "K for keys, T for tags")
 	c.Flags().StringVarP(&lastKey, "lastKey", "l", "", "`INDEXKEY` of the last message shown before, of brokers with RocksDB")
-	need(c, "topic", "msgKey")
 	return c
 }
 
@@ -286,13 +284,13 @@ func (a *Admin) queryMsgByOffset() *cobra.Command {
 		}
 		return a.printMessage(ctx, r.found[0], bodyFormat)
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
-	c.Flags().StringVarP(&broker, "brokerName", "b", "", "`NAME` of the broker")
+	required(c, &topic, "topic", "t", "`TOPIC`")
+	required(c, &broker, "brokerName", "b", "`NAME` of the broker")
 	c.Flags().Int32VarP(&queue, "queueId", "i", 0, "`ID` of the queue")
 	c.Flags().Int64VarP(&offset, "offset", "o", 0, "`OFFSET` in the queue")
 	c.Flags().StringVarP(&bodyFormat, "bodyFormat", "f", "", "`CHARSET` to print the body in")
 	c.Flags().StringVarP(&routeTopic, "routeTopic", "r", "", "`TOPIC` on the same brokers, for a light queue")
-	need(c, "topic", "brokerName", "queueId", "offset")
+	need(c, "queueId", "offset")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func (r *reset) target(ctx context.Context, q queueAt, _, end int64) (int64, err
 
 // run says what will change, and changes it.
 func (r *reset) run(ctx context.Context) error {
-	queues, err := r.a.queues(ctx, r.topic, routeTopicOf(r.topic, r.cluster), permRead)
+	queues, err := r.a.queues(ctx, r.topic, routeTopicOf(r.topic, r.cluster), protocol.PermRead)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (r *reset) run(ctx context.Context) error {
 		queues = slices.DeleteFunc(queues, func(q queueAt) bool { return q.addr != r.broker })
 	}
 	if len(queues) == 0 {
-		return fmt.Errorf("topic %s has no queues at %s to reset", r.topic, orElse(r.broker, "any broker"))
+		return fmt.Errorf("topic %s has no queues at %s to reset", r.topic, cmp.Or(r.broker, "any broker"))
 	}
 	var changes []change
 	for _, some := range byBroker(queues) {
@@ -159,12 +160,11 @@ func (r *reset) finish(err error, text func(io.Writer)) error {
 }
 
 func (r *reset) flags(c *cobra.Command) {
-	c.Flags().StringVarP(&r.group, "group", "g", "", "`GROUP`")
-	c.Flags().StringVarP(&r.topic, "topic", "t", "", "`TOPIC`")
+	required(c, &r.group, "group", "g", "`GROUP`")
+	required(c, &r.topic, "topic", "t", "`TOPIC`")
 	c.Flags().StringVarP(&r.cluster, "cluster", "c", "", "for a light queue: the parent `TOPIC`")
 	boolFlag(c, &r.force, "force", "f", true, "forwards too; false lets offsets go back only")
 	dryRunFlag(c, &r.dryRun)
-	need(c, "group", "topic")
 }
 
 func (a *Admin) resetOffsetByTime() *cobra.Command {
@@ -197,11 +197,10 @@ func (a *Admin) resetOffsetByTime() *cobra.Command {
 		})
 	})
 	r.flags(c)
-	c.Flags().StringVarP(&at, "timestamp", "s", "", "`TIME`: now, ms, or 2006-01-02#15:04:05:000")
+	required(c, &at, "timestamp", "s", "`TIME`: now, ms, or 2006-01-02#15:04:05:000")
 	c.Flags().StringVarP(&r.broker, "broker", "b", "", "only at the broker with this `ADDRESS`")
 	c.Flags().Int32VarP(&queue, "queue", "q", noOffset, "with -b: only the queue with this `ID`")
 	c.Flags().Int64VarP(&offset, "offset", "o", noOffset, "with -q: to this `OFFSET` instead")
-	need(c, "timestamp")
 	return c
 }
 
@@ -257,7 +256,7 @@ func (a *Admin) cloneGroupOffset() *cobra.Command {
 	var from, to, topic, offline string
 	var dryRun bool
 	c := a.command("cloneGroupOffset", "Let a group go on in a topic where another one is", func(ctx context.Context) error {
-		queues, err := a.queues(ctx, topic, "", permRead)
+		queues, err := a.queues(ctx, topic, "", protocol.PermRead)
 		if err != nil {
 			return err
 		}
@@ -307,11 +306,10 @@ func (a *Admin) cloneGroupOffset() *cobra.Command {
 			fmt.Fprintf(w, "clone group offset success. srcGroup[%s], destGroup=[%s], topic[%s]", from, to, topic)
 		})
 	})
-	c.Flags().StringVarP(&from, "srcGroup", "s", "", "`GROUP` that has the offsets")
-	c.Flags().StringVarP(&to, "destGroup", "d", "", "`GROUP` that shall have them")
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
+	required(c, &from, "srcGroup", "s", "`GROUP` that has the offsets")
+	required(c, &to, "destGroup", "d", "`GROUP` that shall have them")
+	required(c, &topic, "topic", "t", "`TOPIC`")
 	c.Flags().StringVarP(&offline, "offline", "o", "", "without effect")
 	dryRunFlag(c, &dryRun)
-	need(c, "srcGroup", "destGroup", "topic")
 	return c
 }

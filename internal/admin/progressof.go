@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,19 +86,11 @@ func (g *groupProgress) print(w io.Writer, showIP bool) {
 		}
 		cells := []any{clip(r.Topic, 64), clip(r.BrokerName, 32), r.QueueID, r.BrokerOffset, r.Offset}
 		if showIP {
-			cells = append(cells, orElse(r.ClientIP, "N/A"))
+			cells = append(cells, cmp.Or(r.ClientIP, "N/A"))
 		}
 		fmt.Fprintf(w, line, append(cells, r.Diff, r.Inflight, last)...)
 	}
 	fmt.Fprintf(w, "\nConsume TPS: %.2f\nConsume Diff Total: %d\nConsume Inflight Total: %d\n", g.TPS, g.Diff, g.Inflight)
-}
-
-// orElse is instead for what is empty.
-func orElse(s, instead string) string {
-	if s == "" {
-		return instead
-	}
-	return s
 }
 
 // addClients says which client has each queue, as far as consumers tell.
@@ -222,10 +215,9 @@ func (a *Admin) brokerConsumeStats() *cobra.Command {
 			fmt.Fprintf(w, "\nDiff Total: %d\n", stats.TotalDiff)
 		})
 	})
-	c.Flags().StringVarP(&broker, "brokerAddr", "b", "", "`ADDRESS` of the broker")
+	required(c, &broker, "brokerAddr", "b", "`ADDRESS` of the broker")
 	c.Flags().Int64VarP(&timeout, "timeoutMillis", "t", 50000, "wait so many `MS` for the answer")
 	c.Flags().Int64VarP(&level, "level", "l", 0, "only queues in which `N` messages or more are not consumed")
 	boolFlag(c, &order, "order", "o", false, "only ordered topics")
-	need(c, "brokerAddr")
 	return c
 }

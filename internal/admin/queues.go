@@ -16,19 +16,10 @@ type queueAt struct {
 	addr string
 }
 
-// What a topic's queues on a broker allow. Part of the wire format; do not change.
-const (
-	permWrite = 1 << 1
-	permRead  = 1 << 2
-)
-
 // queues lists the queues of a topic that allow perm, sorted. Light queues and some of the system have no route of their own: then
 // routeTopic names a topic that lies on the same brokers.
 func (a *Admin) queues(ctx context.Context, topic, routeTopic string, perm int32) ([]queueAt, error) {
-	if routeTopic == "" {
-		routeTopic = topic
-	}
-	route, err := a.names.RouteByTopic(ctx, routeTopic)
+	route, err := a.names.RouteByTopic(ctx, cmp.Or(routeTopic, topic))
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +30,7 @@ func (a *Admin) queues(ctx context.Context, topic, routeTopic string, perm int32
 	var all []queueAt
 	for _, d := range route.QueueDatas {
 		n := d.ReadQueueNums
-		if perm == permWrite {
+		if perm == protocol.PermWrite {
 			n = d.WriteQueueNums
 		}
 		if d.Perm&perm == 0 || addrs[d.BrokerName] == "" {
@@ -49,9 +40,7 @@ func (a *Admin) queues(ctx context.Context, topic, routeTopic string, perm int32
 			all = append(all, queueAt{protocol.MessageQueue{Topic: topic, BrokerName: d.BrokerName, QueueID: id}, addrs[d.BrokerName]})
 		}
 	}
-	slices.SortFunc(all, func(x, y queueAt) int {
-		return cmp.Or(cmp.Compare(x.BrokerName, y.BrokerName), cmp.Compare(x.QueueID, y.QueueID))
-	})
+	slices.SortFunc(all, func(x, y queueAt) int { return compareQueues(x.MessageQueue, y.MessageQueue) })
 	return all, nil
 }
 

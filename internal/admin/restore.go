@@ -250,10 +250,10 @@ func differences(now, want any) string {
 	return strings.Join(parts, ", ")
 }
 
-// systemGroups are made by brokers and clients for themselves.
+// isSystemGroup says whether brokers and clients made a group for themselves.
 func isSystemGroup(group string) bool {
-	return strings.HasPrefix(group, "CID_RMQ_SYS_") || strings.HasPrefix(group, "CID_ONSAPI_") || slices.Contains(
-		[]string{"TOOLS_CONSUMER", "FILTERSRV_CONSUMER", "SELF_TEST_C_GROUP", "SELF_TEST_P_GROUP", "__MONITOR_CONSUMER", "CLIENT_INNER_PRODUCER", "CLIENT_INNER_PRODUCER_GROUP", "CID_SYS_RMQ_TRANS"}, group)
+	return strings.HasPrefix(group, systemGroups) || strings.HasPrefix(group, "CID_ONSAPI_") || slices.Contains(
+		[]string{toolsGroup, "FILTERSRV_CONSUMER", "SELF_TEST_C_GROUP", "SELF_TEST_P_GROUP", "__MONITOR_CONSUMER", "CLIENT_INNER_PRODUCER", "CLIENT_INNER_PRODUCER_GROUP", "CID_SYS_RMQ_TRANS"}, group)
 }
 
 func (r *restorer) groups(ctx context.Context, from *brokerBackup, to member) error {

@@ -28,9 +28,9 @@ type sender struct {
 
 // newSender finds where a topic is. One that does not exist yet is made by the brokers that make topics on their first message.
 func (a *Admin) newSender(ctx context.Context, topic, group string) (*sender, error) {
-	queues, err := a.queues(ctx, topic, "", permWrite)
+	queues, err := a.queues(ctx, topic, "", protocol.PermWrite)
 	if refused(err, protocol.CodeTopicNotExist) {
-		some, otherwise := a.queues(ctx, topic, protocol.TopicAutoCreate, permWrite)
+		some, otherwise := a.queues(ctx, topic, protocol.TopicAutoCreate, protocol.PermWrite)
 		if otherwise != nil {
 			return nil, err
 		}

@@ -56,14 +56,13 @@ func (a *Admin) sendMessage() *cobra.Command {
 			fmt.Fprintf(w, columns, r.BrokerName, r.QueueID, r.Status, r.MsgID)
 		})
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
-	c.Flags().StringVarP(&body, "body", "p", "", "`TEXT` of the message")
+	required(c, &topic, "topic", "t", "`TOPIC`")
+	required(c, &body, "body", "p", "`TEXT` of the message")
 	c.Flags().StringVarP(&keys, "key", "k", "", "`KEYS`, separated by blanks")
 	c.Flags().StringVarP(&tags, "tags", "c", "", "`TAG`")
 	c.Flags().StringVarP(&broker, "broker", "b", "", "with -i: `NAME` of the broker")
 	c.Flags().Int32VarP(&queue, "qid", "i", -1, "with -b: `ID` of the queue")
 	boolFlag(c, &trace, "msgTraceEnable", "m", false, "trace it, as clients do")
-	need(c, "topic", "body")
 	return c
 }
 
@@ -115,10 +114,9 @@ func (a *Admin) sendMsgStatus() *cobra.Command {
 		}
 		return nil
 	})
-	c.Flags().StringVarP(&broker, "brokerName", "b", "", "`NAME` of the broker")
+	required(c, &broker, "brokerName", "b", "`NAME` of the broker")
 	c.Flags().IntVarP(&size, "messageSize", "s", 128, "`BYTES` of each message, about")
 	c.Flags().IntVarP(&count, "count", "c", 50, "send `N` messages")
-	need(c, "brokerName")
 	return c
 }
 
@@ -175,10 +173,9 @@ func (a *Admin) checkMsgSendRT() *cobra.Command {
 		}
 		return failedSends(failures, amount, failed)
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
+	required(c, &topic, "topic", "t", "`TOPIC`")
 	c.Flags().IntVarP(&amount, "amount", "a", 100, "send `N` messages")
 	c.Flags().IntVarP(&size, "size", "s", 128, "`BYTES` of each message")
-	need(c, "topic")
 	return c
 }
 

@@ -222,7 +222,7 @@ func (a *Admin) updateStaticTopic() *cobra.Command {
 	f.add(c)
 	c.Flags().Int32Var(&queues, "totalQueueNum", 0, "`NUMBER` of queues in all")
 	short(c, "totalQueueNum", "qn")
-	_ = c.MarkFlagRequired("totalQueueNum")
+	need(c, "totalQueueNum")
 	return c
 }
 

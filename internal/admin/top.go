@@ -287,7 +287,7 @@ func (s *topSampler) quietTopics(ctx context.Context, masters map[string]bool, c
 
 // isSystemTopic says whether brokers and clients made a topic for themselves, which would only crowd out the others.
 func isSystemTopic(name string) bool {
-	for _, prefix := range []string{"RMQ_SYS_", "rmq_sys_", "%RETRY%", "%DLQ%", "SCHEDULE_TOPIC_XXXX", "TBW102", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT", "BenchmarkTest", "TRANS_CHECK_MAX_TIME_TOPIC"} {
+	for _, prefix := range []string{"RMQ_SYS_", "rmq_sys_", retryPrefix, dlqPrefix, topicSchedule, "TBW102", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT", "BenchmarkTest", topicCheckMax} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -387,7 +387,7 @@ func (a *Admin) updateTopicPerm() *cobra.Command {
 	to.either(c)
 	required(c, &topic, "topic", "t", "`TOPIC`")
 	c.Flags().Int32VarP(&perm, "perm", "p", 0, "`PERMISSION`: 2 to write, 4 to read, 6 for both")
-	_ = c.MarkFlagRequired("perm")
+	need(c, "perm")
 	dryRunFlag(c, &dry)
 	return c
 }

@@ -32,9 +32,8 @@ func (a *Admin) topicRoute() *cobra.Command {
 			fmt.Fprintf(w, "%s\n", text)
 		})
 	})
-	c.Flags().StringVarP(&topic, "topic", "t", "", "`TOPIC`")
+	required(c, &topic, "topic", "t", "`TOPIC`")
 	c.Flags().BoolVarP(&list, "list", "l", false, "print a table")
-	_ = c.MarkFlagRequired("topic")
 	return c
 }
 

@@ -47,9 +47,7 @@ func queueStatuses(stats *protocol.TopicStats) []queueStatus {
 
 // topicStats puts together what all brokers of a topic have of it. With routeOf, the brokers of that topic are asked.
 func (a *Admin) topicStats(ctx context.Context, topic, routeOf string) (*protocol.TopicStats, error) {
-	if routeOf == "" {
-		routeOf = topic
-	}
+	routeOf = cmp.Or(routeOf, topic)
 	route, err := a.names.RouteByTopic(ctx, routeOf)
 	if err != nil {
 		return nil, err
@@ -94,7 +92,7 @@ func printTopicStatus(w io.Writer, stats *protocol.TopicStats) {
 // sortedQueues is a table in the order of its queues.
 func sortedQueues[V any](t protocol.QueueTable[V]) protocol.QueueTable[V] {
 	t = slices.Clone(t)
-	slices.SortFunc(t, func(x, y protocol.QueueEntry[V]) int { return compareQueues(x.Queue, y.Queue) })
+	sortQueues(t)
 	return t
 }
 

@@ -18,16 +18,6 @@ import (
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
-// Topics that the life of a message may lead through.
-const (
-	retryPrefix   = "%RETRY%"
-	dlqPrefix     = "%DLQ%"
-	topicHalf     = "RMQ_SYS_TRANS_HALF_TOPIC"
-	topicCheckMax = "TRANS_CHECK_MAX_TIME_TOPIC"
-	topicSchedule = "SCHEDULE_TOPIC_XXXX"
-	topicTimer    = "rmq_sys_wheel_timer"
-)
-
 // asksAtOnce is how many requests are under way at once when all topics are looked through.
 const asksAtOnce = 16
 

@@ -29,10 +29,9 @@ func (a *Admin) queryMsgTraceById() *cobra.Command {
 		return a.show(traces, func(w io.Writer) { printTraces(w, traces) })
 	})
 	c.Aliases = []string{"QueryMsgTraceById"}
-	c.Flags().StringVarP(&id, "msgId", "i", "", "`ID` of the message")
+	required(c, &id, "msgId", "i", "`ID` of the message")
 	c.Flags().StringVarP(&topic, "traceTopic", "t", defaultTrace, "`TOPIC` that clients trace to")
 	f.add(c, "c")
-	need(c, "msgId")
 	return c
 }
 

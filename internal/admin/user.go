@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func userText(name string, u *protocol.UserInfo) string {
 	if u == nil {
 		return "user " + name + " (there is none)"
 	}
-	return fmt.Sprintf("user %s (%s, %s)", name, orElse(u.UserType, "Normal"), orElse(u.UserStatus, "enable"))
+	return fmt.Sprintf("user %s (%s, %s)", name, cmp.Or(u.UserType, "Normal"), cmp.Or(u.UserStatus, "enable"))
 }
 
 func (a *Admin) createUser() *cobra.Command {
@@ -60,10 +61,9 @@ func (a *Admin) createUser() *cobra.Command {
 		})
 	})
 	to.either(c)
-	c.Flags().StringVarP(&u.Username, "username", "u", "", "`NAME` of the user")
-	c.Flags().StringVarP(&u.Password, "password", "p", "", "`PASSWORD`")
+	required(c, &u.Username, "username", "u", "`NAME` of the user")
+	required(c, &u.Password, "password", "p", "`PASSWORD`")
 	c.Flags().StringVarP(&u.UserType, "userType", "t", "", "`TYPE`: Super or Normal, the standard")
-	need(c, "username", "password")
 	return c
 }
 
@@ -79,11 +79,10 @@ func (a *Admin) updateUser() *cobra.Command {
 		})
 	})
 	to.either(c)
-	c.Flags().StringVarP(&u.Username, "username", "u", "", "`NAME` of the user")
+	required(c, &u.Username, "username", "u", "`NAME` of the user")
 	c.Flags().StringVarP(&u.Password, "password", "p", "", "new `PASSWORD`")
 	c.Flags().StringVarP(&u.UserType, "userType", "t", "", "new `TYPE`: Super or Normal")
 	c.Flags().StringVarP(&u.UserStatus, "userStatus", "s", "", "new `STATUS`: enable or disable")
-	need(c, "username")
 	c.MarkFlagsOneRequired("password", "userType", "userStatus")
 	return c
 }
@@ -110,16 +109,15 @@ func (a *Admin) deleteUser() *cobra.Command {
 		return a.carry(ctx, dryRun, changes)
 	})
 	to.either(c)
-	c.Flags().StringVarP(&name, "username", "u", "", "`NAME` of the user")
+	required(c, &name, "username", "u", "`NAME` of the user")
 	dryRunFlag(c, &dryRun)
-	need(c, "username")
 	return c
 }
 
 const userColumns = "%-16s  %-22s  %-22s  %-22s\n"
 
 func printUsers(w io.Writer, all []*protocol.UserInfo) {
-	null := func(s string) string { return orElse(s, "null") }
+	null := func(s string) string { return cmp.Or(s, "null") }
 	fmt.Fprintf(w, userColumns, "#UserName", "#Password", "#UserType", "#UserStatus")
 	for _, u := range all {
 		fmt.Fprintf(w, userColumns, null(u.Username), null(u.Password), null(u.UserType), null(u.UserStatus))
