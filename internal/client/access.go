@@ -2,26 +2,24 @@ package client
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
 
 // CreateUser adds a user at the broker at addr, AUTH_CREATE_USER.
 func (p *Pool) CreateUser(ctx context.Context, addr string, u *protocol.UserInfo) error {
-	return p.access(ctx, addr, protocol.ReqAuthCreateUser, "user "+u.Username, &protocol.UserHeader{Username: u.Username}, u)
+	return p.tell(ctx, addr, "user "+u.Username, &remoting.Call{Code: protocol.ReqAuthCreateUser, Header: &protocol.UserHeader{Username: u.Username}}, u)
 }
 
 // UpdateUser changes what u says of a user, AUTH_UPDATE_USER.
 func (p *Pool) UpdateUser(ctx context.Context, addr string, u *protocol.UserInfo) error {
-	return p.access(ctx, addr, protocol.ReqAuthUpdateUser, "user "+u.Username, &protocol.UserHeader{Username: u.Username}, u)
+	return p.tell(ctx, addr, "user "+u.Username, &remoting.Call{Code: protocol.ReqAuthUpdateUser, Header: &protocol.UserHeader{Username: u.Username}}, u)
 }
 
 // DeleteUser removes a user, AUTH_DELETE_USER.
 func (p *Pool) DeleteUser(ctx context.Context, addr, name string) error {
-	return p.access(ctx, addr, protocol.ReqAuthDeleteUser, "user "+name, &protocol.UserHeader{Username: name}, nil)
+	return p.do(ctx, addr, "user "+name, &remoting.Call{Code: protocol.ReqAuthDeleteUser, Header: &protocol.UserHeader{Username: name}})
 }
 
 // User returns a user, nil when there is none of that name, AUTH_GET_USER.
@@ -40,17 +38,17 @@ func (p *Pool) Users(ctx context.Context, addr, filter string) ([]*protocol.User
 
 // CreateACL adds to what a subject may do at the broker at addr, AUTH_CREATE_ACL.
 func (p *Pool) CreateACL(ctx context.Context, addr string, a *protocol.ACLInfo) error {
-	return p.access(ctx, addr, protocol.ReqAuthCreateACL, "ACL of "+a.Subject, &protocol.SubjectHeader{Subject: a.Subject}, a)
+	return p.tell(ctx, addr, "ACL of "+a.Subject, &remoting.Call{Code: protocol.ReqAuthCreateACL, Header: &protocol.SubjectHeader{Subject: a.Subject}}, a)
 }
 
 // UpdateACL replaces what a subject may do with the resources of a, AUTH_UPDATE_ACL.
 func (p *Pool) UpdateACL(ctx context.Context, addr string, a *protocol.ACLInfo) error {
-	return p.access(ctx, addr, protocol.ReqAuthUpdateACL, "ACL of "+a.Subject, &protocol.SubjectHeader{Subject: a.Subject}, a)
+	return p.tell(ctx, addr, "ACL of "+a.Subject, &remoting.Call{Code: protocol.ReqAuthUpdateACL, Header: &protocol.SubjectHeader{Subject: a.Subject}}, a)
 }
 
 // DeleteACL removes what a subject may do with a resource or, when it is empty, with all, AUTH_DELETE_ACL.
 func (p *Pool) DeleteACL(ctx context.Context, addr, subject, resource string) error {
-	return p.access(ctx, addr, protocol.ReqAuthDeleteACL, "ACL of "+subject, &protocol.DeleteACLHeader{Subject: subject, Resource: resource}, nil)
+	return p.do(ctx, addr, "ACL of "+subject, &remoting.Call{Code: protocol.ReqAuthDeleteACL, Header: &protocol.DeleteACLHeader{Subject: subject, Resource: resource}})
 }
 
 // ACL returns what a subject may do, nil when nothing was said of it, AUTH_GET_ACL.
@@ -66,20 +64,6 @@ func (p *Pool) ACLs(ctx context.Context, addr, subject, resource string) ([]*pro
 		return nil, err
 	}
 	return *l, nil
-}
-
-// access sends a change with a header, and with a body unless it is nil.
-func (p *Pool) access(ctx context.Context, addr string, code int, subject string, header, body any) error {
-	call := &remoting.Call{Code: code, Header: header}
-	if body != nil {
-		data, err := fastjson.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("cannot write %s: %w", protocol.RequestName(code), err)
-		}
-		call.Body = data
-	}
-	_, err := p.ask(ctx, addr, subject, call)
-	return err
 }
 
 // maybe is fetch for answers that may have no body: then it returns nil.

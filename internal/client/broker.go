@@ -62,32 +62,27 @@ func (p *Pool) putProperties(ctx context.Context, addr string, code int, changes
 	for _, key := range slices.Sorted(maps.Keys(changes)) {
 		body = config.AppendProperty(body, key, changes[key])
 	}
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: code, Body: body})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: code, Body: body})
 }
 
 // CleanExpiredConsumeQueue removes consume queue files whose messages are gone, CLEAN_EXPIRED_CONSUMEQUEUE.
 func (p *Pool) CleanExpiredConsumeQueue(ctx context.Context, addr string) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqCleanExpiredConsumeQueue})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqCleanExpiredConsumeQueue})
 }
 
 // CleanUnusedTopic removes the consume queues of topics that the broker at addr does not have, CLEAN_UNUSED_TOPIC.
 func (p *Pool) CleanUnusedTopic(ctx context.Context, addr string) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqCleanUnusedTopic})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqCleanUnusedTopic})
 }
 
 // DeleteExpiredCommitLog removes commit log files that are old enough, at any hour, DELETE_EXPIRED_COMMITLOG.
 func (p *Pool) DeleteExpiredCommitLog(ctx context.Context, addr string) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqDeleteExpiredCommitLog})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqDeleteExpiredCommitLog})
 }
 
 // PopRollback brings what is popped back into the revive log, POP_ROLLBACK.
 func (p *Pool) PopRollback(ctx context.Context, addr string) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqPopRollback})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqPopRollback})
 }
 
 // Producers returns the producers that are connected to the broker at addr, by group, GET_ALL_PRODUCER_INFO.
@@ -111,42 +106,31 @@ func (p *Pool) EpochCache(ctx context.Context, addr string) (*protocol.EpochCach
 
 // ResetMasterFlushOffset tells the slave at addr how far its master has flushed, RESET_MASTER_FLUSH_OFFSET.
 func (p *Pool) ResetMasterFlushOffset(ctx context.Context, addr string, offset int64) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqResetMasterFlushOffset, Header: &protocol.MasterFlushOffsetHeader{MasterFlushOffset: offset}})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqResetMasterFlushOffset, Header: &protocol.MasterFlushOffsetHeader{MasterFlushOffset: offset}})
 }
 
 // AddBroker lets the container at addr start the broker that a file on its machine configures, ADD_BROKER.
 func (p *Pool) AddBroker(ctx context.Context, addr, configPath string) error {
-	_, err := p.ask(ctx, addr, "broker of "+configPath, &remoting.Call{Code: protocol.ReqAddBroker, Header: &protocol.AddBrokerHeader{ConfigPath: configPath}})
-	return err
+	return p.do(ctx, addr, "broker of "+configPath, &remoting.Call{Code: protocol.ReqAddBroker, Header: &protocol.AddBrokerHeader{ConfigPath: configPath}})
 }
 
 // RemoveBroker lets the container at addr stop a broker, REMOVE_BROKER.
 func (p *Pool) RemoveBroker(ctx context.Context, addr string, h protocol.RemoveBrokerHeader) error {
-	_, err := p.ask(ctx, addr, "broker "+h.BrokerName, &remoting.Call{Code: protocol.ReqRemoveBroker, Header: &h})
-	return err
+	return p.do(ctx, addr, "broker "+h.BrokerName, &remoting.Call{Code: protocol.ReqRemoveBroker, Header: &h})
 }
 
 // WipeWritePerm takes the right to be written to from a broker in the NameServer at addr, and returns how many topics that changes,
 // WIPE_WRITE_PERM_OF_BROKER.
 func (p *Pool) WipeWritePerm(ctx context.Context, addr, broker string) (topics int32, err error) {
-	r, err := p.ask(ctx, addr, "broker "+broker, &remoting.Call{Code: protocol.ReqWipeWritePermOfBroker, Header: &protocol.BrokerNameHeader{BrokerName: broker}})
-	if err != nil {
-		return 0, err
-	}
-	var h protocol.WipeWritePermResponseHeader
-	err = r.DecodeFields(&h)
+	h, err := answer[protocol.WipeWritePermResponseHeader](ctx, p, addr, "broker "+broker, &remoting.Call{Code: protocol.ReqWipeWritePermOfBroker,
+		Header: &protocol.BrokerNameHeader{BrokerName: broker}})
 	return h.WipeTopicCount, err
 }
 
 // AddWritePerm gives it back, ADD_WRITE_PERM_OF_BROKER.
 func (p *Pool) AddWritePerm(ctx context.Context, addr, broker string) (topics int32, err error) {
-	r, err := p.ask(ctx, addr, "broker "+broker, &remoting.Call{Code: protocol.ReqAddWritePermOfBroker, Header: &protocol.BrokerNameHeader{BrokerName: broker}})
-	if err != nil {
-		return 0, err
-	}
-	var h protocol.AddWritePermResponseHeader
-	err = r.DecodeFields(&h)
+	h, err := answer[protocol.AddWritePermResponseHeader](ctx, p, addr, "broker "+broker, &remoting.Call{Code: protocol.ReqAddWritePermOfBroker,
+		Header: &protocol.BrokerNameHeader{BrokerName: broker}})
 	return h.AddTopicCount, err
 }
 

@@ -24,8 +24,7 @@ func (p *Pool) LimitColdReads(ctx context.Context, addr, group, limit string) er
 
 // UnlimitColdReads takes a group's own limit away, REMOVE_COLD_DATA_FLOW_CTR_CONFIG.
 func (p *Pool) UnlimitColdReads(ctx context.Context, addr, group string) error {
-	_, err := p.ask(ctx, addr, "group "+group, &remoting.Call{Code: protocol.ReqRemoveColdDataFlowCtrConfig, Body: []byte(group)})
-	return err
+	return p.do(ctx, addr, "group "+group, &remoting.Call{Code: protocol.ReqRemoveColdDataFlowCtrConfig, Body: []byte(group)})
 }
 
 // SetReadMode says how the commit log is read ahead, 0 as usual, 1 not, SET_COMMITLOG_READ_MODE, and returns what the broker remarks.
@@ -39,15 +38,13 @@ func (p *Pool) SetReadMode(ctx context.Context, addr string, mode int32) (string
 
 // SwitchTimerEngine says what keeps timed messages, R or F, SWITCH_TIMER_ENGINE.
 func (p *Pool) SwitchTimerEngine(ctx context.Context, addr, engine string) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqSwitchTimerEngine, Ext: [][2]string{{"E_T", engine}}})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqSwitchTimerEngine, Ext: [][2]string{{"E_T", engine}}})
 }
 
 // ExportRocksConfig lets the broker at addr write kinds of configuration, separated by semicolons, out of RocksDB into files,
 // EXPORT_ROCKSDB_CONFIG_TO_JSON.
 func (p *Pool) ExportRocksConfig(ctx context.Context, addr, kinds string) error {
-	_, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqExportRocksDBConfigToJSON, Header: &protocol.ExportRocksConfigHeader{ConfigType: kinds}})
-	return err
+	return p.do(ctx, addr, "", &remoting.Call{Code: protocol.ReqExportRocksDBConfigToJSON, Header: &protocol.ExportRocksConfigHeader{ConfigType: kinds}})
 }
 
 // CheckRocksQueues lets the broker at addr compare consume queues in RocksDB with those in files, CHECK_ROCKSDB_CQ_WRITE_PROGRESS.

@@ -12,12 +12,8 @@ import (
 
 // ControllerMetadata returns who leads the controllers of which the one at addr is a member, CONTROLLER_GET_METADATA_INFO.
 func (p *Pool) ControllerMetadata(ctx context.Context, addr string) (*protocol.ControllerMetadata, error) {
-	r, err := p.ask(ctx, addr, "", &remoting.Call{Code: protocol.ReqControllerGetMetadataInfo})
-	if err != nil {
-		return nil, err
-	}
-	var m protocol.ControllerMetadata
-	return &m, r.DecodeFields(&m)
+	m, err := answer[protocol.ControllerMetadata](ctx, p, addr, "", &remoting.Call{Code: protocol.ReqControllerGetMetadataInfo})
+	return &m, err
 }
 
 // controllerLeader returns the address of the controller that decides.
@@ -79,8 +75,7 @@ func (p *Pool) CleanBrokerData(ctx context.Context, addr string, h protocol.Clea
 		return err
 	}
 	h.InvokeTime = time.Now().UnixMilli()
-	_, err = p.ask(ctx, leader, "broker "+h.BrokerName, &remoting.Call{Code: protocol.ReqCleanBrokerData, Header: &h})
-	return err
+	return p.do(ctx, leader, "broker "+h.BrokerName, &remoting.Call{Code: protocol.ReqCleanBrokerData, Header: &h})
 }
 
 // ControllerConfig returns the configuration of the controller at addr, GET_CONTROLLER_CONFIG.

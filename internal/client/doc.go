@@ -2,9 +2,9 @@
 //
 //	pool.go         Pool: connections by address, dialed when needed
 //	nameservers.go  NameServers: the calls to a list of NameServers, none of which knows the others
-//	send.go pull.go offset.go heartbeat.go topic.go group.go lock.go query.go broker.go
+//	send.go pull.go offset.go heartbeat.go topic.go group.go query.go broker.go
 //	                the calls to a broker, by the families of package broker
-//	consumer.go access.go coldread.go lite.go
+//	consumer.go access.go coldread.go lite.go state.go queuestate.go
 //	                and what they have for operators only
 //	controller.go   the calls to controllers
 //

@@ -9,21 +9,18 @@ import (
 
 // CreateGroup makes or changes a subscription group on the broker at addr, UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
 func (p *Pool) CreateGroup(ctx context.Context, addr string, g *protocol.SubscriptionGroupConfig) error {
-	_, err := p.tell(ctx, addr, "group "+g.GroupName, protocol.ReqUpdateAndCreateSubscriptionGroup, g)
-	return err
+	return p.tell(ctx, addr, "group "+g.GroupName, &remoting.Call{Code: protocol.ReqUpdateAndCreateSubscriptionGroup}, g)
 }
 
 // CreateGroups does so with many, UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST.
 func (p *Pool) CreateGroups(ctx context.Context, addr string, groups []*protocol.SubscriptionGroupConfig) error {
-	_, err := p.tell(ctx, addr, "", protocol.ReqUpdateAndCreateSubscriptionGroupList, &protocol.SubscriptionGroupList{GroupConfigList: groups})
-	return err
+	return p.tell(ctx, addr, "", &remoting.Call{Code: protocol.ReqUpdateAndCreateSubscriptionGroupList}, &protocol.SubscriptionGroupList{GroupConfigList: groups})
 }
 
 // DeleteGroup removes a subscription group from the broker at addr, and its offsets too when asked to, DELETE_SUBSCRIPTIONGROUP.
 func (p *Pool) DeleteGroup(ctx context.Context, addr, group string, offsets bool) error {
-	_, err := p.ask(ctx, addr, "group "+group, &remoting.Call{Code: protocol.ReqDeleteSubscriptionGroup,
+	return p.do(ctx, addr, "group "+group, &remoting.Call{Code: protocol.ReqDeleteSubscriptionGroup,
 		Header: &protocol.DeleteSubscriptionGroupHeader{GroupName: group, CleanOffset: offsets}})
-	return err
 }
 
 // Groups returns all subscription groups of the broker at addr, GET_ALL_SUBSCRIPTIONGROUP_CONFIG.
@@ -33,8 +30,7 @@ func (p *Pool) Groups(ctx context.Context, addr string) (*protocol.SubscriptionG
 
 // SetRequestMode says whether a group pulls or pops a topic, SET_MESSAGE_REQUEST_MODE.
 func (p *Pool) SetRequestMode(ctx context.Context, addr string, m *protocol.RequestMode) error {
-	_, err := p.tell(ctx, addr, "group "+m.ConsumerGroup, protocol.ReqSetMessageRequestMode, m)
-	return err
+	return p.tell(ctx, addr, "group "+m.ConsumerGroup, &remoting.Call{Code: protocol.ReqSetMessageRequestMode}, m)
 }
 
 // ConsumerConnections returns the clients of a group that are connected to the broker at addr, GET_CONSUMER_CONNECTION_LIST. When there are

@@ -34,6 +34,5 @@ func (p *Pool) LiteGroupInfo(ctx context.Context, addr string, h *protocol.GetLi
 
 // TriggerLiteDispatch lets a group's clients, or one, look at all their lite topics again, TRIGGER_LITE_DISPATCH.
 func (p *Pool) TriggerLiteDispatch(ctx context.Context, addr string, h *protocol.TriggerLiteDispatchHeader) error {
-	_, err := p.ask(ctx, addr, "group "+h.Group, &remoting.Call{Code: protocol.ReqTriggerLiteDispatch, Header: h})
-	return err
+	return p.do(ctx, addr, "group "+h.Group, &remoting.Call{Code: protocol.ReqTriggerLiteDispatch, Header: h})
 }

@@ -230,8 +230,7 @@ func (p *Pool) RegisterTopic(ctx context.Context, addr, topic string, queues ...
 
 // Unregister takes a broker off one NameServer.
 func (p *Pool) Unregister(ctx context.Context, addr string, id protocol.BrokerIdentityHeader) error {
-	_, err := p.ask(ctx, addr, "broker "+id.BrokerName, &remoting.Call{Code: protocol.ReqUnregisterBroker, Header: &id})
-	return err
+	return p.do(ctx, addr, "broker "+id.BrokerName, &remoting.Call{Code: protocol.ReqUnregisterBroker, Header: &id})
 }
 
 // QueryDataVersion says whether a NameServer has other topics of a broker than those of a version, QUERY_DATA_VERSION. It
@@ -241,12 +240,7 @@ func (p *Pool) QueryDataVersion(ctx context.Context, addr string, id protocol.Br
 	if err != nil {
 		return false, err
 	}
-	r, err := p.ask(ctx, addr, "broker "+id.BrokerName, &remoting.Call{Code: protocol.ReqQueryDataVersion, Header: &id, Body: body})
-	if err != nil {
-		return false, err
-	}
-	var h protocol.QueryDataVersionResponseHeader
-	err = r.DecodeFields(&h)
+	h, err := answer[protocol.QueryDataVersionResponseHeader](ctx, p, addr, "broker "+id.BrokerName, &remoting.Call{Code: protocol.ReqQueryDataVersion, Header: &id, Body: body})
 	return h.Changed, err
 }
 

@@ -10,17 +10,13 @@ import (
 
 // QueueOffsets returns the least offset of a queue and the one that its next message will get, GET_MIN_OFFSET and GET_MAX_OFFSET.
 func (p *Pool) QueueOffsets(ctx context.Context, addr, topic string, queueID int32) (least, next int64, err error) {
-	var h protocol.OffsetHeader
 	for _, one := range []struct {
 		code int
 		to   *int64
 	}{{protocol.ReqGetMinOffset, &least}, {protocol.ReqGetMaxOffset, &next}} {
-		r, err := p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: one.code, Header: &protocol.QueueHeader{Topic: topic, QueueID: queueID}})
+		h, err := answer[protocol.OffsetHeader](ctx, p, addr, "topic "+topic, &remoting.Call{Code: one.code, Header: &protocol.QueueHeader{Topic: topic, QueueID: queueID}})
 		if err != nil {
 			return 0, 0, err
-		}
-		if err := r.DecodeFields(&h); err != nil {
-			return 0, 0, about("topic "+topic, err)
 		}
 		*one.to = h.Offset
 	}
@@ -30,41 +26,27 @@ func (p *Pool) QueueOffsets(ctx context.Context, addr, topic string, queueID int
 // SearchOffset returns the offset of the first message of a queue that was stored at a time in Unix ms or later,
 // SEARCH_OFFSET_BY_TIMESTAMP.
 func (p *Pool) SearchOffset(ctx context.Context, addr, topic string, queueID int32, timestamp int64) (int64, error) {
-	r, err := p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqSearchOffsetByTimestamp,
+	h, err := answer[protocol.OffsetHeader](ctx, p, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqSearchOffsetByTimestamp,
 		Header: &protocol.SearchOffsetHeader{Topic: topic, QueueID: queueID, Timestamp: timestamp}})
-	if err != nil {
-		return 0, err
-	}
-	var h protocol.OffsetHeader
-	if err := r.DecodeFields(&h); err != nil {
-		return 0, about("topic "+topic, err)
-	}
-	return h.Offset, nil
+	return h.Offset, err
 }
 
 // ConsumerOffset returns where a group goes on in a queue, QUERY_CONSUMER_OFFSET; known is false when it has not begun yet.
 func (p *Pool) ConsumerOffset(ctx context.Context, addr, group, topic string, queueID int32) (offset int64, known bool, err error) {
 	no := false
-	r, err := p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqQueryConsumerOffset, Header: &protocol.QueryConsumerOffsetHeader{
+	h, err := answer[protocol.OffsetHeader](ctx, p, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqQueryConsumerOffset, Header: &protocol.QueryConsumerOffsetHeader{
 		ConsumerGroup: group, Topic: topic, QueueID: queueID, SetZeroIfNotFound: &no}})
 	var refused *protocol.Error
 	if errors.As(err, &refused) && refused.Code == protocol.CodeQueryNotFound {
 		return 0, false, nil
-	} else if err != nil {
-		return 0, false, err
 	}
-	var h protocol.OffsetHeader
-	if err := r.DecodeFields(&h); err != nil {
-		return 0, false, about("topic "+topic, err)
-	}
-	return h.Offset, true, nil
+	return h.Offset, err == nil, err
 }
 
 // CommitOffset says where a group goes on in a queue, UPDATE_CONSUMER_OFFSET.
 func (p *Pool) CommitOffset(ctx context.Context, addr, group, topic string, queueID int32, offset int64) error {
-	_, err := p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqUpdateConsumerOffset, Header: &protocol.UpdateConsumerOffsetHeader{
+	return p.do(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqUpdateConsumerOffset, Header: &protocol.UpdateConsumerOffsetHeader{
 		ConsumerGroup: group, Topic: topic, QueueID: queueID, CommitOffset: offset}})
-	return err
 }
 
 // ResetOffsets makes a group begin somewhere else, INVOKE_BROKER_TO_RESET_OFFSET, and returns where. When the broker leaves it to the

@@ -189,6 +189,21 @@ func (p *Pool) ask(ctx context.Context, addr, subject string, call *remoting.Cal
 	return r, nil
 }
 
+// do is ask for who wants to know no more.
+func (p *Pool) do(ctx context.Context, addr, subject string, call *remoting.Call) error {
+	_, err := p.ask(ctx, addr, subject, call)
+	return err
+}
+
+// answer is ask for answers with a header.
+func answer[H any](ctx context.Context, p *Pool, addr, subject string, call *remoting.Call) (h H, err error) {
+	r, err := p.ask(ctx, addr, subject, call)
+	if err != nil {
+		return h, err
+	}
+	return h, about(subject, r.DecodeFields(&h))
+}
+
 // fetch is ask for answers with a JSON body.
 func fetch[T any](ctx context.Context, p *Pool, addr, subject string, call *remoting.Call) (*T, error) {
 	r, err := p.ask(ctx, addr, subject, call)
@@ -199,13 +214,12 @@ func fetch[T any](ctx context.Context, p *Pool, addr, subject string, call *remo
 	return v, about(subject, err)
 }
 
-// tell is ask for requests with a JSON body and no header.
-func (p *Pool) tell(ctx context.Context, addr, subject string, code int, body any) (*remoting.Response, error) {
-	data, err := fastjson.Marshal(body)
-	if err != nil {
-		return nil, fmt.Errorf("cannot write %s: %w", protocol.RequestName(code), err)
+// tell is do for a call that gets a JSON body.
+func (p *Pool) tell(ctx context.Context, addr, subject string, call *remoting.Call, body any) (err error) {
+	if call.Body, err = fastjson.Marshal(body); err != nil {
+		return fmt.Errorf("cannot write %s: %w", protocol.RequestName(call.Code), err)
 	}
-	return p.ask(ctx, addr, subject, &remoting.Call{Code: code, Body: data})
+	return p.do(ctx, addr, subject, call)
 }
 
 // refusal is an answer that says no, as an error.

@@ -42,7 +42,6 @@ func (p *Pool) RequestModes(ctx context.Context, addr string) (map[string]map[st
 
 // ForbidGroup says whether a group may read a topic on the broker at addr, UPDATE_AND_GET_GROUP_FORBIDDEN.
 func (p *Pool) ForbidGroup(ctx context.Context, addr, group, topic string, readable bool) error {
-	_, err := p.ask(ctx, addr, "group "+group, &remoting.Call{Code: protocol.ReqUpdateAndGetGroupForbidden,
+	return p.do(ctx, addr, "group "+group, &remoting.Call{Code: protocol.ReqUpdateAndGetGroupForbidden,
 		Header: &protocol.UpdateGroupForbiddenHeader{Group: group, Topic: topic, Readable: &readable}})
-	return err
 }

@@ -3,42 +3,33 @@ package client
 import (
 	"context"
 
-	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
 
 // CreateTopic makes or changes a topic on the broker at addr, UPDATE_AND_CREATE_TOPIC. Attributes is "+key=value,-key".
 func (p *Pool) CreateTopic(ctx context.Context, addr string, c *protocol.TopicConfig, attributes string) error {
-	_, err := p.ask(ctx, addr, "topic "+c.TopicName, &remoting.Call{Code: protocol.ReqUpdateAndCreateTopic, Header: &protocol.CreateTopicHeader{
+	return p.do(ctx, addr, "topic "+c.TopicName, &remoting.Call{Code: protocol.ReqUpdateAndCreateTopic, Header: &protocol.CreateTopicHeader{
 		Topic: c.TopicName, DefaultTopic: protocol.TopicAutoCreate, ReadQueueNums: c.ReadQueueNums, WriteQueueNums: c.WriteQueueNums, Perm: c.Perm,
 		TopicFilterType: c.TopicFilterType, TopicSysFlag: c.TopicSysFlag, Order: c.Order, Attributes: attributes}})
-	return err
 }
 
 // CreateTopics makes or changes topics on the broker at addr, UPDATE_AND_CREATE_TOPIC_LIST. The keys of attributes begin with + or -.
 func (p *Pool) CreateTopics(ctx context.Context, addr string, topics []*protocol.TopicConfig) error {
-	_, err := p.tell(ctx, addr, "", protocol.ReqUpdateAndCreateTopicList, &protocol.CreateTopicListBody{TopicConfigList: topics})
-	return err
+	return p.tell(ctx, addr, "", &remoting.Call{Code: protocol.ReqUpdateAndCreateTopicList}, &protocol.CreateTopicListBody{TopicConfigList: topics})
 }
 
 // CreateStaticTopic makes or changes what the broker at addr has of a static topic, UPDATE_AND_CREATE_STATIC_TOPIC. With force a newer mapping is
 // overwritten.
 func (p *Pool) CreateStaticTopic(ctx context.Context, addr string, c *protocol.TopicConfigAndMapping, force bool) error {
-	body, err := fastjson.Marshal(c.MappingDetail)
-	if err != nil {
-		return err
-	}
-	_, err = p.ask(ctx, addr, "topic "+c.TopicName, &remoting.Call{Code: protocol.ReqUpdateAndCreateStaticTopic, Body: body, Header: &protocol.CreateTopicHeader{
+	return p.tell(ctx, addr, "topic "+c.TopicName, &remoting.Call{Code: protocol.ReqUpdateAndCreateStaticTopic, Header: &protocol.CreateTopicHeader{
 		Topic: c.TopicName, DefaultTopic: protocol.TopicAutoCreate, ReadQueueNums: c.ReadQueueNums, WriteQueueNums: c.WriteQueueNums, Perm: c.Perm,
-		TopicFilterType: c.TopicFilterType, TopicSysFlag: c.TopicSysFlag, Order: c.Order, Force: force}})
-	return err
+		TopicFilterType: c.TopicFilterType, TopicSysFlag: c.TopicSysFlag, Order: c.Order, Force: force}}, c.MappingDetail)
 }
 
 // DeleteTopic removes a topic from the broker at addr, DELETE_TOPIC_IN_BROKER.
 func (p *Pool) DeleteTopic(ctx context.Context, addr, topic string) error {
-	_, err := p.ask(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqDeleteTopicInBroker, Header: &protocol.TopicHeader{Topic: topic}})
-	return err
+	return p.do(ctx, addr, "topic "+topic, &remoting.Call{Code: protocol.ReqDeleteTopicInBroker, Header: &protocol.TopicHeader{Topic: topic}})
 }
 
 // TopicConfigs returns all topics of the broker at addr, GET_ALL_TOPIC_CONFIG.
