@@ -94,17 +94,3 @@ func doubtAddress(log *slog.Logger, cfg config.Broker) {
 		log.Warn(doubt)
 	}
 }
-
-// runTogether runs a daemon and, beside it, what is to be done once it runs. It returns when both have ended.
-func runTogether(ctx context.Context, d daemon, then func(context.Context)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		then(ctx)
-	}()
-	err := d.Run(ctx)
-	cancel()
-	<-done
-	return err
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"syscall"
@@ -41,7 +40,7 @@ type session struct {
 // connect opens a session. Requests of brokers are served by h.
 func (f *clientFlags) connect(h remoting.Handler) (*session, error) {
 	// What goes wrong comes back as an error; the log would only say it twice.
-	pool := client.NewPool(h, remoting.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), MaxFrame: client.FrameMax})
+	pool := client.NewPool(h, remoting.Options{Log: slog.New(slog.DiscardHandler), MaxFrame: client.FrameMax})
 	names, err := client.NewNameServers(pool, f.namesrvAddr)
 	if err != nil {
 		_ = pool.Close()
@@ -62,12 +61,6 @@ type queue struct {
 
 func (q queue) String() string { return fmt.Sprintf("%s/%d", q.broker, q.id) }
 
-// What a topic may be used for; bits of its permission. Part of the format.
-const (
-	permWrite = 1 << 1
-	permRead  = 1 << 2
-)
-
 // queues lists the queues of a route that may be written or read, in the order that all clients have.
 func queues(route *protocol.TopicRoute, perm int32) []queue {
 	addrs := make(map[string]*protocol.BrokerData)
@@ -81,7 +74,7 @@ func queues(route *protocol.TopicRoute, perm int32) []queue {
 			continue
 		}
 		addr, n := b.Pick(), d.ReadQueueNums
-		if perm == permWrite {
+		if perm == protocol.PermWrite {
 			addr, n = b.BrokerAddrs[protocol.MasterID], d.WriteQueueNums
 		}
 		for id := range n {
@@ -100,10 +93,8 @@ func refusedWith(err error, code int) bool {
 }
 
 // explainCall adds to an error what can be done about it.
-func (f *clientFlags) explainCall(err error) error {
+func explainCall(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w\nnothing listens there; start a server with: liftoff server, or say with -n where one is", err)
 	case errors.Is(err, context.DeadlineExceeded):

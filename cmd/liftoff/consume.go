@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func (p *program) consumeCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return f.explainCall(p.consume(ctx, &f))
+			return explainCall(p.consume(ctx, &f))
 		},
 	}
 	f.add(c)
@@ -104,11 +105,8 @@ type batch struct {
 }
 
 func (p *program) consume(ctx context.Context, f *consumeFlags) error {
-	c := &consumer{flags: f, group: f.group, err: p.err, brought: make(chan batch), changed: make(chan struct{}, 1),
+	c := &consumer{flags: f, group: cmp.Or(f.group, onlookerGroup), err: p.err, brought: make(chan batch), changed: make(chan struct{}, 1),
 		pulling: make(map[queue]context.CancelFunc), done: make(map[queue]bool)}
-	if c.group == "" {
-		c.group = onlookerGroup
-	}
 	if f.tag != protocol.SubscribeAll {
 		for tag := range strings.SplitSeq(f.tag, "||") {
 			if tag = strings.TrimSpace(tag); tag != "" {
@@ -242,13 +240,8 @@ func (c *consumer) mine(ctx context.Context) ([]queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := queues(route, permRead)
-	slices.SortFunc(all, func(a, b queue) int {
-		if n := strings.Compare(a.broker, b.broker); n != 0 {
-			return n
-		}
-		return int(a.id - b.id)
-	})
+	all := queues(route, protocol.PermRead)
+	slices.SortFunc(all, func(a, b queue) int { return cmp.Or(cmp.Compare(a.broker, b.broker), cmp.Compare(a.id, b.id)) })
 	if c.flags.group == "" || len(all) == 0 {
 		return all, nil
 	}

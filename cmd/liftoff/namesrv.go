@@ -1,56 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/namesrv"
 )
-
-// daemonFlags are the flags that RocketMQ's mqnamesrv and mqbroker share.
-type daemonFlags struct {
-	file        string
-	namesrvAddr string
-	print       bool
-	port        int
-	log         logFlags
-	metricsPort int
-}
-
-func (f *daemonFlags) add(c *cobra.Command) {
-	c.Flags().StringVarP(&f.file, "configFile", "c", "", "properties `FILE`")
-	c.Flags().StringVarP(&f.namesrvAddr, "namesrvAddr", "n", "", "NameServers, such as '192.168.0.1:9876;192.168.0.2:9876'")
-	c.Flags().BoolVarP(&f.print, "printConfigItem", "p", false, "print all settings and exit")
-	c.Flags().IntVar(&f.port, "port", 0, "listen on this `PORT` (listenPort)")
-	f.log.add(c)
-	metricsPortFlag(c, &f.metricsPort)
-}
-
-// overrides are the settings that were given as flags.
-func (f *daemonFlags) overrides(c *cobra.Command) map[string]string {
-	set := make(map[string]string)
-	if c.Flags().Changed("namesrvAddr") && c.Name() != "namesrv" && c.Name() != "mqnamesrv" {
-		set["namesrvAddr"] = f.namesrvAddr
-	}
-	if c.Flags().Changed("port") {
-		set["listenPort"] = strconv.Itoa(f.port)
-	}
-	f.log.overrides(c, set)
-	if c.Flags().Changed("metrics-port") {
-		set["metricsPromExporterPort"] = strconv.Itoa(f.metricsPort)
-	}
-	return set
-}
-
-func metricsPortFlag(c *cobra.Command, port *int) {
-	c.Flags().IntVar(port, "metrics-port", 0, "serve metrics, /healthz and /readyz on this `PORT`, 0 for any (metricsPromExporterPort)")
-}
 
 func (p *program) namesrvCommand() *cobra.Command {
 	var f daemonFlags
@@ -103,9 +62,4 @@ func showAddr(addr net.Addr) string {
 		host = "0.0.0.0"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// A daemon serves until its context ends.
-type daemon interface {
-	Run(ctx context.Context) error
 }

@@ -88,7 +88,7 @@ func (p *program) send(ctx context.Context, f *sendFlags, body string) error {
 		took := time.Since(begun)
 		fmt.Fprintf(p.out, "sent %d messages to %s in %s, %.0f a second\n", to.sent, f.topic, took.Round(time.Millisecond), float64(to.sent)/took.Seconds())
 	}
-	return f.explainCall(err)
+	return explainCall(err)
 }
 
 func (p *program) sendInput(ctx context.Context, to *sender) error {
@@ -179,7 +179,7 @@ func (s *sender) route(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.queues = queues(route, permWrite); len(s.queues) == 0 {
+	if s.queues = queues(route, protocol.PermWrite); len(s.queues) == 0 {
 		return fmt.Errorf("topic %s: no broker takes messages for it at present", s.flags.topic)
 	}
 	s.first = rand.IntN(len(s.queues))

@@ -44,7 +44,7 @@ func (f *storeFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.json, "json", false, "print lines of JSON")
 }
 
-// open opens the directory that is named, or that the configuration names.
+// openStore opens the directory that is named, or that the configuration names.
 func (p *program) openStore(f *storeFlags, args []string, change bool) (*store.Offline, config.Broker, error) {
 	b := config.DefaultBroker()
 	if f.file != "" {
@@ -88,6 +88,15 @@ func (f *storeFlags) fits(o *store.Offline, do string) error {
 		do, cfg.RootDir, found, f.file, cfg.CommitLogFileSize)
 }
 
+// timerConfig is what is known of the timers' files; without a configuration they tell it themselves.
+func (f *storeFlags) timerConfig(o *store.Offline, b config.Broker) timer.Config {
+	cfg := timer.Config{RootDir: o.Config().RootDir}
+	if f.file != "" {
+		cfg.LogFileSize, cfg.Precision = int64(b.TimerLogFileSize), b.TimerPrecision
+	}
+	return cfg
+}
+
 // offlineConfig is what a configuration says about the files.
 func offlineConfig(b *config.Broker) store.Config {
 	c := store.DefaultConfig(b.RootDir)
@@ -129,7 +138,7 @@ It ends with code 1 when something is wrong.`,
 			if err := f.fits(o, "check"); err != nil {
 				return errors.Join(err, o.Close())
 			}
-			k := storeCheck{p: p, o: o, broker: b, json: f.json, ownSizes: f.file == ""}
+			k := storeCheck{p: p, o: o, json: f.json, timerCfg: f.timerConfig(o, b)}
 			return errors.Join(k.run(ctx, repair, dry), o.Close())
 		},
 	}
@@ -143,9 +152,8 @@ It ends with code 1 when something is wrong.`,
 type storeCheck struct {
 	p        *program
 	o        *store.Offline
-	broker   config.Broker
 	json     bool
-	ownSizes bool // sizes were found from the files
+	timerCfg timer.Config
 
 	problems int
 	config   []string // the files of config/ that are damaged, and have a copy that is not
@@ -212,8 +220,7 @@ func (k *storeCheck) check(ctx context.Context) (*store.Summary, error) {
 
 // checkTimers looks at the timer wheel and its log.
 func (k *storeCheck) checkTimers(found func(store.Finding)) (err error) {
-	cfg := k.timerConfig()
-	k.timers, err = timer.Inspect(cfg, nil, func(w timer.Problem) {
+	k.timers, err = timer.Inspect(k.timerCfg, nil, func(w timer.Problem) {
 		f := store.Finding{Kind: "timer", Problem: !w.Note, File: k.name(w.Path), At: w.At, What: w.What,
 			Means: "delayed messages may not be delivered when they are due", Do: "bring the file back from a copy; messages that wait are in the topic rmq_sys_wheel_timer still"}
 		if w.Wheel && !w.Note {
@@ -226,14 +233,6 @@ func (k *storeCheck) checkTimers(found func(store.Finding)) (err error) {
 		found(f)
 	})
 	return err
-}
-
-func (k *storeCheck) timerConfig() timer.Config {
-	cfg := timer.Config{RootDir: k.o.Config().RootDir}
-	if !k.ownSizes {
-		cfg.LogFileSize, cfg.Precision = int64(k.broker.TimerLogFileSize), k.broker.TimerPrecision
-	}
-	return cfg
 }
 
 func (k *storeCheck) name(path string) string {
@@ -283,19 +282,16 @@ func jsonLine(w io.Writer, v any) {
 // summary prints what was looked at.
 func (k *storeCheck) summary(s *store.Summary) {
 	if k.json {
-		k.line(struct {
-			Summary *store.Summary `json:"summary"`
-			Timer   struct {
-				Files   int   `json:"files"`
-				Records int64 `json:"records"`
-				Waiting int64 `json:"waiting"`
-			} `json:"timer"`
-			Sound bool `json:"sound"`
-		}{Summary: s, Timer: struct {
+		type timers struct {
 			Files   int   `json:"files"`
 			Records int64 `json:"records"`
 			Waiting int64 `json:"waiting"`
-		}{k.timers.LogFiles, k.timers.Records, k.timers.Waiting}, Sound: s.Sound()})
+		}
+		k.line(struct {
+			Summary *store.Summary `json:"summary"`
+			Timer   timers         `json:"timer"`
+			Sound   bool           `json:"sound"`
+		}{s, timers{k.timers.LogFiles, k.timers.Records, k.timers.Waiting}, s.Sound()})
 		return
 	}
 	cfg := k.o.Config()
@@ -378,7 +374,7 @@ func (k *storeCheck) repairTimers(dry bool, tell func(string)) error {
 		return nil
 	}
 	to := filepath.Join(k.o.Config().RootDir, "damaged", "timerwheel."+time.Now().Format("20060102150405"))
-	if err := timer.RemoveWheel(k.timerConfig(), to); err != nil {
+	if err := timer.RemoveWheel(k.timerCfg, to); err != nil {
 		return err
 	}
 	tell("put timerwheel aside, the next start makes it anew from timerlog")

@@ -71,7 +71,7 @@ entries of the index, the records of the timer log, the checkpoint, or the files
 					return errors.Join(err, o.Close())
 				}
 			}
-			d := &storeDump{p: p, o: o, f: f, left: f.limit, timerCfg: (&storeCheck{o: o, broker: b, ownSizes: f.file == ""}).timerConfig()}
+			d := &storeDump{p: p, o: o, f: f, left: f.limit, timerCfg: f.timerConfig(o, b)}
 			if err = d.ranges(); err == nil {
 				err = do(d, ctx)
 			}
@@ -163,10 +163,10 @@ type dumpedRecord struct {
 // log prints records.
 func (d *storeDump) log(ctx context.Context) error {
 	if host, off, err := message.ParseOffsetID(d.f.id); d.f.id != "" && err == nil {
-		if rec, m, err := d.o.RecordAt(off); err == nil {
+		if rec, _, err := d.o.RecordAt(off); err == nil {
 			var full message.Message
 			if err := message.Decode(rec, &full); err == nil && full.StoreHost == host {
-				d.record(&full, m)
+				d.record(&full)
 				return nil
 			}
 		}
@@ -183,7 +183,7 @@ func (d *storeDump) log(ctx context.Context) error {
 		if err := message.Decode(rec, &full); err != nil {
 			return fmt.Errorf("cannot read record at %d: %w", m.LogOffset, err)
 		}
-		d.record(&full, m)
+		d.record(&full)
 		return d.printed()
 	}, func(bad store.Stretch) error {
 		if d.toOffset >= 0 && bad.From >= d.toOffset {
@@ -215,7 +215,7 @@ func (d *storeDump) wants(m *message.Dispatch) bool {
 	return false
 }
 
-func (d *storeDump) record(m *message.Message, _ *message.Dispatch) {
+func (d *storeDump) record(m *message.Message) {
 	out := dumpedRecord{LogOffset: m.LogOffset, Size: m.Size, Topic: m.Topic, QueueID: m.QueueID, QueueOffset: m.QueueOffset,
 		MsgID: string(message.AppendOffsetID(nil, m.StoreHost, m.LogOffset)), StoreTime: m.StoreTimestamp, StoreHost: m.StoreHost.String(),
 		BornTime: m.BornTimestamp, BornHost: m.BornHost.String(), SysFlag: m.SysFlag, Flag: m.Flag, ReconsumeTimes: m.ReconsumeTimes,
