@@ -38,14 +38,7 @@ func newMappings(path string, log *slog.Logger) *mappings {
 
 func openMappings(path string, log *slog.Logger) (*mappings, error) {
 	m := newMappings(path, log)
-	c, err := statefile.Read(path, m.load)
-	if err != nil {
-		return nil, err
-	}
-	if c.Why != nil {
-		log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
-	}
-	return m, nil
+	return m, readState(path, log, m.load)
 }
 
 func (m *mappings) load(data []byte) error {

@@ -130,9 +130,7 @@ func (c *chosenOffsets) version(now int64) protocol.DataVersion {
 // tell logs which file is used and why.
 func (c *chosenOffsets) tell(log *slog.Logger) {
 	for _, r := range []*offsetsRead{&c.own, &c.other} {
-		if r.why != nil {
-			log.Warn("state file could not be used as it is", "file", r.path, "used", r.taken, "err", r.why)
-		}
+		tellState(log, r.path, r.taken, r.why)
 	}
 	if c.damaged != nil {
 		log.Warn("the file of offsets for the other setting of enableLmq cannot be read; it is older and not needed", "file", c.other.path,

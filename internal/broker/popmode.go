@@ -28,7 +28,7 @@ type requestModes struct {
 
 func openRequestModes(path string, b *Broker) (*requestModes, error) {
 	m := &requestModes{path: path, table: map[string]map[string]*protocol.RequestMode{}}
-	c, err := statefile.Read(path, func(data []byte) error {
+	err := readState(path, b.log, func(data []byte) error {
 		var file protocol.RequestModes
 		if err := fastjson.Unmarshal(data, &file); err != nil {
 			return err
@@ -38,13 +38,7 @@ func openRequestModes(path string, b *Broker) (*requestModes, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if c.Why != nil {
-		b.log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
-	}
-	return m, nil
+	return m, err
 }
 
 // find returns what was decided, nil when nothing was.

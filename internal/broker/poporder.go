@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -21,7 +20,6 @@ import (
 // as with Apache.
 type orders struct {
 	path string
-	log  *slog.Logger
 	b    *Broker
 
 	mu    sync.Mutex // protects the fields below, and what they point to
@@ -52,15 +50,8 @@ type orderFile struct {
 const orderKept = 24 * time.Hour
 
 func openOrders(path string, b *Broker) (*orders, error) {
-	o := &orders{path: path, log: b.log, b: b, table: map[string]map[int32]*orderInfo{}}
-	c, err := statefile.Read(path, o.load)
-	if err != nil {
-		return nil, err
-	}
-	if c.Why != nil {
-		o.log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
-	}
-	return o, nil
+	o := &orders{path: path, b: b, table: map[string]map[int32]*orderInfo{}}
+	return o, readState(path, b.log, o.load)
 }
 
 func (o *orders) load(data []byte) error {

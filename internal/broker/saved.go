@@ -57,12 +57,8 @@ type savedTable struct {
 func openSaved(path string, log *slog.Logger, t savedTable) (*saved, error) {
 	s := &saved{path: path, encode: t.encode, delay: saveDelay}
 	s.file = behind{path: path, write: s.write, log: log}
-	c, err := statefile.Read(path, t.load)
-	if err != nil {
+	if err := readState(path, log, t.load); err != nil {
 		return nil, err
-	}
-	if c.Why != nil {
-		log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
 	}
 	lines := 0
 	for _, name := range []string{s.oldPath(), s.changesPath()} {
@@ -77,6 +73,22 @@ func openSaved(path string, log *slog.Logger, t savedTable) (*saved, error) {
 		s.touch()
 	}
 	return s, nil
+}
+
+// readState reads a state file, and logs why when its copy had to be taken.
+func readState(path string, log *slog.Logger, load func([]byte) error) error {
+	c, err := statefile.Read(path, load)
+	if err == nil {
+		tellState(log, path, c.Path, c.Why)
+	}
+	return err
+}
+
+// tellState logs why a state file could not be used as it is, if there is a reason, and what was used.
+func tellState(log *slog.Logger, path, used string, why error) {
+	if why != nil {
+		log.Warn("state file could not be used as it is", "file", path, "used", used, "err", why)
+	}
 }
 
 func (s *saved) changesPath() string { return s.path + ".changes" }

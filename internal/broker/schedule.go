@@ -116,12 +116,8 @@ func openSchedule(path string, b *Broker) (*schedule, error) {
 	s.progress.path = strings.TrimSuffix(path, ".json") + ".progress"
 	s.file = behind{path: path, write: s.write, log: b.log}
 	s.version.Timestamp = time.Now().UnixMilli()
-	c, err := statefile.Read(path, s.load)
-	if err != nil {
+	if err := readState(path, s.log, s.load); err != nil {
 		return nil, err
-	}
-	if c.Why != nil {
-		s.log.Warn("state file could not be used as it is", "file", path, "used", c.Path, "err", c.Why)
 	}
 	if err := s.takeProgress(); err != nil {
 		return nil, err
