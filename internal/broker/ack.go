@@ -34,10 +34,10 @@ type ackHeader struct {
 }
 
 func decodeAck(r *remoting.Request, h *ackHeader) error {
-	var have uint8
+	var have uint16
 	for i := range r.Fields {
 		v := r.Fields[i].Value
-		bit, ok := uint8(0), true
+		bit, ok := uint16(0), true
 		switch string(r.Fields[i].Key) {
 		case "consumerGroup":
 			h.group, bit = v, 1
@@ -60,20 +60,15 @@ func decodeAck(r *remoting.Request, h *ackHeader) error {
 			h.lite = bytes.TrimSpace(v)
 		}
 		if !ok {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", r.Fields[i].Key, v)
+			return errNotNumber(r.Fields[i].Key, v)
 		}
 		have |= bit
 	}
-	need := uint8(31)
+	need := uint16(31)
 	if r.Code == protocol.ReqChangeMessageInvisibleTime {
 		need = 63
 	}
-	for i, name := range [...]string{"consumerGroup", "topic", "queueId", "extraInfo", "offset", "invisibleTime"} {
-		if need&^have&(1<<i) != 0 {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", name)
-		}
-	}
-	return nil
+	return missingField(have, need, "consumerGroup", "topic", "queueId", "extraInfo", "offset", "invisibleTime")
 }
 
 // A popped is a message that a client has in hand, as its receipt says.

@@ -97,7 +97,7 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 			p.attempt = v
 		}
 		if !ok {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", r.Fields[i].Key, v)
+			return errNotNumber(r.Fields[i].Key, v)
 		}
 		have |= bit
 	}
@@ -108,10 +108,8 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 	case protocol.ReqNotification:
 		need = 1 | 2 | 4 | 32 | 64
 	}
-	for i, name := range [...]string{"consumerGroup", "topic", "queueId", "maxMsgNums", "invisibleTime", "pollTime", "bornTime", "initMode"} {
-		if need&^have&(1<<i) != 0 {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", name)
-		}
+	if err := missingField(have, need, "consumerGroup", "topic", "queueId", "maxMsgNums", "invisibleTime", "pollTime", "bornTime", "initMode"); err != nil {
+		return err
 	}
 	if p.bornTime == 0 {
 		p.bornTime = time.Now().UnixMilli()

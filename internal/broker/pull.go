@@ -92,16 +92,11 @@ func decodePull(r *remoting.Request, p *pull) error {
 			p.expressionType = v
 		}
 		if !ok {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", r.Fields[i].Key, v)
+			return errNotNumber(r.Fields[i].Key, v)
 		}
 		have |= bit
 	}
-	for i, name := range [...]string{"consumerGroup", "topic", "queueId", "queueOffset", "maxMsgNums", "sysFlag", "commitOffset", "suspendTimeoutMillis", "subVersion"} {
-		if have&(1<<i) == 0 {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", name)
-		}
-	}
-	return nil
+	return missingField(have, allFields, "consumerGroup", "topic", "queueId", "queueOffset", "maxMsgNums", "sysFlag", "commitOffset", "suspendTimeoutMillis", "subVersion")
 }
 
 // pullMessage serves a pull that has just come.

@@ -83,25 +83,16 @@ func decodeSend(r *remoting.Request, h *sendHeader) error {
 			if r.IsNull(v) {
 				continue
 			}
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", sendName(letter), v)
+			return errNotNumber(sendNames[letter-'a'], v)
 		}
 		have |= 1 << (letter - 'a')
 	}
-	if missing := required &^ have; missing != 0 {
-		for l := byte('a'); ; l++ {
-			if missing&(1<<(l-'a')) != 0 {
-				return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", sendName(l))
-			}
-		}
-	}
-	return nil
+	return missingField(have, required, sendNames[:]...)
 }
 
 // sendNames are the long names of the letters a, b, c ...
 var sendNames = [...]string{"producerGroup", "topic", "defaultTopic", "defaultTopicQueueNums", "queueId", "sysFlag",
 	"bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "maxReconsumeTimes", "batch"}
-
-func sendName(letter byte) string { return sendNames[letter-'a'] }
 
 func sendLetter(key []byte) byte {
 	for i, n := range sendNames {
@@ -110,11 +101,6 @@ func sendLetter(key []byte) byte {
 		}
 	}
 	return 0
-}
-
-func parseInt32(v []byte) (int32, bool) {
-	n, ok := protocol.ParseInt(v)
-	return int32(n), ok && n == int64(int32(n))
 }
 
 // sendMessage checks a message and puts it into the batch of its connection.

@@ -280,7 +280,7 @@ func TestSend_EmptyNumberIsAbsentInBinaryHeaders(t *testing.T) {
 			r := &remoting.Request{Header: protocol.Header{Code: code, Serialization: ser}}
 			for _, f := range append(sendFields("T", "j", "", "c", ""), [2]string{"l", ""}) {
 				if code == protocol.ReqSendMessage {
-					f[0] = sendName(f[0][0])
+					f[0] = sendNames[f[0][0]-'a']
 				}
 				r.Fields = append(r.Fields, protocol.Field{Key: []byte(f[0]), Value: []byte(f[1])})
 			}

@@ -63,10 +63,10 @@ type endHeader struct {
 }
 
 func decodeEnd(r *remoting.Request, h *endHeader) error {
-	var have uint8
+	var have uint16
 	for i := range r.Fields {
 		v := r.Fields[i].Value
-		bit, ok := uint8(0), true
+		bit, ok := uint16(0), true
 		switch string(r.Fields[i].Key) {
 		case "producerGroup":
 			h.group, bit = v, 1
@@ -85,14 +85,12 @@ func decodeEnd(r *remoting.Request, h *endHeader) error {
 			h.fromCheck = string(v) == "true"
 		}
 		if !ok {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", r.Fields[i].Key, v)
+			return errNotNumber(r.Fields[i].Key, v)
 		}
 		have |= bit
 	}
-	for i, name := range [...]string{"producerGroup", "tranStateTableOffset", "commitLogOffset", "commitOrRollback", "msgId"} {
-		if have&(1<<i) == 0 {
-			return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> is null", name)
-		}
+	if err := missingField(have, allFields, "producerGroup", "tranStateTableOffset", "commitLogOffset", "commitOrRollback", "msgId"); err != nil {
+		return err
 	}
 	switch h.decision {
 	case 0, message.FlagTransactionCommit, message.FlagTransactionRollback:
