@@ -59,7 +59,7 @@ func (b *Broker) statistic(name, key string) (s statistic, ok bool) {
 		return s.topic(b.counts.find(key))
 	case isGroup:
 		s.value, s.times = ofGroup[0], ofGroup[1]
-		topic, group, _ := strings.Cut(key, "@")
+		topic, group, _ := splitTopicAtGroup(key)
 		return s.group(b.counts.findGroup(topic, group))
 	}
 	return b.queueStatistic(name, strings.Split(key, "@"))

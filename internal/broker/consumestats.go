@@ -25,7 +25,7 @@ func (b *Broker) getConsumeStats(_ *remoting.Request, h *protocol.GetConsumeStat
 	body := protocol.ConsumeStats{OffsetTable: protocol.QueueTable[protocol.OffsetWrapper]{}}
 	for _, topic := range b.topicsForStats(h) {
 		if t := b.topics.find(topic); t != nil {
-			b.addConsumeStats(&body, h.ConsumerGroup, t, t.ReadQueueNums)
+			b.addConsumeStats(&body, h.ConsumerGroup, t, t.readQueues())
 		}
 	}
 	return jsonAnswer(body)
@@ -34,7 +34,7 @@ func (b *Broker) getConsumeStats(_ *remoting.Request, h *protocol.GetConsumeStat
 // addConsumeStats adds how far a group is in the first queues of a topic.
 func (b *Broker) addConsumeStats(s *protocol.ConsumeStats, group string, t *topic, queues int32) {
 	topic := t.TopicName
-	for id := range min(max(queues, 0), queuesMax) {
+	for id := range queues {
 		var o protocol.OffsetWrapper
 		_, o.BrokerOffset = b.rangeOf(topic, id)
 		if o.ConsumerOffset = b.offsets.query(group, topic, id); t.mapping == nil { // else -1 says that a stretch was not consumed
@@ -73,13 +73,13 @@ func (b *Broker) orderly(group string, t *topic, id int32, o *protocol.OffsetWra
 // topicsForStats are the topics that a request for a group's statistics is about: those it lists; else the one it names or all that the
 // group has consumed, without those that it does not subscribe to while it is there.
 func (b *Broker) topicsForStats(h *protocol.GetConsumeStatsHeader) []string {
-	if strings.TrimSpace(h.TopicList) != "" {
+	if !isBlank(h.TopicList) {
 		list := slices.DeleteFunc(strings.Split(h.TopicList, ";"), func(t string) bool { return t == "" })
 		slices.Sort(list)
 		return slices.Compact(list)
 	}
 	topics := []string{h.Topic}
-	if strings.TrimSpace(h.Topic) == "" {
+	if isBlank(h.Topic) {
 		topics = b.offsets.topicsOf(h.ConsumerGroup)
 	}
 	g := b.clients.consumerGroup([]byte(h.ConsumerGroup))
@@ -100,7 +100,7 @@ func (b *Broker) getBrokerConsumeStats(_ *remoting.Request, h *protocol.GetBroke
 				continue
 			}
 			s := protocol.ConsumeStats{OffsetTable: protocol.QueueTable[protocol.OffsetWrapper]{}}
-			b.addConsumeStats(&s, group, t, t.WriteQueueNums)
+			b.addConsumeStats(&s, group, t, t.writeQueues())
 			for _, q := range s.OffsetTable {
 				body.TotalDiff += q.Value.BrokerOffset - q.Value.ConsumerOffset
 				body.TotalInflightDiff += q.Value.PullOffset - q.Value.ConsumerOffset
@@ -119,7 +119,7 @@ func (b *Broker) queryConsumeTimeSpan(_ *remoting.Request, h *protocol.QueryCons
 	}
 	now := time.Now().UnixMilli()
 	body := protocol.QueryConsumeTimeSpanBody{ConsumeTimeSpanSet: []protocol.QueueTimeSpan{}}
-	for id := range min(max(t.WriteQueueNums, 0), queuesMax) {
+	for id := range t.writeQueues() {
 		first, end := b.rangeOf(h.Topic, id)
 		s := protocol.QueueTimeSpan{MessageQueue: b.messageQueue(h.Topic, id), MinTimestamp: -1, MaxTimestamp: -1}
 		if end > 0 {

@@ -291,15 +291,6 @@ func (c *counts) ofGroup(topic, group string) *groupCounts {
 	return found
 }
 
-// poppedTopic is the topic whose pops read a retry topic, "" where the topic is none of theirs.
-func poppedTopic(topic, group string) string {
-	rest, ok := strings.CutPrefix(topic, retryPrefix+group)
-	if !ok || len(rest) < 2 || rest[0] != '_' && rest[0] != '+' {
-		return ""
-	}
-	return rest[1:]
-}
-
 // find finds a topic's entry, nil when there is none.
 func (c *counts) find(topic string) *topicCounts {
 	c.mu.RLock()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -401,10 +400,7 @@ func (f *filters) encode() ([]byte, error) {
 // retried is a group's filter for its retry topic: that of the topic which a message was consumed from first. Messages of topics
 // without one are all wanted.
 func (f *filters) retried(s *subscription) *subscription {
-	group := strings.TrimPrefix(s.Topic, retryPrefix)
-	if parts := strings.Split(group, "+"); len(parts) == 2 {
-		group = parts[0] // the retry topic of POP names the topic too
-	}
+	group := groupOfRetry(s.Topic)
 	own := *s
 	own.filter = store.Filter{Record: func(record []byte) bool {
 		topic, _ := message.Property(message.RecordProperties(record), message.PropRetryTopic)

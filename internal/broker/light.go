@@ -52,7 +52,7 @@ func (b *Broker) addLight(cfg *settings, light []byte, p *store.Put) error {
 // addLite has a message for a lite topic be found in the light queue of that name under its topic. The queue's name is part of the
 // format; do not change.
 func (h *sendHeader) addLite(f *propertyFacts, t *topic) {
-	f.light = []byte(store.LightPrefix + "$" + t.TopicName + "$" + string(f.lite))
+	f.light = []byte(store.LitePrefix + t.TopicName + "$" + string(f.lite))
 	h.properties = message.SetProperty(h.properties, message.PropMultiDispatch, f.light)
 }
 

@@ -327,8 +327,7 @@ func (l *lites) tellUnread() {
 }
 
 func (l *lites) tellIfBehind(group, queue string) {
-	q := l.b.store.FindQueue(queue, 0)
-	if q != nil && q.MaxOffset() > max(l.b.offsets.query(group, queue, 0), 0) {
+	if _, end := l.b.rangeOf(queue, 0); end > max(l.b.offsets.query(group, queue, 0), 0) {
 		l.tell(group, queue)
 	}
 }

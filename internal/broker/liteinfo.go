@@ -164,14 +164,6 @@ func (b *Broker) getLiteGroupInfo(_ *remoting.Request, h *protocol.GetLiteGroupI
 	return jsonAnswer(info)
 }
 
-// storeTimeOr is when the message at an offset was stored, -1 when there is none.
-func (b *Broker) storeTimeOr(q *store.Queue, offset int64) int64 {
-	if at, ok := b.store.StoreTime(q, offset); ok {
-		return at
-	}
-	return -1
-}
-
 // liteLags fills in how far a group is behind, and the lite topics where it is most.
 func (b *Broker) liteLags(info *protocol.LiteGroupInfo, most int) {
 	info.LagCountTopK, info.LagTimestampTopK = []protocol.LiteLag{}, []protocol.LiteLag{}

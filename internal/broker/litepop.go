@@ -316,10 +316,7 @@ func (b *Broker) poppedLite(r *remoting.Request, h *ackHeader, m popped) (popped
 		}
 	}
 	m.lite = liteQueueName(m.topic.TopicName, string(h.lite))
-	end := int64(0)
-	if q := b.store.FindQueue(m.lite, 0); q != nil {
-		end = q.MaxOffset()
-	}
+	_, end := b.rangeOf(m.lite, 0)
 	if h.offset > end {
 		return m, protocol.Errorf(protocol.CodeNoMessage, "ack offset illegal. The lite topic %s ends at %d, the offset is %d", shown(string(h.lite)), end, h.offset)
 	}

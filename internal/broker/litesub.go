@@ -2,7 +2,6 @@ package broker
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -20,9 +19,6 @@ import (
 // liteSubscriptionCheckTimeoutMills is forgotten.
 // Differs from Apache: a client that tells all of its subscriptions is there for that long though it has none; its next message is not
 // looked for in lite topics that it has left; unknown actions are refused.
-
-// wildName is what a client of a group that wants all lite topics subscribes to. GET_LITE_CLIENT_INFO shows it.
-func wildName(topic, group string) string { return topic + "@" + group }
 
 func (b *Broker) controlLiteSubscriptions(r *remoting.Request) (*remoting.Answer, error) {
 	if len(r.Body) == 0 {
@@ -46,8 +42,6 @@ func (b *Broker) controlLiteSubscriptions(r *remoting.Request) (*remoting.Answer
 	}
 	return nil, nil
 }
-
-func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // control does one change.
 func (l *lites) control(conn *remoting.Conn, s *protocol.LiteSubscription) error {
@@ -175,7 +169,7 @@ func (l *lites) exclude(newcomer string, g *group, queue string) {
 
 // set makes a client subscribe to these lite topics and no others.
 func (l *lites) set(conn *remoting.Conn, s *protocol.LiteSubscription, g *group) {
-	queues := []string{wildName(s.Topic, s.Group)}
+	queues := []string{topicAtGroup(s.Topic, s.Group)} // of a group that wants all; GET_LITE_CLIENT_INFO shows it
 	if !g.isLiteWild() {
 		queues = l.hereOf(s.Topic, queuesOf(s))
 	}
@@ -363,9 +357,7 @@ func (l *lites) resetOffset(queue, group string, option *protocol.LiteOffsetOpti
 		case protocol.LitePolicyMin:
 			to = 0
 		case protocol.LitePolicyMax:
-			if to = 0; l.b.store.FindQueue(queue, 0) != nil {
-				to = l.b.store.FindQueue(queue, 0).MaxOffset()
-			}
+			_, to = l.b.rangeOf(queue, 0)
 		}
 	case protocol.LiteOffsetAt:
 		to = option.Value

@@ -81,15 +81,14 @@ func (b *Broker) addLag(s *metrics.Snapshot, cfg *settings) {
 // addGroupLag adds what is left of each topic that a group has ever consumed, whether it has consumers now or not.
 func (b *Broker) addGroupLag(s *metrics.Snapshot) {
 	for key, queues := range b.offsets.all().OffsetTable {
-		topic, group, _ := strings.Cut(key, "@")
+		topic, group, _ := splitTopicAtGroup(key)
 		if isSystemGroup(group) || b.topics.isSystem(topic) {
 			continue
 		}
 		lag := int64(0)
 		for id, offset := range queues {
-			if q := b.store.FindQueue(topic, id); q != nil {
-				lag += max(q.MaxOffset()-max(offset, q.MinOffset()), 0)
-			}
+			least, end := b.rangeOf(topic, id)
+			lag += max(end-max(offset, least), 0)
 		}
 		s.AddInt(&metrics.GroupLag, lag, "consumer_group", group, "topic", topic)
 	}
@@ -99,7 +98,7 @@ func (l *lagLook) find(cfg *settings) (rows []lagRow) {
 	seen := map[topicGroup]bool{}
 	for _, g := range l.b.clients.subscribed() {
 		known := l.b.groups.find(g.name)
-		if known == nil || known.Attributes["lite.bind.topic"] != "" {
+		if known == nil || known.liteBound() != "" {
 			continue
 		}
 		for topic, sub := range g.subs {
@@ -148,7 +147,7 @@ func (l *lagLook) topic(cfg *settings, rows []lagRow, group, name string, pops b
 // queues adds up what is in a topic's queues.
 func (l *lagLook) queues(row *lagRow, t *topic, pops bool, sub *subscription) {
 	b := l.b
-	for id := range min(t.WriteQueueNums, queuesMax) {
+	for id := range t.writeQueues() {
 		q := b.store.FindQueue(t.TopicName, id)
 		if q == nil {
 			continue

@@ -75,10 +75,12 @@ func shown(name string) string {
 	return name[:cut] + "..."
 }
 
+func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
+
 // checkTopicName says why there can be no topic of that name, in Apache's words.
 func checkTopicName(topic string) error {
 	switch isRetry := strings.HasPrefix(topic, retryPrefix) || strings.HasPrefix(topic, dlqPrefix); {
-	case strings.TrimSpace(topic) == "":
+	case isBlank(topic):
 		return invalidName("The specified topic is blank.")
 	case hasIllegalCharacter(topic):
 		return invalidName("The specified topic: " + shown(topic) + ", contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")
@@ -101,7 +103,7 @@ func whyNoGroup(cfg *settings, group string) string {
 // checkGroupName says why there can be no group of that name, in Apache's words.
 func checkGroupName(group string) error {
 	switch {
-	case strings.TrimSpace(group) == "":
+	case isBlank(group):
 		return invalidName("The specified group is blank.")
 	case hasIllegalCharacter(group):
 		return invalidName("The specified group: " + shown(group) + ", contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")

@@ -101,7 +101,7 @@ func (b *Broker) cloneGroupOffset(r *remoting.Request, h *protocol.CloneGroupOff
 		return nil, err
 	}
 	topics := []string{h.Topic}
-	if strings.TrimSpace(h.Topic) == "" {
+	if isBlank(h.Topic) {
 		topics = b.offsets.topicsOf(h.SrcGroup)
 	}
 	for _, topic := range topics {

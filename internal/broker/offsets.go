@@ -120,7 +120,10 @@ func (o *offsets) take(file consumerOffsets) {
 	}
 }
 
-// splitTopicAtGroup takes a key of the file apart. Neither name may contain an @.
+// topicAtGroup is how files and answers name a group's part of a topic.
+func topicAtGroup(topic, group string) string { return topic + "@" + group }
+
+// splitTopicAtGroup takes such a name apart. Neither name may contain an @.
 func splitTopicAtGroup(key string) (topic, group string, ok bool) {
 	topic, group, ok = strings.Cut(key, "@")
 	return topic, group, ok && !strings.Contains(group, "@")
@@ -447,7 +450,7 @@ func (o *offsets) all() consumerOffsets {
 		PullOffsetTable: map[string]map[int32]int64{}}
 	for group, topics := range o.byGroup {
 		for topic, of := range topics {
-			key := topic + "@" + group
+			key := topicAtGroup(topic, group)
 			of.mu.Lock()
 			if len(of.consumed) > 0 {
 				all.OffsetTable[key] = maps.Clone(of.consumed)

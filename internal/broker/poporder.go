@@ -3,7 +3,6 @@ package broker
 import (
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -73,14 +72,12 @@ func (o *orders) load(data []byte) error {
 	return nil
 }
 
-func orderKey(topic, group string) string { return topic + "@" + group }
-
 // findLocked returns the queue's information, nil when there is none. o.mu is held.
 func (o *orders) findLocked(pq *popQueue) *orderInfo {
 	if len(o.table) == 0 {
 		return nil
 	}
-	return o.table[orderKey(pq.group.topic, pq.group.group)][pq.id]
+	return o.table[topicAtGroup(pq.group.topic, pq.group.group)][pq.id]
 }
 
 // offset is that of the i-th message.
@@ -151,7 +148,7 @@ func (o *orders) taken(pq *popQueue, p *popRequest, l *popLook) []byte {
 	if old := o.findLocked(pq); old != nil {
 		info.countFrom(old)
 	}
-	key := orderKey(topic, pq.group.group)
+	key := topicAtGroup(topic, pq.group.group)
 	if o.table[key] == nil {
 		o.table[key] = map[int32]*orderInfo{}
 	}
@@ -211,7 +208,7 @@ func (o *orders) changedLocked(pq *popQueue, i *orderInfo) {
 func (o *orders) blocking(topic, group string, queue int32, now int64) (offset, since, until int64, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i := o.table[orderKey(topic, group)][queue]
+	i := o.table[topicAtGroup(topic, group)][queue]
 	if i == nil {
 		return 0, 0, 0, false
 	}
@@ -287,7 +284,7 @@ func (o *orders) unblock(pq *popQueue) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.findLocked(pq) != nil {
-		delete(o.table[orderKey(pq.group.topic, pq.group.group)], pq.id)
+		delete(o.table[topicAtGroup(pq.group.topic, pq.group.group)], pq.id)
 		o.dirty = true
 	}
 }
@@ -299,8 +296,8 @@ func (o *orders) released(pq *popQueue) { o.b.holds.wakeQueue(pq.group, pq.id) }
 func (o *orders) remove(topic, group string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, ok := o.table[orderKey(topic, group)]; ok {
-		delete(o.table, orderKey(topic, group))
+	if _, ok := o.table[topicAtGroup(topic, group)]; ok {
+		delete(o.table, topicAtGroup(topic, group))
 		o.dirty = true
 	}
 }
@@ -334,7 +331,7 @@ func (o *orders) encode() ([]byte, error) {
 func (o *orders) cleanLocked() {
 	before := time.Now().Add(-orderKept).UnixMilli()
 	for key, queues := range o.table {
-		topic, group, ok := strings.Cut(key, "@")
+		topic, group, ok := splitTopicAtGroup(key)
 		t := o.b.topics.find(topic)
 		if !ok || t == nil || o.b.groups.find(group) == nil {
 			delete(o.table, key)

@@ -42,11 +42,19 @@ func popRetryTopic(group, topic, separator string) string {
 
 // popNormalTopic is the topic whose pop retry topic of a group this is, or the topic itself.
 func popNormalTopic(topic, group string) string {
-	rest, ok := strings.CutPrefix(topic, retryPrefix+group)
-	if ok && len(rest) > 1 && (rest[0] == popRetryV1[0] || rest[0] == popRetryV2[0]) {
-		return rest[1:]
+	if popped := poppedTopic(topic, group); popped != "" {
+		return popped
 	}
 	return topic
+}
+
+// poppedTopic is the topic whose pops read a retry topic, "" where the topic is none of theirs.
+func poppedTopic(topic, group string) string {
+	rest, ok := strings.CutPrefix(topic, retryPrefix+group)
+	if !ok || len(rest) < 2 || rest[0] != popRetryV1[0] && rest[0] != popRetryV2[0] {
+		return ""
+	}
+	return rest[1:]
 }
 
 // retryFlag is how receipts and answers name the kind of a topic.

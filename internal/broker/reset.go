@@ -40,7 +40,7 @@ func (b *Broker) resetHere(h *protocol.ResetOffsetHeader) (*remoting.Answer, err
 	}
 	switch {
 	case h.QueueID == nil || *h.QueueID < 0:
-		for queue := range min(t.ReadQueueNums, queuesMax) {
+		for queue := range t.readQueues() {
 			to, err := b.offsetAt(h.Topic, queue, h.Timestamp)
 			if err != nil {
 				return nil, err
@@ -79,7 +79,7 @@ func (b *Broker) resetAtConsumers(h *protocol.ResetOffsetHeader) (*remoting.Answ
 		return nil, protocol.Errorf(protocol.CodeTopicNotExist, "[reset-offset] reset offset failed, no topic in this broker. topic=%s", shown(h.Topic))
 	}
 	var body protocol.ResetOffsetBody
-	for queue := range min(t.WriteQueueNums, queuesMax) {
+	for queue := range t.writeQueues() {
 		now := b.offsets.query(h.Group, h.Topic, queue)
 		if now == -1 {
 			return nil, protocol.Errorf(protocol.CodeSystemError, "THe consumer group <%s> not exist (it has no offset in queue %d of topic %s)", shown(h.Group), queue, h.Topic)

@@ -242,7 +242,7 @@ func (b *Broker) countDead(group, topic string) {
 // groupOfRetry is the group of a retry topic. Those of the second form end in + and a topic.
 func groupOfRetry(topic string) string {
 	name := strings.TrimPrefix(topic, retryPrefix)
-	if group, of, two := strings.Cut(name, "+"); two && of != "" && !strings.Contains(of, "+") {
+	if group, of, two := strings.Cut(name, popRetryV2); two && of != "" && !strings.Contains(of, popRetryV2) {
 		return group
 	}
 	return name

@@ -242,9 +242,15 @@ func (b *Broker) getTopicStats(_ *remoting.Request, h *protocol.TopicHeader) (*r
 // storeTime is when a message was stored, -1 when it is not there.
 func (b *Broker) storeTime(topic string, queue int32, offset int64) int64 {
 	if q := b.store.FindQueue(topic, queue); q != nil {
-		if t, ok := b.store.StoreTime(q, offset); ok {
-			return t
-		}
+		return b.storeTimeOr(q, offset)
+	}
+	return -1
+}
+
+// storeTimeOr is when the message at an offset was stored, -1 when there is none.
+func (b *Broker) storeTimeOr(q *store.Queue, offset int64) int64 {
+	if at, ok := b.store.StoreTime(q, offset); ok {
+		return at
 	}
 	return -1
 }

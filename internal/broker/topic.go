@@ -195,7 +195,7 @@ func (b *Broker) finishDeleting() {
 // popRetriesOf returns the pop retry topics that belong to a topic.
 func (b *Broker) popRetriesOf(topic string) (names []string) {
 	for _, group := range b.offsets.groupsOf(topic) {
-		for _, name := range []string{retryPrefix + group + "+" + topic, retryPrefix + group + "_" + topic} {
+		for _, name := range []string{popRetryTopic(group, topic, popRetryV2), popRetryTopic(group, topic, popRetryV1)} {
 			if b.topics.find(name) != nil || len(b.store.Queues(name)) > 0 {
 				names = append(names, name)
 			}
