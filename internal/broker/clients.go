@@ -307,11 +307,7 @@ func (c *clients) registerProducer(group string, who client) {
 		return
 	}
 	who.seen = time.Now()
-	members := c.producers[group]
-	if members == nil {
-		members = map[*remoting.Conn]*client{}
-		c.producers[group] = members
-	}
+	members := within(c.producers, group)
 	if old := members[who.conn]; old != nil { // it keeps the id that it came with
 		old.seen = who.seen
 		if c.producerIDs[old.id] == nil { // another with this id came later, and has gone
@@ -346,15 +342,11 @@ func (c *clients) unregisterConsumer(group string, conn *remoting.Conn, notify b
 
 // removeProducer forgets a producer. mu is held.
 func (c *clients) removeProducer(group string, conn *remoting.Conn, why string) {
-	members := c.producers[group]
-	who := members[conn]
+	who := c.producers[group][conn]
 	if who == nil {
 		return
 	}
-	delete(members, conn)
-	if len(members) == 0 {
-		delete(c.producers, group)
-	}
+	dropWithin(c.producers, group, conn)
 	if m := c.conns[conn]; m != nil {
 		m.producers = without(m.producers, group)
 		if c.producerIDs[who.id] == conn && !slices.ContainsFunc(m.producers, func(g string) bool { return c.producers[g][conn].id == who.id }) {
@@ -383,10 +375,6 @@ func (c *clients) removeConsumer(group string, conn *remoting.Conn, why string) 
 	}
 	c.log.Info("consumer disconnected", "group", group, "client", who.id, "addr", conn.RemoteAddr(), "because", why)
 	return g
-}
-
-func without(names []string, name string) []string {
-	return slices.DeleteFunc(names, func(n string) bool { return n == name })
 }
 
 func (c *clients) dropEmpty(conn *remoting.Conn, m *memberships) {

@@ -195,10 +195,7 @@ func (f *filters) bits(m *message.Dispatch, dst []byte) []byte {
 // put adds a filter, in the place of an older one. mu is held.
 func (f *filters) put(g *groupFilter) {
 	f.remove(g.Topic, g.ConsumerGroup)
-	if f.byGroup[g.ConsumerGroup] == nil {
-		f.byGroup[g.ConsumerGroup] = map[string]*groupFilter{}
-	}
-	f.byGroup[g.ConsumerGroup][g.Topic] = g
+	within(f.byGroup, g.ConsumerGroup)[g.Topic] = g
 	f.byTopic[g.Topic] = append(slices.Clone(f.byTopic[g.Topic]), g)
 }
 
@@ -208,10 +205,7 @@ func (f *filters) remove(topic, group string) {
 	if g == nil {
 		return
 	}
-	delete(f.byGroup[group], topic)
-	if len(f.byGroup[group]) == 0 {
-		delete(f.byGroup, group)
-	}
+	dropWithin(f.byGroup, group, topic)
 	left := slices.DeleteFunc(slices.Clone(f.byTopic[topic]), func(other *groupFilter) bool { return other == g })
 	if f.byTopic[topic] = left; len(left) == 0 {
 		delete(f.byTopic, topic)

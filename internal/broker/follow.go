@@ -60,13 +60,7 @@ func (w *watches) join(c chan struct{}, q *store.Queue) (leave func()) {
 		q.Watch(-1)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		list := w.byQueue[q]
-		for i := range list {
-			if list[i] == c {
-				w.byQueue[q] = append(list[:i:i], list[i+1:]...)
-				return
-			}
-		}
+		dropFrom(w.byQueue, q, c)
 	}
 }
 

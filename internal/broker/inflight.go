@@ -168,13 +168,11 @@ func (p *pops) of(group, topic []byte) *popGroup {
 }
 
 func (p *pops) makeLocked(group, topic string) *popGroup {
-	if p.byTopic[topic] == nil {
-		p.byTopic[topic] = map[string]*popGroup{}
-	}
-	pg := p.byTopic[topic][group]
+	groups := within(p.byTopic, topic)
+	pg := groups[group]
 	if pg == nil {
 		pg = &popGroup{topic: topic, group: group, queues: map[int32]*popQueue{}}
-		p.byTopic[topic][group] = pg
+		groups[group] = pg
 	}
 	return pg
 }

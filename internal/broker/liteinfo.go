@@ -208,7 +208,7 @@ func (l *lites) lagsOf(parent, group string) map[string]int64 {
 func (l *lites) removeLag(group liteKey, queue string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.lags[group], queue)
+	dropWithin(l.lags, group, queue)
 }
 
 // tookLag notes whether a pop has left messages in a light queue, and since when they wait.
@@ -226,15 +226,11 @@ func (l *lites) tookLag(cfg *settings, p *litePop, key liteKey, q *store.Queue, 
 		return
 	}
 	group := liteKey{key.group, p.Topic}
-	lags := l.lags[group]
 	if since <= 0 {
-		delete(lags, key.queue)
+		dropWithin(l.lags, group, key.queue)
 		return
 	}
-	if lags == nil {
-		lags = map[string]int64{}
-		l.lags[group] = lags
-	}
+	lags := within(l.lags, group)
 	if lags[key.queue] = since; len(lags) > max(cfg.LiteLagTimesMax, 1) { // the newest goes
 		newest := ""
 		for queue, at := range lags {

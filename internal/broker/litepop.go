@@ -296,14 +296,7 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 }
 
 func (p *litePop) leaveLocked(h *holds) {
-	waiting := p.b.lites.waiting
-	list := waiting[p.ClientID]
-	if i := slices.Index(list, p); i >= 0 {
-		list = slices.Delete(list, i, i+1)
-	}
-	if waiting[p.ClientID] = list; len(list) == 0 {
-		delete(waiting, p.ClientID)
-	}
+	dropFrom(p.b.lites.waiting, p.ClientID, p)
 	h.popsHeld--
 }
 

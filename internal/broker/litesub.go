@@ -244,13 +244,7 @@ func (l *lites) unsubscribeLocked(c *liteClient, queue string) (had bool) {
 	}
 	c.updated = time.Now()
 	delete(c.queues, queue)
-	list := l.subscribers[queue]
-	if i := slices.Index(list, c); i >= 0 {
-		list = slices.Delete(list, i, i+1)
-	}
-	if l.subscribers[queue] = list; len(list) == 0 {
-		delete(l.subscribers, queue)
-	}
+	dropFrom(l.subscribers, queue, c)
 	l.active--
 	if len(c.queues) == 0 {
 		c.events = nil
@@ -265,11 +259,7 @@ func (l *lites) joinWildLocked(c *liteClient) {
 	if c.wild != nil {
 		return
 	}
-	groups := l.wild[c.topic]
-	if groups == nil {
-		groups = map[string]*liteWild{}
-		l.wild[c.topic] = groups
-	}
+	groups := within(l.wild, c.topic)
 	w := groups[c.group]
 	if w == nil {
 		w = &liteWild{group: c.group, topic: c.topic, queues: map[string]bool{}}
@@ -281,15 +271,8 @@ func (l *lites) joinWildLocked(c *liteClient) {
 func (l *lites) leaveWildLocked(c *liteClient) {
 	w := c.wild
 	c.wild = nil
-	if i := slices.Index(w.clients, c); i >= 0 {
-		w.clients = slices.Delete(w.clients, i, i+1)
-	}
-	if len(w.clients) > 0 {
-		return
-	}
-	delete(l.wild[w.topic], w.group)
-	if len(l.wild[w.topic]) == 0 {
-		delete(l.wild, w.topic)
+	if w.clients = without(w.clients, c); len(w.clients) == 0 {
+		dropWithin(l.wild, w.topic, w.group)
 	}
 }
 

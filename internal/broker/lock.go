@@ -59,14 +59,9 @@ func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue, 
 		l.swept = now
 		l.sweepLocked(now)
 	}
-	locks := l.groups[group]
-	if locks == nil && len(queues) > 0 {
-		locks = map[protocol.MessageQueue]queueLock{}
-		l.groups[group] = locks
-	}
 	got := make([]protocol.MessageQueue, 0, len(queues))
 	for i, q := range queues {
-		held := locks[q]
+		held := l.groups[group][q]
 		expired := now.Sub(held.asked) > l.most
 		if held.client != client && !expired {
 			continue
@@ -78,7 +73,7 @@ func (l *queueLocks) lock(group, client string, queues []protocol.MessageQueue, 
 		if i < len(offsets) && (held.offset != offsets[i] || held.offsetSince.IsZero()) {
 			held.offset, held.offsetSince = offsets[i], now
 		}
-		locks[q] = held
+		within(l.groups, group)[q] = held
 		got = append(got, q)
 	}
 	return got
@@ -110,14 +105,10 @@ func (l *queueLocks) stuck(group string, q protocol.MessageQueue) (held queueLoc
 func (l *queueLocks) unlock(group, client string, queues []protocol.MessageQueue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	locks := l.groups[group]
 	for _, q := range queues {
-		if locks[q].client == client {
-			delete(locks, q)
+		if l.groups[group][q].client == client {
+			dropWithin(l.groups, group, q)
 		}
-	}
-	if len(locks) == 0 {
-		delete(l.groups, group)
 	}
 }
 

@@ -166,11 +166,7 @@ func (o *offsets) make(group, topic string) *groupOffsets {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	topics := o.byGroup[group]
-	if topics == nil {
-		topics = map[string]*groupOffsets{}
-		o.byGroup[group] = topics
-	}
+	topics := within(o.byGroup, group)
 	if topics[topic] == nil {
 		topics[topic] = &groupOffsets{consumed: map[int32]int64{}}
 	}
@@ -396,11 +392,8 @@ func (o *offsets) removeTopic(topic string) {
 	o.mu.Lock()
 	for group, topics := range o.byGroup {
 		if topics[topic] != nil {
-			delete(topics, topic)
+			dropWithin(o.byGroup, group, topic)
 			gone = append(gone, group)
-		}
-		if len(topics) == 0 {
-			delete(o.byGroup, group)
 		}
 	}
 	o.mu.Unlock()
@@ -425,11 +418,8 @@ func (o *offsets) removeGroup(group string) {
 // remove forgets a group's offsets in a topic.
 func (o *offsets) remove(group, topic string) {
 	o.mu.Lock()
-	topics := o.byGroup[group]
-	_, had := topics[topic]
-	if delete(topics, topic); had && len(topics) == 0 {
-		delete(o.byGroup, group)
-	}
+	_, had := o.byGroup[group][topic]
+	dropWithin(o.byGroup, group, topic)
 	o.mu.Unlock()
 	if had {
 		o.removed()

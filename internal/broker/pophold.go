@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"slices"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -154,13 +153,7 @@ func (h *holds) watchFor(pg *popGroup, q *store.Queue) {
 
 func (h *holds) unwatchLocked(pg *popGroup, q *store.Queue) {
 	delete(pg.watching, q)
-	list := h.pops[q]
-	if i := slices.Index(list, pg); i >= 0 {
-		list = slices.Delete(list, i, i+1)
-	}
-	if h.pops[q] = list; len(list) == 0 {
-		delete(h.pops, q)
-	}
+	dropFrom(h.pops, q, pg)
 	q.Watch(-1)
 }
 
@@ -176,9 +169,7 @@ func (p *popRequest) keep() {
 
 func (p *popRequest) leaveLocked(h *holds) {
 	list := p.pg.waitList(p)
-	if i := slices.Index(*list, p); i >= 0 {
-		*list = slices.Delete(*list, i, i+1)
-	}
+	*list = without(*list, p)
 	h.popsHeld--
 }
 

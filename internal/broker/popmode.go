@@ -58,11 +58,7 @@ func (m *requestModes) all() ([]byte, error) {
 func (m *requestModes) set(mode *protocol.RequestMode) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	groups := m.table[mode.Topic]
-	if groups == nil {
-		groups = map[string]*protocol.RequestMode{}
-		m.table[mode.Topic] = groups
-	}
+	groups := within(m.table, mode.Topic)
 	old := groups[mode.ConsumerGroup]
 	groups[mode.ConsumerGroup] = mode
 	data, err := fastjson.MarshalIndent(protocol.RequestModes{ByTopic: m.table})

@@ -148,11 +148,7 @@ func (o *orders) taken(pq *popQueue, p *popRequest, l *popLook) []byte {
 	if old := o.findLocked(pq); old != nil {
 		info.countFrom(old)
 	}
-	key := topicAtGroup(topic, pq.group.group)
-	if o.table[key] == nil {
-		o.table[key] = map[int32]*orderInfo{}
-	}
-	o.table[key][pq.id] = info
+	within(o.table, topicAtGroup(topic, pq.group.group))[pq.id] = info
 	o.changedLocked(pq, info)
 	return info.appendCounts(l.orders, topic, pq.id)
 }
