@@ -167,14 +167,9 @@ func (g *groups) all() protocol.SubscriptionGroups {
 // page returns of all only at most n groups in the order of their names from number first on.
 func (g *groups) page(first, n int) protocol.SubscriptionGroups {
 	all := g.all()
-	names := slices.Sorted(maps.Keys(all.SubscriptionGroupTable))
-	first = min(max(first, 0), len(names))
-	end := min(first+max(n, 0), len(names))
-	for i, name := range names {
-		if i < first || i >= end {
-			delete(all.SubscriptionGroupTable, name)
-			delete(all.ForbiddenTable, name)
-		}
+	for _, name := range offPage(all.SubscriptionGroupTable, first, n) {
+		delete(all.SubscriptionGroupTable, name)
+		delete(all.ForbiddenTable, name)
 	}
 	return all
 }
@@ -186,18 +181,9 @@ func (g *groups) dataVersion() protocol.DataVersion {
 	return g.version
 }
 
-// find finds a group, nil when there is none.
-func (g *groups) find(name string) *group {
-	g.mu.RLock()
-	found := g.byName[name]
-	g.mu.RUnlock()
-	if found == nil && g.light && store.IsLight(name) {
-		return lightGroup(name)
-	}
-	return found
-}
+// find finds a group, nil when there is none. It copies no name.
+func (g *groups) find(name string) *group { return g.findBytes([]byte(name)) }
 
-// findBytes is find without an allocation.
 func (g *groups) findBytes(name []byte) *group {
 	g.mu.RLock()
 	found := g.byName[string(name)]

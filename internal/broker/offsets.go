@@ -145,14 +145,11 @@ func (o *offsets) stayBehindQueues() {
 	}
 }
 
-// find returns a group's offsets in a topic, nil when there are none.
+// find returns a group's offsets in a topic, nil when there are none. It copies no name.
 func (o *offsets) find(group, topic string) *groupOffsets {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	return o.byGroup[group][topic]
+	return o.findBytes([]byte(group), []byte(topic))
 }
 
-// findBytes is find without an allocation.
 func (o *offsets) findBytes(group, topic []byte) *groupOffsets {
 	o.mu.RLock()
 	defer o.mu.RUnlock()

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -104,6 +105,13 @@ func pageOf(first *int32, version *string, n *int32, now protocol.DataVersion) (
 		return 0, count
 	}
 	return int(*first), count
+}
+
+// offPage are the names in a table that are not on the page of n from number first on, in the order of the names.
+func offPage[V any](table map[string]V, first, n int) []string {
+	names := slices.Sorted(maps.Keys(table))
+	first = min(max(first, 0), len(names))
+	return slices.Delete(names, first, min(first+max(n, 0), len(names)))
 }
 
 func (b *Broker) getAllTopicConfig(_ *remoting.Request, h *protocol.GetAllTopicConfigHeader) (*remoting.Answer, error) {

@@ -251,16 +251,8 @@ func (t *topics) get(name []byte) *topic {
 	return found
 }
 
-// find finds a topic, nil when there is none.
-func (t *topics) find(name string) *topic {
-	t.mu.RLock()
-	found := t.byName[name]
-	t.mu.RUnlock()
-	if found == nil && t.light && store.IsLight(name) {
-		return lightTopic(name, t.open)
-	}
-	return found
-}
+// find is get; it copies no name either.
+func (t *topics) find(name string) *topic { return t.get([]byte(name)) }
 
 // all returns every topic, which must not be changed, and the table's version.
 func (t *topics) all() (map[string]*protocol.TopicConfig, protocol.DataVersion) {
@@ -290,13 +282,8 @@ func (t *topics) count() int {
 // page returns at most n topics in the order of their names from number first on, and the table's version.
 func (t *topics) page(first, n int) (map[string]*protocol.TopicConfig, protocol.DataVersion) {
 	table, version := t.all()
-	names := slices.Sorted(maps.Keys(table))
-	first = min(max(first, 0), len(names))
-	end := min(first+max(n, 0), len(names))
-	for i, name := range names {
-		if i < first || i >= end {
-			delete(table, name)
-		}
+	for _, name := range offPage(table, first, n) {
+		delete(table, name)
 	}
 	return table, version
 }
