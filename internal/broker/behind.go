@@ -16,6 +16,7 @@ type behind struct {
 	mu     sync.Mutex // protects the fields below
 	timer  *time.Timer
 	armed  bool // the timer is set
+	late   bool // something has changed since the last write began, or that has failed
 	closed bool
 	writes sync.WaitGroup
 }
@@ -27,7 +28,7 @@ const behindRetry = time.Second
 func (f *behind) touch(interval time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.armed || f.closed {
+	if f.late = true; f.armed || f.closed {
 		return
 	}
 	f.armed = true
@@ -38,7 +39,7 @@ func (f *behind) touch(interval time.Duration) {
 func (f *behind) run(interval time.Duration) {
 	defer f.writes.Done()
 	f.mu.Lock()
-	f.armed = false // what changes from now on is written the next time
+	f.armed, f.late = false, false // what changes from now on is written the next time
 	f.mu.Unlock()
 	if err := f.write(); err != nil {
 		f.log.Error("cannot write state file", "file", f.path, "err", err)
@@ -49,13 +50,15 @@ func (f *behind) run(interval time.Duration) {
 // close writes the file a last time if it is behind.
 func (f *behind) close() error {
 	f.mu.Lock()
-	late := f.armed
 	f.closed = true
 	if f.armed && f.timer.Stop() {
 		f.writes.Done()
 	}
 	f.mu.Unlock()
 	f.writes.Wait()
+	f.mu.Lock()
+	late := f.late
+	f.mu.Unlock()
 	if !late {
 		return nil
 	}

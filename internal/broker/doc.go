@@ -24,8 +24,7 @@
 //	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends at Close
 //	registrar.beatLoop       owner registrar   one a NameServer with enableSlaveActingMaster; woken by brokerHeartbeatInterval; ends at Close
 //	holds' timer             owner holds       fires at the earliest deadline of a waiting pull or pop
-//	behind's timer           owner saved (topics, groups, filters), schedule, halfCounts   writes the file a while after a change
-//	offsets' timer           owner offsets     writes consumerOffset.json a while after a commit
+//	behind's timer           owner saved (topics, groups, filters), offsets, schedule, halfCounts   writes the file a while after a change
 //	samples' timer           owner samples     looks every ten seconds at counters that have moved
 //	filters' timer           owner filters     forgets filters of groups that have been gone for long
 //	lites' timer             owner lites       fires when a group's block of a lite topic ends

@@ -26,6 +26,7 @@ import (
 // where and to where is logged (setback.go). Nothing else ever sets one back.
 type offsets struct {
 	path      string
+	file      behind
 	other     string // the file of the other setting of enableLmq, which counts when it is newer; "" when there is none
 	interval  time.Duration
 	settings  *atomic.Pointer[settings]
@@ -44,12 +45,7 @@ type offsets struct {
 	backMu sync.Mutex      // protects back; taken inside groupOffsets.mu
 	back   []*groupOffsets // those with setbacks that are not logged yet
 
-	dirty   atomic.Bool // the timer is set, or write is about to look
-	timerMu sync.Mutex  // protects the fields below
-	timer   *time.Timer
-	armed   bool // it is set, perhaps for what was written since
-	closed  bool
-	writes  sync.WaitGroup
+	dirty atomic.Bool // file was touched, or write is about to look
 
 	removals atomic.Int64 // how often a topic's or a group's offsets were removed
 	writeMu  sync.Mutex   // one write at a time; protects the field below
@@ -91,8 +87,10 @@ func openOffsets(dir string, b *Broker) (*offsets, error) {
 }
 
 func newOffsets(path string, b *Broker) *offsets {
-	return &offsets{path: path, interval: b.settings.Load().FlushConsumerOffsetInterval, settings: &b.settings, log: b.log,
+	o := &offsets{path: path, interval: b.settings.Load().FlushConsumerOffsetInterval, settings: &b.settings, log: b.log,
 		endOf: func(topic string, queue int32) int64 { _, end := b.rangeOf(topic, queue); return end }, counts: b.counts, byGroup: map[string]map[string]*groupOffsets{}}
+	o.file = behind{path: path, write: o.writeBehind, log: b.log}
+	return o
 }
 
 func (o *offsets) open() error {
@@ -458,28 +456,19 @@ func (o *offsets) touch() {
 	if o.dirty.Load() || !o.dirty.CompareAndSwap(false, true) {
 		return
 	}
-	o.timerMu.Lock()
-	defer o.timerMu.Unlock()
-	if o.closed || o.armed {
-		return
-	}
-	o.armed = true
-	o.writes.Add(1)
-	o.timer = time.AfterFunc(o.interval, o.writeBehind)
+	o.file.touch(o.interval)
 }
 
-func (o *offsets) writeBehind() {
-	defer o.writes.Done()
-	o.timerMu.Lock()
-	o.armed = false
-	o.timerMu.Unlock()
+// writeBehind is write, unless a removal has written what there was.
+func (o *offsets) writeBehind() error {
 	if !o.dirty.Load() {
-		return
+		return nil
 	}
-	if err := o.write(); err != nil {
-		o.log.Error("cannot write consumer offsets", "file", o.path, "err", err)
-		o.touch()
+	err := o.write()
+	if err != nil {
+		o.dirty.Store(true)
 	}
+	return err
 }
 
 // write writes the file. It tells of no offset whose messages, or check points behind which it moved, a power cut could take: they are
@@ -545,16 +534,4 @@ func (b *Broker) flushForOffsets() error {
 }
 
 // close writes the file a last time if something has changed.
-func (o *offsets) close() error {
-	o.timerMu.Lock()
-	o.closed = true
-	if o.timer != nil && o.timer.Stop() {
-		o.writes.Done()
-	}
-	o.timerMu.Unlock()
-	o.writes.Wait()
-	if !o.dirty.Load() {
-		return nil
-	}
-	return o.write()
-}
+func (o *offsets) close() error { return o.file.close() }

@@ -67,7 +67,7 @@ func TestOffsets_AreWrittenOnceAnIntervalAndOnlyWhenChanged(t *testing.T) {
 			t.Fatal("not written")
 		}
 	}
-	o.writes.Wait()
+	o.file.writes.Wait()
 	if o.dirty.Load() {
 		t.Error("wants to be written again")
 	}

@@ -49,9 +49,10 @@ func TestOpen_ClosesItsStateWhenThePortIsGone(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	b.offsets.timerMu.Lock()
-	defer b.offsets.timerMu.Unlock()
-	if !b.offsets.closed {
+	f := &b.offsets.file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
 		t.Error("its consumer offsets can still be written")
 	}
 }
