@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -63,6 +64,9 @@ func (p *program) consumeCommand() *cobra.Command {
 			if f.count < 0 {
 				return misuse{fmt.Errorf("--count=%d is wrong: it must be at least 0, which is all", f.count)}
 			}
+			if f.group != "" && !groupName.MatchString(f.group) {
+				return misuse{fmt.Errorf("--group=%s is wrong: a group's name has 1 to 255 of a-z, A-Z, 0-9, _, -, %% and |", f.group)}
+			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return explainCall(p.consume(ctx, &f))
@@ -76,6 +80,9 @@ func (p *program) consumeCommand() *cobra.Command {
 	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "wait for more at the end")
 	return c
 }
+
+// groupName is what RocketMQ's clients, and brokers that make the group, take for one.
+var groupName = regexp.MustCompile(`^[%|a-zA-Z0-9_-]{1,255}$`)
 
 // consumer prints the messages of its share of a topic's queues. A goroutine for each queue pulls; Run prints what they bring, so
 // that an offset is committed only after its message was printed.

@@ -50,7 +50,7 @@ func (p *program) dryRun(ctx context.Context, cfg config.Broker, notes []config.
 		fmt.Fprintln(p.out, "\nThis broker would start. Nothing was changed.")
 		return nil
 	}
-	return fmt.Errorf("this broker would not start: %d reasons above, marked with !; nothing was changed", len(d.stops))
+	return fmt.Errorf("this broker would not start: see above what is marked with !, %d in all; nothing was changed", len(d.stops))
 }
 
 func (d *dryRun) title(text string) { fmt.Fprintf(d.p.out, "\n%s\n", text) }

@@ -10,12 +10,13 @@ import (
 	"github.com/liftoffmq/liftoff/internal/logging"
 )
 
-// logFlags are the flags of a daemon about its log; --log-level is one of all commands.
+// logFlags are the flags of a daemon about its log.
 type logFlags struct {
-	file, format string
+	level, file, format string
 }
 
 func (f *logFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	c.Flags().StringVar(&f.file, "log-file", "", "log to this `FILE`, which is put aside when it is large, instead of the standard error")
 	c.Flags().StringVar(&f.format, "log-format", config.LogText, "text or json")
 }

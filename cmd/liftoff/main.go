@@ -29,8 +29,6 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	exit     func(code int) // at once, without tidying up
-
-	logLevel string
 }
 
 // Exit codes.
@@ -94,9 +92,9 @@ func (p *program) command() *cobra.Command {
 		root.AddCommand(p.admin().Tools()...)
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.SetFlagErrorFunc(seeHelp)
 	root.PersistentPreRunE = checkFlags
+	tameHelp(root)
 	tellMisuse(root)
 	return root
 }
