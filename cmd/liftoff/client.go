@@ -99,6 +99,8 @@ func explainCall(err error) error {
 		return fmt.Errorf("%w\nnothing listens there; start a server with: liftoff server, or say with -n where one is", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w\nit did not answer in time", err)
+	case refusedWith(err, protocol.CodeRequestCodeNotSupported):
+		return fmt.Errorf("%w\nis that a NameServer? -n says where one is, not where a broker is", err)
 	}
 	return err
 }

@@ -10,11 +10,28 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // explainOpen adds to an error of opening a daemon what can be done about it.
 func explainOpen(err error, setting string) error {
-	return explainOwner(explainListen(err, setting))
+	return explainLock(explainOwner(explainListen(err, setting)))
+}
+
+// explainLock adds to the error that a broker runs on a store which one, and what can be done about it.
+func explainLock(err error) error {
+	var locked *store.Locked
+	if !errors.As(err, &locked) {
+		return err
+	}
+	who := "that broker"
+	if path, err := filepath.Abs(locked.File); err == nil {
+		if name := fileHolder("/proc", path); name != "" {
+			who = name
+		}
+	}
+	return fmt.Errorf("%w; end %s, or give each broker a store of its own with storePathRootDir, or --data", err, who)
 }
 
 // explainListen adds to an error of listening what can be done about it.
@@ -24,13 +41,17 @@ func explainListen(err error, setting string) error {
 	case err == nil || !errors.As(err, &op):
 		return err
 	case errors.Is(err, syscall.EADDRINUSE):
+		do := "end it, or choose"
 		who := "some other program, perhaps a RocketMQ that is still running,"
 		if addr, ok := op.Addr.(*net.TCPAddr); ok {
 			if name := portHolder("/proc", addr.Port); name != "" {
 				who = name
 			}
+			if strings.HasPrefix(who, "this process") {
+				do = "choose"
+			}
 		}
-		return fmt.Errorf("%w: %s has that port; end it, or choose another port with %s", err, who, setting)
+		return fmt.Errorf("%w: %s has that port; %s another port with %s", err, who, do, setting)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w: it is not an address of this host; choose another with bindAddress, or --bind", err)
 	case errors.Is(err, syscall.EACCES):
@@ -58,16 +79,33 @@ func portHolder(proc string, port int) string {
 	if len(inodes) == 0 {
 		return ""
 	}
+	return holder(proc, func(_ int, file string) bool { return inodes[file] })
+}
+
+// fileHolder names another process that has a file open, the same way.
+func fileHolder(proc, path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return holder(proc, func(pid int, file string) bool { return pid != os.Getpid() && file == path })
+}
+
+// holder names the first process that has what is asked for open: a file, or a socket as "socket:[inode]".
+func holder(proc string, has func(pid int, file string) bool) string {
 	links, _ := filepath.Glob(filepath.Join(proc, "[0-9]*/fd/*"))
 	for _, link := range links {
-		target, err := os.Readlink(link)
-		if err != nil || !inodes[target] {
+		process := filepath.Dir(filepath.Dir(link))
+		pid, err := strconv.Atoi(filepath.Base(process))
+		if err != nil {
 			continue
 		}
-		process := filepath.Dir(filepath.Dir(link))
-		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil {
-			return fmt.Sprintf("%s (process %d)", commandName(process), pid)
+		if file, err := os.Readlink(link); err != nil || !has(pid, file) {
+			continue
 		}
+		if pid == os.Getpid() {
+			return "this process itself, for its other daemon or its second port,"
+		}
+		return fmt.Sprintf("%s (process %d)", commandName(process), pid)
 	}
 	return ""
 }

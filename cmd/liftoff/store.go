@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -72,7 +71,7 @@ func (p *program) openStore(f *storeFlags, args []string, change bool) (*store.O
 		cfg.MaxHashSlotNum, cfg.MaxIndexNum = 0, 0
 	}
 	o, err := store.OpenOffline(cfg, change)
-	if err != nil && strings.Contains(err.Error(), "a broker is running on it") {
+	if locked := new(store.Locked); errors.As(err, &locked) {
 		err = fmt.Errorf("%w\nstop the broker first; what a running broker has, admin commands and its metrics tell", err)
 	}
 	return o, b, err

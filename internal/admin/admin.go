@@ -80,6 +80,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w\nnothing listens there; say with -n where a NameServer is, or with -b where a broker is", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w\nit did not answer in time", err)
+	case refused(err, protocol.CodeRequestCodeNotSupported):
+		return fmt.Errorf("%w\n-n says where a NameServer is, -b where a broker is; if they do, that server's version has no such request", err)
 	}
 	return err
 }

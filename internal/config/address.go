@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -165,10 +166,16 @@ func addressDoubt(host string, isolated bool) string {
 
 func userHome() string {
 	home, err := os.UserHomeDir()
-	if err != nil {
-		return "."
+	if err == nil {
+		return home
 	}
-	return home
+	if u, err := user.Current(); err == nil && u.HomeDir != "" { // services often have no $HOME
+		return u.HomeDir
+	}
+	if home, err = filepath.Abs("."); err == nil {
+		return home
+	}
+	return "."
 }
 
 func hostName() string {

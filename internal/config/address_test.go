@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,5 +92,17 @@ func TestAddressDoubt_IsNotAboutWhatWasSetForClientsOutside(t *testing.T) {
 	}
 	if doubt := addressDoubt("192.168.1.10", false); doubt != "" {
 		t.Error(doubt)
+	}
+}
+
+// Services and containers often have no $HOME, and the store must not be where they were started.
+func TestUserHome_IsFoundWithoutTheVariable(t *testing.T) {
+	t.Setenv("HOME", "")
+	b, _, err := LoadBroker(Sources{})
+	if err != nil || !filepath.IsAbs(b.RootDir) {
+		t.Errorf("the store is %q: %v", b.RootDir, err)
+	}
+	if u, err := user.Current(); err == nil && u.HomeDir != "" && b.RootDir != filepath.Join(u.HomeDir, "store") {
+		t.Errorf("the store is %q, %s is at home in %q", b.RootDir, u.Username, u.HomeDir)
 	}
 }

@@ -110,6 +110,9 @@ func (r *routes) noRoute(name string, now time.Time) string {
 	if n := len(r.groups); n > 1 {
 		text = fmt.Sprintf("No broker has registered this topic; %d broker groups are registered. ", n)
 	}
+	if group, retry := strings.CutPrefix(name, "%RETRY%"); retry {
+		return text + "It is created when the first consumer of group " + group + " connects."
+	}
 	if r.topics[protocol.TopicAutoCreate] != nil {
 		return text + "It is created by the first message to it, or by hand."
 	}

@@ -63,6 +63,7 @@ func TestRoute_SaysWhyThereIsNone(t *testing.T) {
 	check("New", "No broker has registered this topic", "2 broker groups", "create it first")
 	p.register(member{name: "b", addr: "m:2", topics: []string{"V", "W", protocol.TopicAutoCreate}, count: 1})
 	check("New", "created by the first message")
+	check("%RETRY%billing", "created when the first consumer of group billing connects")
 	p.ok(protocol.ReqDeleteTopicInNamesrv, &protocol.DeleteTopicInNamesrvHeader{Topic: "V"}, nil)
 	check("V", "taken off: deleted by 127.0.0.1:")
 	p.ok(protocol.ReqUnregisterBroker, &protocol.BrokerIdentityHeader{BrokerName: "a", BrokerAddr: "m:1", ClusterName: "C"}, nil)

@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"regexp"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -518,11 +520,17 @@ func Guard(r *Request, do func()) {
 	do()
 }
 
+// isHTTP knows the first line of a request or an answer.
+var isHTTP = regexp.MustCompile(`^([A-Z]{3,8} .* )?HTTP/[0-9]`)
+
 // frameError says what is wrong with a frame whose lengths make no sense.
 func frameError(b []byte, length, header, limit int) error {
 	head := fmt.Sprintf("% x", b[:min(len(b), 16)])
+	if line, _, _ := bytes.Cut(b[:min(len(b), 200)], []byte("\r\n")); isHTTP.Match(line) {
+		return fmt.Errorf("cannot read frame: what is at the other end speaks HTTP and not RocketMQ's protocol (%q)", line)
+	}
 	if uint32(length) > uint32(limit-4) {
-		return fmt.Errorf("cannot read frame: its length %d and the 4 bytes that hold it are over the limit of %d bytes, com.rocketmq.remoting.frameMaxLength (first bytes %s: is this a RocketMQ client?)", uint32(length), limit, head)
+		return fmt.Errorf("cannot read frame: its length %d and the 4 bytes that hold it are over the limit of %d bytes, com.rocketmq.remoting.frameMaxLength (first bytes %s: is this RocketMQ?)", uint32(length), limit, head)
 	}
 	return fmt.Errorf("cannot read frame: header length %d does not fit frame length %d (first bytes %s)", header, length, head)
 }

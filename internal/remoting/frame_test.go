@@ -90,3 +90,20 @@ func TestReply_SaysThatAnAnswerIsTooLarge(t *testing.T) {
 		t.Errorf("logged: %s", text)
 	}
 }
+
+func TestFrameError_NamesHTTP(t *testing.T) {
+	t.Parallel()
+	for text, http := range map[string]bool{
+		"GET / HTTP/1.1\r\nHost: broker\r\n\r\n":   true,
+		"HTTP/1.1 400 Bad Request\r\n\r\n":         true,
+		"OPTIONS * HTTP/1.0\r\n":                   true,
+		"GET " + strings.Repeat("x", 300):          false,
+		"PRI * and no end of line":                 false,
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03": false,
+	} {
+		err := frameError([]byte(text), int(binary.BigEndian.Uint32([]byte(text))), 0, 1<<20)
+		if strings.Contains(err.Error(), "speaks HTTP and not RocketMQ's protocol") != http {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -15,10 +15,22 @@ func lockDir(fs logfile.FS, root string) (io.Closer, error) {
 	name := filepath.Join(root, "lock")
 	lock, err := fs.Lock(name)
 	if errors.Is(err, logfile.ErrLocked) {
-		return nil, fmt.Errorf("cannot open store %q: a broker is running on it: %q is %w", root, name, err)
+		return nil, &Locked{Root: root, File: name}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock store with %q: %w", name, err)
 	}
 	return lock, nil
 }
+
+// Locked is the error when a broker is running on a store.
+type Locked struct {
+	Root string
+	File string // that the broker keeps open
+}
+
+func (l *Locked) Error() string {
+	return fmt.Sprintf("cannot open store %q: a broker is running on it: %q is %v", l.Root, l.File, logfile.ErrLocked)
+}
+
+func (l *Locked) Unwrap() error { return logfile.ErrLocked }

@@ -100,7 +100,7 @@ func (x *index) load(trust indexTrust) error {
 			x.files = append(x.files, f)
 			continue
 		}
-		x.logger.Warn("index file is removed", "file", f.path, "err", doubt)
+		x.tellRemoved(f, doubt)
 		if err := x.fs.Remove(f.path); err != nil {
 			return fmt.Errorf("cannot remove index %q: %w", f.path, err)
 		}
@@ -108,6 +108,18 @@ func (x *index) load(trust indexTrust) error {
 	}
 	return nil
 }
+
+// tellRemoved tells of a file that is removed. One that is new since the checkpoint is nothing to speak of: recovery reads its messages.
+func (x *index) tellRemoved(f *indexFile, because error) {
+	if errors.Is(because, errIndexNew) {
+		x.logger.Info("index file that was begun after the last checkpoint is made anew from the log", "file", f.path)
+		return
+	}
+	x.logger.Warn("index file cannot be used and is removed: recovery indexes the messages that it reads; if older ones are not found by key then, "+
+		"stop the broker and run liftoff store check --repair", "file", f.path, "because", because)
+}
+
+var errIndexNew = errors.New("nothing of it is durable")
 
 func isIndexName(name string) bool {
 	for _, c := range name {
@@ -142,7 +154,7 @@ func (x *index) loadFile(f *indexFile, trust indexTrust) (doubt, err error) {
 	case trust.clean:
 		return nil, nil
 	case h.next == 1:
-		return errors.New("nothing of it is durable"), nil
+		return errIndexNew, nil
 	case !trust.ours && (h.endTime > trust.until || !f.full()):
 		return errors.New("it may lack entries since the store was not closed"), nil
 	case trust.ours && len(x.files) > 0 && !x.files[len(x.files)-1].full():
@@ -551,7 +563,7 @@ func (x *index) truncate(logOffset int64) error {
 			if !errors.Is(err, errIndexUnsound) {
 				return err
 			}
-			x.logger.Warn("index file is removed", "file", f.path, "err", err)
+			x.tellRemoved(f, err)
 		}
 		f.mem = nil
 		x.closeUnused(f)
