@@ -47,7 +47,7 @@ func explainListen(err error, setting string) error {
 			if name := portHolder("/proc", addr.Port); name != "" {
 				who = name
 			}
-			if strings.HasPrefix(who, "this process") {
+			if strings.HasSuffix(who, ownPort) {
 				do = "choose"
 			}
 		}
@@ -82,6 +82,9 @@ func portHolder(proc string, port int) string {
 	return holder(proc, func(_ int, file string) bool { return inodes[file] })
 }
 
+// ownPort is said of a port that this process has.
+const ownPort = ", this server itself with its other daemon or its second port,"
+
 // fileHolder names another process that has a file open, the same way.
 func fileHolder(proc, path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -102,10 +105,11 @@ func holder(proc string, has func(pid int, file string) bool) string {
 		if file, err := os.Readlink(link); err != nil || !has(pid, file) {
 			continue
 		}
+		who := fmt.Sprintf("%s (process %d)", commandName(process), pid)
 		if pid == os.Getpid() {
-			return "this process itself, for its other daemon or its second port,"
+			who += ownPort
 		}
-		return fmt.Sprintf("%s (process %d)", commandName(process), pid)
+		return who
 	}
 	return ""
 }

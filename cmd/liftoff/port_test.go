@@ -23,7 +23,7 @@ func TestExplainListen_SaysThatThePortIsItsOwn(t *testing.T) {
 	}
 	defer own.Close()
 	_, err = net.Listen("tcp", own.Addr().String())
-	if got := explainListen(err, "--broker-port").Error(); !strings.HasSuffix(got, "this process itself, for its other daemon or its second port, has that port; choose another port with --broker-port") {
+	if got := explainListen(err, "--broker-port").Error(); !strings.HasSuffix(got, ", this server itself with its other daemon or its second port, has that port; choose another port with --broker-port") {
 		t.Error(got)
 	}
 }
