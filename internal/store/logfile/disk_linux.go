@@ -95,16 +95,6 @@ func (f diskFile) onFd(op string, do func(fd int) error) error {
 	return err
 }
 
-// Usage asks the partition.
-func (Disk) Usage(dir string) (Usage, error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return Usage{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
-	}
-	unit := int64(st.Bsize)
-	return Usage{Used: int64(st.Blocks-st.Bfree) * unit, Available: int64(st.Bavail) * unit}, nil
-}
-
 // PhysicalMemory is the memory of the machine in bytes, 0 when unknown.
 func PhysicalMemory() int64 {
 	var info syscall.Sysinfo_t

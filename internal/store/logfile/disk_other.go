@@ -17,8 +17,5 @@ func (f diskFile) Zero(off, n int64) error { return writeZeros(f.f, off, n) }
 // NextData knows no holes here.
 func (f diskFile) NextData(off, _ int64) (int64, error) { return off, nil }
 
-// Usage is not known here.
-func (Disk) Usage(dir string) (Usage, error) { return Usage{}, nil }
-
 // PhysicalMemory is not known here.
 func PhysicalMemory() int64 { return 0 }

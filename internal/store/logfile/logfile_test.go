@@ -399,6 +399,20 @@ func TestDisk_LocksOut(t *testing.T) {
 	}
 }
 
+func TestUsage_IsKnownWhereServersRun(t *testing.T) {
+	t.Parallel()
+	use, err := Disk{}.Usage(t.TempDir())
+	switch runtime.GOOS {
+	case "linux", "darwin", "freebsd", "windows":
+		if err != nil || use.Used <= 0 || use.Available < 0 || use.Ratio() <= 0 {
+			t.Errorf("%+v, %v", use, err)
+		}
+		if _, err := (Disk{}).Usage(filepath.Join(t.TempDir(), "none")); err == nil {
+			t.Error("a folder that is not there has a use")
+		}
+	}
+}
+
 func TestUsage_RatioRoundsUp(t *testing.T) {
 	t.Parallel()
 	check := func(u Usage, want float64) {
