@@ -11,6 +11,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
+	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
 // holdMax is the longest time that a pull is held, whatever its client asks for.
@@ -25,6 +26,8 @@ type holds struct {
 	byQueue    map[*store.Queue][]*pull
 	pops       map[*store.Queue][]*popGroup // who wants to hear of messages in a queue
 	popsHeld   int64
+	bytes      int64 // that what waits costs
+	bytesMost  int64 // that it may cost
 	byDeadline heapOf[*held]
 	timer      *time.Timer
 	fires      time.Time // when the timer does; zero when it is off
@@ -92,6 +95,7 @@ func (w *held) resume() {
 func (h *holds) open() {
 	h.byQueue = make(map[*store.Queue][]*pull)
 	h.pops = make(map[*store.Queue][]*popGroup)
+	h.bytesMost = holdsMost(logfile.PhysicalMemory())
 	h.timer = time.AfterFunc(time.Hour, h.expire)
 	h.timer.Stop()
 }
@@ -104,6 +108,9 @@ func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Durat
 	case holderFull: // an answer without messages would be followed by the next pull at once
 		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on this connection may cost %d bytes of memory, and does; "+
 			"use fewer, shorter expressions or more connections", holderMax))
+	case holdsFull:
+		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on all connections may cost %d bytes of memory, a quarter of the "+
+			"machine's, and does", h.bytesMost))
 	case notHeld:
 		p.resume()
 	}
@@ -129,6 +136,8 @@ func (h *holds) add(p *pull, wait time.Duration) int {
 		return notHeld
 	case !p.holder.hasRoom(&p.held):
 		return holderFull
+	case !h.hasRoomLocked(&p.held):
+		return holdsFull
 	}
 	p.queueAt = len(h.byQueue[p.queue])
 	h.byQueue[p.queue] = append(h.byQueue[p.queue], p)
@@ -146,6 +155,7 @@ func (h *holds) pushLocked(w *held, wait time.Duration) {
 	w.deadline = time.Now().Add(wait)
 	heap.Push(&h.byDeadline, w)
 	w.holder.addLocked(w)
+	h.bytes += int64(w.cost())
 	if h.fires.IsZero() || w.deadline.Before(h.fires) {
 		h.fires = w.deadline
 		h.timer.Reset(wait)
@@ -229,6 +239,7 @@ func (h *holds) release(q *store.Queue, group string) {
 func (h *holds) removeLocked(w *held) {
 	heap.Remove(&h.byDeadline, w.heapAt)
 	w.holder.removeLocked(w)
+	h.bytes -= int64(w.cost())
 	w.request.leaveLocked(h)
 }
 

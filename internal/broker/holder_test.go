@@ -137,6 +137,65 @@ func TestHolds_CostOneConnectionNoMoreThanItsRoom(t *testing.T) {
 	}
 }
 
+// What all connections wait for is bounded too, whatever it is.
+func TestHolds_CostAllConnectionsNoMoreThanTheirRoom(t *testing.T) {
+	t.Parallel()
+	l := newLiteLab(t, openTest(t, lightConfig(t)))
+	l.subscribe("one", "Lites", "a")
+	b := l.b
+	sender := dialTest(t, b, remoting.Options{})
+	sendN(t, sender, "T", 1, "e", "0")
+	ack(t, sender, "T", pop(t, sender, "T")...)
+	await(t, "nothing to wait", func() bool { return b.holds.waiting() == 0 })
+	b.holds.mu.Lock()
+	b.holds.bytesMost = 4 * (heldCost + textCost*100)
+	b.holds.mu.Unlock()
+	fields := pullFields("T", 0, 1, "sysFlag", "6")
+	held, refused := 0, ""
+	for held < 20 && refused == "" {
+		p := start(t, dialTest(t, b, remoting.Options{}), protocol.ReqPullMessage, fields)
+		answered := make(chan string, 1)
+		go func() {
+			if r, err := p.Wait(t.Context()); err == nil && r.Code == protocol.CodeSystemBusy {
+				answered <- string(r.Remark)
+			}
+		}()
+		await(t, "the pull to be held or refused", func() bool {
+			select {
+			case refused = <-answered:
+				return true
+			default:
+				return b.holds.waiting() > held
+			}
+		})
+		held = b.holds.waiting()
+	}
+	if held < 4 || held > 6 || !strings.Contains(refused, "on all connections may cost "+strconv.FormatInt(b.holds.bytesMost, 10)) {
+		t.Fatalf("%d pulls are held: %s", held, refused)
+	}
+	for code, fields := range map[int][][2]string{protocol.ReqPopMessage: popFields("T", "pollTime", "20000"), protocol.ReqPopLiteMessage: l.popFields("one", "pollTime", "20000")} {
+		if r := call(t, dialTest(t, b, remoting.Options{}), code, fields, nil); r.Code != protocol.CodePollingFull {
+			t.Errorf("request %d is answered with %d %s", code, r.Code, r.Remark)
+		}
+	}
+	sendN(t, sender, "T", 1, "e", "0")
+	await(t, "all pulls to be answered", func() bool { return b.holds.waiting() == 0 })
+	b.holds.mu.Lock()
+	defer b.holds.mu.Unlock()
+	if b.holds.bytes != 0 {
+		t.Errorf("nothing that waits costs %d bytes", b.holds.bytes)
+	}
+}
+
+func TestHolds_MayCostAQuarterOfTheMachine(t *testing.T) {
+	t.Parallel()
+	for memory, want := range map[int64]int64{0: 2 << 30, 4 << 30: 1 << 30} {
+		if got := holdsMost(memory); got != want {
+			t.Errorf("with %d bytes of memory %d", memory, got)
+		}
+	}
+}
+
 // What an SQL expression is parsed to counts too, of each request that has brought one of its own.
 func TestHolds_CountWhatSQLTakes(t *testing.T) {
 	t.Parallel()

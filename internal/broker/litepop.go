@@ -102,7 +102,7 @@ func (p *litePop) serve() {
 			return
 		case notHeld:
 			p.head.Code = protocol.CodePollingTimeout
-		case pollingFull, holderFull:
+		case pollingFull, holderFull, holdsFull:
 			p.head.Code = protocol.CodePollingFull
 		case lookAgain:
 			continue
@@ -280,6 +280,8 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 		return pollingFull
 	case !p.holder.hasRoom(&p.held):
 		return holderFull
+	case !h.hasRoomLocked(&p.held):
+		return holdsFull
 	}
 	l.mu.Lock()
 	c := l.clients[p.ClientID]

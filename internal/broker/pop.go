@@ -272,7 +272,7 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 			p.head.Code = protocol.CodePollingTimeout
 			break
 		}
-		if why == pollingFull || why == holderFull {
+		if why == pollingFull || why == holderFull || why == holdsFull {
 			p.head.Code = protocol.CodePollingFull
 			break
 		}

@@ -27,6 +27,7 @@ const (
 	notHeld     // its time is over
 	pollingFull // too many wait
 	holderFull  // too many of this connection do
+	holdsFull   // too many of all connections do
 	lookAgain   // a message has come since it has looked
 )
 
@@ -53,6 +54,8 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 		return pollingFull
 	case !p.holder.hasRoom(&p.held):
 		return holderFull
+	case !h.hasRoomLocked(&p.held):
+		return holdsFull
 	}
 	if pg.watching == nil {
 		pg.watching = map[*store.Queue]bool{}
