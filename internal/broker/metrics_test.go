@@ -128,3 +128,33 @@ func TestMetrics_OfWhatIsSentAndConsumed(t *testing.T) {
 		t.Error("a closed broker is ready")
 	}
 }
+
+func TestMetrics_OfLiteTopics(t *testing.T) {
+	t.Parallel()
+	cfg := lightConfig(t)
+	cfg.LiteLagTimes, cfg.LiteLagMessages, cfg.LiteLagLatency = true, true, true
+	l := newLiteLab(t, openTest(t, cfg))
+	l.subscribe("one", "Lites", "a", "b", "c")
+	for _, lite := range []string{"a", "b", "c"} {
+		l.send(lite, "0", "1", "2")
+	}
+	for range 2 { // of two of them, one message each
+		list, _ := l.pop("one", "maxMsgNum", "1")
+		l.ackAll(list)
+	}
+	const labels = "{consumer_group=Lites,is_retry=false,is_system=false,topic=Parent}"
+	got := series(t, l.b)
+	wantSeries(t, got, map[string]float64{
+		"rocketmq_consumer_lag_messages" + labels:                  4,
+		"rocketmq_consumer_ready_messages" + labels:                4,
+		"rocketmq_consumer_inflight_messages" + labels:             -1,
+		"rocketmq_consumer_queueing_latency_milliseconds" + labels: -1,
+	})
+	if age, there := got["rocketmq_consumer_lag_latency_milliseconds"+labels]; !there || age < 0 || age > 60_000 {
+		t.Errorf("the oldest message is %v ms old (%t)", age, there)
+	}
+	if r := call(t, l.c, protocol.ReqUpdateBrokerConfig, nil, []byte("liteLagCountMetricsEnable=false\nliteLagLatencyMetricsEnable=false\n")); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	wantSeries(t, series(t, l.b), map[string]float64{"rocketmq_consumer_lag_messages" + labels: -1, "rocketmq_consumer_lag_latency_milliseconds" + labels: -1})
+}

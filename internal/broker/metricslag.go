@@ -66,7 +66,7 @@ func (b *Broker) addLag(s *metrics.Snapshot, cfg *settings) {
 	}
 	for i := range rows {
 		r := &rows[i]
-		labels := []string{"consumer_group", r.group, "topic", r.topic, "is_retry", strconv.FormatBool(r.retry), "is_system", strconv.FormatBool(r.isSystem)}
+		labels := lagLabels(r)
 		s.AddInt(&metrics.LagMessages, r.lag, labels...)
 		s.AddInt(&metrics.InflightMessages, r.inflight, labels...)
 		s.AddInt(&metrics.ReadyMessages, r.ready, labels...)
@@ -75,7 +75,12 @@ func (b *Broker) addLag(s *metrics.Snapshot, cfg *settings) {
 			s.AddInt(&metrics.QueueingLatency, age(r.unpulled), labels...)
 		}
 	}
+	b.addLiteLag(s, cfg, rows, now)
 	b.addGroupLag(s)
+}
+
+func lagLabels(r *lagRow) []string {
+	return []string{"consumer_group", r.group, "topic", r.topic, "is_retry", strconv.FormatBool(r.retry), "is_system", strconv.FormatBool(r.isSystem)}
 }
 
 // addGroupLag adds what is left of each topic that a group has ever consumed, whether it has consumers now or not.

@@ -289,12 +289,10 @@ var groups = []struct {
 			liteEventFullDispatchDelayTimeForWildcardGroup long 10000`,
 	},
 	{
-		why: "lite topics have no metrics and no log of their own yet",
+		why: "light and lite topics have no statistics and no log of their own yet",
 		keys: `
 			enableLmqStats boolean false
-			enableLitePopLog boolean false
-			liteLagLatencyMetricsEnable boolean false
-			liteLagCountMetricsEnable boolean false`,
+			enableLitePopLog boolean false`,
 	},
 	{
 		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools, and no queues before them",

@@ -51,6 +51,10 @@ type Export struct {
 	MetricsRequests bool `prop:"enableRequestMetrics"`
 	// MetricsLag exports how far consumers are behind, and dead letters. Default true.
 	MetricsLag bool `prop:"enableLagAndDlqMetrics"`
+	// LiteLagMessages exports how many messages groups have left in lite topics, together for each parent topic. Default false.
+	LiteLagMessages bool `prop:"liteLagCountMetricsEnable"`
+	// LiteLagLatency exports how old the oldest of them is, as far as liteLagLatencyCollectEnable has it remembered. Default false.
+	LiteLagLatency bool `prop:"liteLagLatencyMetricsEnable"`
 	// MetricsRemoting exports the times of requests. Default true.
 	MetricsRemoting bool `prop:"enableRemotingMetrics"`
 	// EstimateLag counts of what a group has not consumed only what its tags want, about. Default true.
