@@ -15,7 +15,7 @@ func (b *Broker) addLiteLag(s *metrics.Snapshot, cfg *settings, plain []lagRow, 
 		if slices.ContainsFunc(plain, func(r lagRow) bool { return r.group == group && r.topic == parent && !r.retry }) {
 			return nil
 		}
-		return lagLabels(&lagRow{group: group, topic: parent})
+		return lagLabels(&lagRow{group: group, topic: parent, isSystem: b.topics.isSystem(parent) || isSystemGroup(group)})
 	}
 	if cfg.LiteLagMessages {
 		for key, left := range b.liteLeft() {
