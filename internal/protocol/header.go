@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 	"unicode/utf8"
@@ -351,10 +352,26 @@ func (s *scanner) number() (int32, error) {
 		return 0, err
 	}
 	n, ok := ParseInt(v)
+	if !ok {
+		n, ok = looseInt(v)
+	}
 	if !ok || n != int64(int32(n)) {
 		return 0, s.fail("expected a 32-bit number")
 	}
 	return int32(n), nil
+}
+
+// looseInt reads what clients in languages with one kind of number write for a whole one, 106.0 or 1.06e2, and takes null for 0, as Apache does.
+func looseInt(v []byte) (int64, bool) {
+	const longest = 32 // digits of a number that makes sense
+	if v == nil {
+		return 0, true
+	}
+	if len(v) > longest {
+		return 0, false
+	}
+	x, err := strconv.ParseFloat(string(v), 64)
+	return int64(x), err == nil && x == math.Trunc(x) && math.Abs(x) <= math.MaxInt32
 }
 
 // skip passes over one value of any kind. Depth is bounded by counting, not by recursion.
@@ -398,9 +415,13 @@ func (s *scanner) member(first bool) (key []byte, ok bool, err error) {
 	case !first:
 		s.i++
 	}
-	if s.next() == '"' {
+	switch s.next() {
+	case '"':
 		key, err = s.str()
-	} else {
+	case '}': // behind a comma, which Apache passes over
+		s.i++
+		return nil, false, nil
+	default:
 		key, err = s.scalar() // Apache's JSON writer leaves integer keys bare
 	}
 	if err != nil {

@@ -83,6 +83,39 @@ func TestDecodeHeader_AcceptsWhatOtherClientsWrite(t *testing.T) {
 	check(`{"extFields":{"a":"","long key of many bytes":"a value that is longer than eight bytes"}}`, "long key of many bytes", "a value that is longer than eight bytes")
 }
 
+// TestDecodeHeader_TakesLooseNumbers: Apache's JSON reader does, and who writes such a header would otherwise lose his connection.
+func TestDecodeHeader_TakesLooseNumbers(t *testing.T) {
+	t.Parallel()
+	check := func(in string, code, opaque, flag int32) {
+		t.Helper()
+		var h Header
+		if err := DecodeHeader(&h, JSON, []byte(in)); err != nil || h.Code != code || h.Opaque != opaque || h.Flag != flag {
+			t.Errorf("%s: %+v, %v", in, h, err)
+		}
+	}
+	check(`{"code":106.0,"opaque":3e2,"flag":null}`, 106, 300, 0)
+	check(`{"code":null,"opaque":-0.0,"flag":1,"version":null}`, 0, 0, 1)
+	check(`{"code":106,"opaque":3,"extFields":{"a":"b",},}`, 106, 3, 0)
+	check(`{"code":1,"extFields":{},"opaque":-2147483647.0}`, 1, -2147483647, 0)
+	refuse := func(in string) {
+		t.Helper()
+		var h Header
+		if err := DecodeHeader(&h, JSON, []byte(in)); err == nil {
+			t.Errorf("%s: %+v", in, h)
+		}
+	}
+	refuse(`{"code":106.5}`)
+	refuse(`{"code":3000000000}`)
+	refuse(`{"code":1e300}`)
+	refuse(`{"code":nan}`)
+	refuse(`{"code":""}`)
+	refuse(`{"code":true}`)
+	refuse(`{"code":` + strings.Repeat("0", 100) + `}`)
+	refuse(`{,}`)
+	refuse(`{"code":1,,}`)
+	refuse(`{"code":1,"extFields":{,}}`)
+}
+
 // TestDecodeFields_EmptyIsAbsentInBinaryHeaders: Apache reads an empty text of a binary header as none, and one of a JSON header as it is.
 func TestDecodeFields_EmptyIsAbsentInBinaryHeaders(t *testing.T) {
 	t.Parallel()

@@ -122,6 +122,8 @@ func DecodeRegisterBrokerBody(data []byte, compressed bool, version int32) (*Reg
 	compressed = compressed || data[0] == zlibMark
 	var err error
 	switch {
+	case string(data) == "null":
+		err = errors.New("the body is null")
 	case version < versionV3_0_11:
 		err = fastjson.Unmarshal(data, &b.Topics)
 	case compressed:

@@ -88,6 +88,9 @@ func TestRegistration_RefusesNonsense(t *testing.T) {
 		_ = z.Close()
 		return b.Bytes()
 	}
+	if b, err := DecodeRegisterBrokerBody([]byte("null"), false, VersionCurrent); err == nil {
+		t.Errorf("null is %+v", b)
+	}
 	for _, data := range [][]byte{[]byte("{"), {zlibMark}, good[:len(good)/2], deflate(""), deflate("\xff\xff\xff\xff"), deflate("\x7f\xff\xff\xff{}"),
 		deflate("\x00\x00\x00\x02{}\x00\x00\x00\x01\x00\x00\x00\x03a b"), deflate("\x00\x00\x00\x02{}\x00\x00\x00\x01\x00\x00\x00\x0fname x 1 6 TAGS")} {
 		if _, err := DecodeRegisterBrokerBody(data, true, VersionCurrent); err == nil || !strings.HasPrefix(err.Error(), "cannot read the topics of a registration") {
