@@ -2,8 +2,8 @@ package remoting
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,9 +66,9 @@ func beginsProxyHeader(r *bufio.Reader) (string, error) {
 
 // readProxyLine reads version 1: PROXY TCP4 <client> <server> <client's port> <server's port>.
 func readProxyLine(r *bufio.Reader) (from netip.AddrPort, err error) {
-	raw, err := r.ReadSlice('\n')
+	raw, err := proxyLine(r)
 	line, ends := strings.CutSuffix(string(raw), "\r\n")
-	if len(line) > proxyLineMax || err == nil && !ends || errors.Is(err, bufio.ErrBufferFull) {
+	if len(line) > proxyLineMax || err == nil && !ends {
 		return from, fmt.Errorf("its line %q does not end with \\r\\n within %d bytes", line[:min(len(line), proxyLineMax)], proxyLineMax)
 	} else if err != nil {
 		return from, err
@@ -100,6 +100,23 @@ func readProxyLine(r *bufio.Reader) (from netip.AddrPort, err error) {
 		pair[i] = netip.AddrPortFrom(a, uint16(port))
 	}
 	return pair[0], nil
+}
+
+// proxyLine takes a line off r, or as much as shows that it is too long: who sends no more must not hold the connection.
+func proxyLine(r *bufio.Reader) ([]byte, error) {
+	for {
+		b, err := r.Peek(r.Buffered())
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			_, err = r.Discard(i + 1)
+			return b[:i+1], err
+		}
+		if len(b) > proxyLineMax+len("\r\n") {
+			return b, nil
+		}
+		if _, err = r.Peek(len(b) + 1); err != nil {
+			return b, err
+		}
+	}
 }
 
 // readProxyBlock reads version 2.

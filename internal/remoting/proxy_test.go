@@ -156,6 +156,24 @@ func TestProxyHeader_ThatIsMalformedEndsTheConnectionAndSaysWhy(t *testing.T) {
 	}
 }
 
+// TestProxyHeader_ThatNeverEndsDoesNotHoldTheConnection sends a line that is too long already, and waits.
+func TestProxyHeader_ThatNeverEndsDoesNotHoldTheConnection(t *testing.T) {
+	t.Parallel()
+	s := serve(t, whose{}, Options{Log: (&logged{}).logger()})
+	nc, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Write([]byte("PROXY TCP4 " + strings.Repeat("1", 100))); err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := nc.Read(make([]byte, 1)); isTimeout(err) {
+		t.Error("the connection stays open")
+	}
+}
+
 // Whatever comes, no panic; an address is one, and the header is passed over as a whole.
 func FuzzReadProxyHeader(f *testing.F) {
 	for head := range good {
