@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -283,7 +284,8 @@ func (b *Broker) Validate() error {
 
 	v.notEmpty("brokerClusterName", b.Cluster)
 	v.notEmpty("brokerName", b.Name)
-	if b.BrokerRole == Slave && b.ID <= 0 {
+	controlled := strings.EqualFold(b.extra["enableControllerMode"], "true") // a controller gives the id; it is refused as such
+	if b.BrokerRole == Slave && b.ID <= 0 && !controlled {
 		v.wrong("brokerId", fmt.Sprint(b.ID), "more than 0: brokerRole is SLAVE and 0 is the master's")
 	}
 	if _, err := ParseAddrs(b.NamesrvAddr); err != nil {

@@ -88,11 +88,13 @@ func (f *field) set(target reflect.Value, value string) (allowed string) {
 		}
 		n, err := strconv.ParseInt(value, 10, bits)
 		if err != nil {
-			return wholeNumber(err)
+			return wholeNumber(value, err)
 		}
 		if f.unit > 0 {
-			if n > math.MaxInt64/int64(f.unit) || n < math.MinInt64/int64(f.unit) {
+			if n > math.MaxInt64/int64(f.unit) {
 				return fmt.Sprintf("at most %d", math.MaxInt64/int64(f.unit))
+			} else if n < math.MinInt64/int64(f.unit) {
+				return "a larger number"
 			}
 			n *= int64(f.unit)
 		}
@@ -108,11 +110,14 @@ func parseBool(s string) (value, ok bool) {
 	return false, strings.EqualFold(s, "false")
 }
 
-func wholeNumber(err error) string {
-	if errors.Is(err, strconv.ErrRange) {
-		return "a smaller number"
+func wholeNumber(value string, err error) string {
+	switch {
+	case !errors.Is(err, strconv.ErrRange):
+		return "a whole number"
+	case strings.HasPrefix(value, "-"):
+		return "a larger number"
 	}
-	return "a whole number"
+	return "a smaller number"
 }
 
 // text is the value as it stands in a file.

@@ -701,6 +701,9 @@ func spelling(key string, idle map[string]row) (string, bool) {
 // nearest finds the known key that was probably meant, or nothing.
 func nearest(key string, known []string) string {
 	best, least := "", max(2, len(key)/4)+1
+	if len(key) > 200 {
+		return "" // no key is that long, and a stranger's may be as long as a frame
+	}
 	for _, k := range known {
 		if d := distance(strings.ToLower(key), strings.ToLower(k), least); d < least {
 			best, least = k, d

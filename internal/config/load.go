@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // extra holds the values of keys that have no field, those that RocketMQ does not know included: they are shown and kept.
@@ -227,7 +228,7 @@ func (l *loader) put(key, value string, from origin) {
 }
 
 func (l *loader) take(key, value string, from origin) {
-	trimmed := strings.TrimSpace(value)
+	trimmed := trim(value)
 	if !l.kind.known(key) {
 		if l.kind.isOldSize(key) {
 			l.extra[key], l.origins[key] = value, from // what it comes to is settled in the end
@@ -261,6 +262,11 @@ func (l *loader) take(key, value string, from origin) {
 	}
 }
 
+// trim leaves out what surrounds a value: blanks, and all control characters, for Java's trim takes those for blanks.
+func trim(value string) string {
+	return strings.TrimFunc(value, func(r rune) bool { return r < ' ' || unicode.IsSpace(r) })
+}
+
 // idle takes the value of a key that has no effect.
 func (l *loader) idle(r row, value string) {
 	l.extra[r.key] = value
@@ -284,11 +290,11 @@ func (r row) check(value string) string {
 	switch r.kind {
 	case "int":
 		if _, err = strconv.ParseInt(value, 10, 32); err != nil {
-			return wholeNumber(err)
+			return wholeNumber(value, err)
 		}
 	case "long":
 		if _, err = strconv.ParseInt(value, 10, 64); err != nil {
-			return wholeNumber(err)
+			return wholeNumber(value, err)
 		}
 	case "double":
 		if x, err := strconv.ParseFloat(value, 64); err != nil || math.IsNaN(x) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // brokerFile writes a properties file whose TLS settings do not depend on the machine.
@@ -101,6 +102,11 @@ func TestLoadBroker_NamesFileLineAndWhatIsAllowed(t *testing.T) {
 	check("readOnlyCommitLogStorePaths=a,b", "broker.properties:1: readOnlyCommitLogStorePaths=a,b is wrong: it must be empty: files in further directories that are only read are not read here, "+
 		"and their messages would be missing; name those directories in storePathCommitLog, which may be several, separated by commas")
 	check("tls.server.keyPassword=secret\ntls.server.mode=on", "broker.properties:2: tls.server.mode=on is wrong: it must be disabled, permissive, enforcing")
+	check("fileReservedTime=-99999999999", "broker.properties:1: fileReservedTime=-99999999999 is wrong: it must be a larger number")
+	check("fileReservedTime=-2147483648", "broker.properties:1: fileReservedTime=-2147483648 is wrong: it must be a larger number")
+	check("serverWorkerThreads=-99999999999", "broker.properties:1: serverWorkerThreads=-99999999999 is wrong: it must be a larger number")
+	check("brokerRole=SLAVE\nbrokerId=-1\nenableControllerMode=true",
+		"broker.properties:3: enableControllerMode=true is wrong: it must be false: there is no controller mode yet, and a group of such brokers would have several masters")
 	check("fileReservedTime=99999999999", "broker.properties:1: fileReservedTime=99999999999 is wrong: it must be a smaller number")
 	check("channelExpiredTimeout=9999999999999999", "broker.properties:1: channelExpiredTimeout=9999999999999999 is wrong: it must be at most 9223372036854")
 }
@@ -172,6 +178,21 @@ func TestLoadBroker_FlagsOverrideTheFile(t *testing.T) {
 	if _, _, err = LoadBroker(Sources{File: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
+}
+
+// TestLoadBroker_TrimsAsJavaDoes: its trim takes control characters for blanks, such as the one that ends a text of DOS.
+func TestLoadBroker_TrimsAsJavaDoes(t *testing.T) {
+	t.Parallel()
+	check := func(value, want string) {
+		t.Helper()
+		if b, _, err := LoadBroker(Sources{File: brokerFile(t, "brokerName="+value)}); err != nil || b.Name != want {
+			t.Errorf("%q gives %q, %v", value, b.Name, err)
+		}
+	}
+	check("a\x1a", "a")
+	check(`a\u0000`, "a")
+	check("\x01a b \t", "a b")
+	check("a\u00a0", "a")
 }
 
 func TestLoadBroker_TellsClientsWhereItListens(t *testing.T) {
@@ -269,6 +290,13 @@ func TestWith_RefusesAndSaysWhy(t *testing.T) {
 		check(err, ForbiddenKey{key, false})
 		_, _, err = n.With(map[string]string{key: "1"})
 		check(err, ForbiddenKey{key, false})
+	}
+	long := strings.Repeat("\u00e9", 100_000)
+	if _, _, err = n.With(map[string]string{long: "1"}); err == nil || len(err.Error()) > 300 || !utf8.ValidString(err.Error()) {
+		t.Errorf("of a key of %d bytes: %v", len(long), err)
+	}
+	if _, _, err = n.With(map[string]string{"listenPort": long}); err == nil || len(err.Error()) > 300 || !strings.HasSuffix(err.Error(), "is wrong: it must be a whole number") {
+		t.Errorf("of a value of %d bytes: %v", len(long), err)
 	}
 	if _, _, err = n.With(map[string]string{"logLevel": "debug"}); err != nil {
 		t.Error(err)

@@ -38,10 +38,7 @@ type WrongValue struct {
 }
 
 func (w WrongValue) Error() string {
-	shown := w.Value
-	if len(shown) > 200 {
-		shown = shown[:200] + "..."
-	}
+	shown := shortened(w.Value)
 	if strings.HasSuffix(w.Key, "assword") {
 		shown = "(hidden)"
 	}
@@ -65,7 +62,16 @@ type UnknownKey struct {
 	Nearest string // empty when nothing is near
 }
 
-func (u UnknownKey) Error() string { return "no such key: " + u.Key + didYouMean(u.Nearest) }
+func (u UnknownKey) Error() string { return "no such key: " + shortened(u.Key) + didYouMean(u.Nearest) }
+
+// shortened is the beginning of what a stranger sent: it may be as long as a frame.
+func shortened(text string) string {
+	const most = 200
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
 
 func didYouMean(nearest string) string {
 	if nearest == "" {
