@@ -374,7 +374,11 @@ func (r *routes) settleLocked(g *group, why string, now time.Time) {
 	}
 	topics := maps.Clone(g.topics)
 	for _, t := range topics {
+		mapping := t.mappings[g.name]
 		r.dropQueueLocked(g, t)
+		if mapping != nil {
+			t.mappings[g.name] = mapping // a static topic has the queues that are there too while they cannot be reached
+		}
 	}
 	r.gone.groupGone(g.name, why, topics, now)
 }

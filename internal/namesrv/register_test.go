@@ -179,6 +179,28 @@ func TestRegister_StaticTopicsKeepTheirMapping(t *testing.T) {
 	}
 }
 
+// TestRegister_StaticTopicKeepsTheMappingOfABrokerThatIsAway: clients tell by it which broker they are waiting for.
+func TestRegister_StaticTopicKeepsTheMappingOfABrokerThatIsAway(t *testing.T) {
+	t.Parallel()
+	p := dial(t, openServer(t, testConfig(t)))
+	for i, name := range []string{"a", "b"} {
+		p.register(member{name: name, addr: name + ":1", topics: []string{"T", "U"}, infos: map[string]*protocol.TopicQueueMappingInfo{
+			"T": {Topic: "T", Bname: name, Scope: "__global__", TotalQueues: 2, Epoch: 7, CurrIDMap: map[int32]int32{int32(i): 0}}}})
+	}
+	away := func(name string) {
+		p.ok(protocol.ReqUnregisterBroker, &protocol.BrokerIdentityHeader{BrokerName: name, BrokerAddr: name + ":1", ClusterName: "C"}, nil)
+	}
+	away("b")
+	if got := p.routeTo("T"); len(got.QueueDatas) != 1 || len(got.TopicQueueMappingByBroker) != 2 || got.TopicQueueMappingByBroker["b"].CurrIDMap[1] != 0 {
+		t.Errorf("route %+v", got)
+	}
+	away("a")
+	p.register(member{name: "a", addr: "a:1", topics: []string{"T", "U"}, count: 1})
+	if got := p.route("T"); strings.Contains(got, "Mapping") {
+		t.Errorf("route of a topic that was no more, and is an ordinary one now: %s", got)
+	}
+}
+
 // TestRegister_StaticTopicComesBackWithItsMapping takes a static topic off while its broker has it, which then says nothing new.
 func TestRegister_StaticTopicComesBackWithItsMapping(t *testing.T) {
 	t.Parallel()
