@@ -69,13 +69,15 @@ func arguments(root *cobra.Command, args []string) ([]string, error) {
 // command is the tree of commands, or one of them when the program bears the name of a script of RocketMQ.
 func (p *program) command() *cobra.Command {
 	var root *cobra.Command
-	switch strings.TrimSuffix(filepath.Base(p.name), ".exe") {
+	switch name := strings.TrimSuffix(filepath.Base(p.name), ".exe"); name {
 	case "mqnamesrv":
 		root = script(p.namesrvCommand(), "mqnamesrv")
 	case "mqbroker":
 		root = script(p.brokerCommand(), "mqbroker")
 	case "mqadmin":
 		root = p.adminCommand("mqadmin")
+	case "mqcontroller", "mqbrokercontainer", "mqproxy":
+		return unbuilt(name)
 	default:
 		root = &cobra.Command{
 			Use:   "liftoff",

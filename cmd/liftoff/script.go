@@ -21,6 +21,19 @@ func script(c *cobra.Command, name string) *cobra.Command {
 	return c
 }
 
+// unbuilt stands for a script of RocketMQ whose daemon is not there yet.
+func unbuilt(name string) *cobra.Command {
+	why := map[string]string{
+		"mqcontroller":      "there is no controller yet; a broker with enableControllerMode=true does not start either",
+		"mqbrokercontainer": "there are no broker containers yet; run each broker that brokerConfigPaths names in a process of its own, with mqbroker -c",
+		"mqproxy":           "there is no proxy yet, so nothing serves clients over gRPC; clients of the remoting protocol need none",
+	}[name]
+	return &cobra.Command{
+		Use: name, DisableFlagParsing: true, SilenceErrors: true, SilenceUsage: true,
+		RunE: func(*cobra.Command, []string) error { return misuse{errors.New(why)} },
+	}
+}
+
 // strayWords says of such words that they do not count. Values are not repeated: they may be passwords.
 func strayWords(words []string) []config.Note {
 	var notes []config.Note

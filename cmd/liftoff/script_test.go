@@ -38,6 +38,10 @@ func TestScripts_TakeTheCommandLinesOfRocketMQ(t *testing.T) {
 	check(exitMisused, "mqbroker", "--enable-proxy -pm cluster", "runs a proxy and no broker in RocketMQ")
 	check(exitMisused, "mqbroker", "--enable-proxy -pm both", "-pm both is wrong: it must be local or cluster")
 	check(exitMisused, "mqbroker", "--proxyConfigPath x -p", "belong to --enable-proxy")
+	check(exitMisused, "/opt/mqcontroller", "-c controller.conf", "liftoff: there is no controller yet")
+	check(exitMisused, "mqbrokercontainer.exe", "-c container.conf", "liftoff: there are no broker containers yet")
+	check(exitMisused, "mqproxy", "-pc rmq-proxy.json -pm local", "liftoff: there is no proxy yet")
+	check(exitMisused, "mqproxy", "", "liftoff: there is no proxy yet")
 	check(exitMisused, "liftoff", "broker autoCreateTopicEnable=true -p", `cannot make sense of "autoCreateTopicEnable=true"`)
 }
 
