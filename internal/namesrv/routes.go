@@ -100,7 +100,7 @@ func (r *routes) init(now time.Time) {
 }
 
 // setQueueLocked says how many queues a topic has on a group.
-func (r *routes) setQueueLocked(g *group, name string, q protocol.QueueData) (changed bool) {
+func (r *routes) setQueueLocked(g *group, name string, q protocol.QueueData) {
 	t := r.topics[name]
 	if t == nil {
 		t = &topic{name: name}
@@ -115,10 +115,9 @@ func (r *routes) setQueueLocked(g *group, name string, q protocol.QueueData) (ch
 	case t.queues[i] != q:
 		t.queues[i] = q
 	default:
-		return false
+		return
 	}
 	r.forgetRouteLocked(t)
-	return true
 }
 
 // dropQueueLocked takes a topic off a group, and forgets a topic that is on none any more.

@@ -33,7 +33,6 @@ type queueView struct {
 
 	missing      int64 // records without a unit
 	missingFirst int64 // log offset of the first
-	missingLast  int64
 	missingNext  int64 // queue offset of the first
 	restarted    int64 // log offset where the queue began anew at 0, its topic had been deleted
 	deleted      int64 // records from before that
@@ -408,7 +407,6 @@ func (c *checker) noUnit(v *queueView, m *message.Dispatch, offset int64) {
 		v.missingFirst, v.missingNext = m.LogOffset, offset
 	}
 	v.missing++
-	v.missingLast = m.LogOffset
 	if offset < v.first {
 		v.rebuild = true
 	}

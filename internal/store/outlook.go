@@ -100,7 +100,7 @@ func dataEnd(files *logfile.Log) int64 {
 
 // outlookQueues finds queues and how far they reach, from which recovery may begin.
 func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) error {
-	refused := func(dir string, odd []logfile.FileInfo, setting string, size int64) {
+	refused := func(odd []logfile.FileInfo, setting string, size int64) {
 		for i, f := range odd {
 			if f.Size == 0 && i == len(odd)-1 {
 				continue
@@ -126,7 +126,7 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 			if err != nil {
 				return err
 			}
-			refused(sub, odd, setting, size)
+			refused(odd, setting, size)
 			switch {
 			case len(runs) == 0 || len(odd) > 0:
 			case batch:
@@ -159,7 +159,7 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 		if err != nil {
 			return err
 		}
-		refused(dir, odd, "mappedFileSizeConsumeQueueExt", o.cfg.ConsumeQueueExtFileSize)
+		refused(odd, "mappedFileSizeConsumeQueueExt", o.cfg.ConsumeQueueExtFileSize)
 	}
 	return nil
 }

@@ -209,7 +209,7 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 			return err
 		}
 	}
-	if err := s.truncate(end, clean, scan.why); err != nil {
+	if err := s.truncate(end, scan.why); err != nil {
 		return err
 	}
 	if !clean && !s.cfg.SyncFlush { // it may be much, and starting need not wait for it
@@ -384,7 +384,7 @@ func (s *Store) recoverFrom(clean bool) (from int64, dispatched bool, err error)
 
 // truncate makes log, queues and index end at a log offset. What lay behind it in the same file becomes zeros, so that
 // no later recovery, by us or by Apache, takes old bytes behind a new end for messages.
-func (s *Store) truncate(end int64, clean bool, why error) error {
+func (s *Store) truncate(end int64, why error) error {
 	l := &s.log
 	fileSize := l.files.FileSize()
 	if end%fileSize != 0 {

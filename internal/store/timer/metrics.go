@@ -130,7 +130,7 @@ func (m *metrics) set(counts map[string]int64) {
 	m.changed = true
 }
 
-// keep forgets topics that are not there any more and that nobody waits for.
+// keepLocked forgets topics that are not there any more and that nobody waits for.
 func (m *metrics) keepLocked() {
 	if m.topics == nil {
 		return

@@ -418,7 +418,7 @@ func (t *Timer) Span() time.Duration {
 	return time.Duration(t.wheel.slots/4*t.precision) * time.Millisecond
 }
 
-// Waiting is how many messages wait, and Waits how many wait for one slot.
+// Waiting is how many messages wait.
 func (t *Timer) Waiting() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
