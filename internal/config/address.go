@@ -128,10 +128,14 @@ func AddressDoubt(host string) string {
 
 // isOwn says whether an address is one of this host's interfaces. In a container, one that was set by hand for clients outside is not.
 func isOwn(host string) bool {
-	addrs, err := net.InterfaceAddrs()
-	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil {
+		return false
+	}
+	addrs, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(addrs, func(a net.Addr) bool {
 		prefix, err := netip.ParsePrefix(a.String())
-		return err == nil && prefix.Addr().Unmap().String() == strings.Trim(host, "[]")
+		return err == nil && prefix.Addr().Unmap() == ip.Unmap()
 	})
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -120,12 +121,9 @@ func (v *validation) notEmpty(key, value string) {
 }
 
 func (v *validation) oneOf(key, value string, allowed ...string) {
-	for _, a := range allowed {
-		if value == a {
-			return
-		}
+	if !slices.Contains(allowed, value) {
+		v.wrong(key, value, strings.Join(allowed, ", "))
 	}
-	v.wrong(key, value, strings.Join(allowed, ", "))
 }
 
 func (v *validation) err() error {

@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -38,12 +37,5 @@ func (b *Broker) isHere(addr, port string) bool {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	own, _ := net.InterfaceAddrs()
-	return ip.IsLoopback() || slices.ContainsFunc(own, func(a net.Addr) bool {
-		prefix, err := netip.ParsePrefix(a.String())
-		return err == nil && prefix.Addr().Unmap() == ip.Unmap()
-	})
+	return err == nil && ip.IsLoopback() || isOwn(host)
 }

@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -145,6 +146,15 @@ func (c *Conn) answered(r *Request) {
 	}
 	d := r.Detach()
 	ch <- &Response{Header: d.Header, Body: d.Body}
+}
+
+// ErrorAnswer turns an error into an answer: a *protocol.Error keeps its code and remark, any other is SYSTEM_ERROR.
+func ErrorAnswer(err error) *Answer {
+	var pe *protocol.Error
+	if errors.As(err, &pe) {
+		return &Answer{Code: pe.Code, Remark: pe.Remark}
+	}
+	return &Answer{Code: protocol.CodeSystemError, Remark: err.Error()}
 }
 
 // A Func answers one request of the everyday kind: decoded by struct tags, answered at once.

@@ -3,6 +3,7 @@ package remoting
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,15 +16,6 @@ import (
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
-
-// ErrorAnswer turns an error into an answer: a *protocol.Error keeps its code and remark, any other is SYSTEM_ERROR.
-func ErrorAnswer(err error) *Answer {
-	var pe *protocol.Error
-	if errors.As(err, &pe) {
-		return &Answer{Code: pe.Code, Remark: pe.Remark}
-	}
-	return &Answer{Code: protocol.CodeSystemError, Remark: err.Error()}
-}
 
 // Options of a server or a dialed connection. The zero value is usable.
 type Options struct {
@@ -43,6 +35,15 @@ type Options struct {
 }
 
 const idleTimeout = 120 * time.Second // Apache's
+
+// complete fills in what was left out.
+func (o *Options) complete() {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, idleTimeout)
+	o.MaxFrame = cmp.Or(o.MaxFrame, protocol.MaxFrame)
+}
 
 // Server accepts connections and serves them with one handler.
 type Server struct {
@@ -64,15 +65,7 @@ type Server struct {
 // Listen starts to serve addr ("0.0.0.0:9876", port 0 for any). Several calls with one handler make one daemon of
 // several ports.
 func Listen(addr string, h Handler, opt Options) (*Server, error) {
-	if opt.Log == nil {
-		opt.Log = slog.Default()
-	}
-	if opt.IdleTimeout == 0 {
-		opt.IdleTimeout = idleTimeout
-	}
-	if opt.MaxFrame == 0 {
-		opt.MaxFrame = protocol.MaxFrame
-	}
+	opt.complete()
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
@@ -292,14 +285,9 @@ func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
 // Dial connects to addr. The connection is served by h, for the peer may send requests of its own; nil refuses them.
 // The caller closes it, and may wait for Done.
 func Dial(ctx context.Context, addr string, h Handler, opt Options) (*Conn, error) {
-	if opt.Log == nil {
-		opt.Log = slog.Default()
-	}
+	opt.complete()
 	if h == nil {
 		h = refuse{}
-	}
-	if opt.MaxFrame == 0 {
-		opt.MaxFrame = protocol.MaxFrame
 	}
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
