@@ -81,7 +81,7 @@ Works with Apache's servers too. Filters in SQL are not in it: consumers bring t
 		},
 	}
 	o.clusterFlag(c, "clusterName")
-	o.brokerFlag(c, "brokerAddr")
+	o.brokerFlag(c)
 	c.Flags().StringSliceVar(&o.namespaces, "namespace", []string{orderNamespace}, "`NAMESPACE` of the KV configuration; no NameServer lists those there are")
 	return c
 }

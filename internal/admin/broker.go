@@ -25,25 +25,6 @@ func (a *Admin) brokerCommands() []*cobra.Command {
 		a.clean("cleanUnusedTopic", "Delete the queues of topics that a broker does not have", "delete the consume queues of topics that are unknown, Liftoff also the consumer offsets in them,", (*Admin).cleanTopics)}
 }
 
-// every runs what again and again while seconds is positive, else once. It ends when the command is interrupted.
-func (a *Admin) every(ctx context.Context, seconds int64, what func() error) error {
-	for {
-		if err := what(); err != nil || seconds <= 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Duration(seconds) * time.Second):
-		}
-	}
-}
-
-// intervalFlag adds -i.
-func intervalFlag(c *cobra.Command, seconds *int64) {
-	c.Flags().Int64VarP(seconds, "interval", "i", 0, "print again each `SECONDS`")
-}
-
 func (a *Admin) updateBrokerConfig() *cobra.Command {
 	var to target
 	var key, value string
@@ -161,7 +142,7 @@ func (a *Admin) clusterList() *cobra.Command {
 	var more bool
 	var seconds int64
 	c := a.command("clusterList", "List the brokers of clusters, and how busy they are", func(ctx context.Context) error {
-		return a.every(ctx, seconds, func() error {
+		return every(ctx, seconds, func() error {
 			lines, failed, err := a.brokerLines(ctx, cluster)
 			if err != nil {
 				return err
@@ -290,7 +271,7 @@ func (a *Admin) haStatus() *cobra.Command {
 	var to target
 	var seconds int64
 	c := a.command("haStatus", "Show how far the slaves of brokers are", func(ctx context.Context) error {
-		return a.every(ctx, seconds, func() error {
+		return every(ctx, seconds, func() error {
 			brokers, err := a.masters(ctx, to)
 			if err != nil {
 				return err
@@ -336,7 +317,7 @@ func (a *Admin) getBrokerEpoch() *cobra.Command {
 	var cluster, broker string
 	var seconds int64
 	c := a.command("getBrokerEpoch", "Show which part of their log brokers got under which master", func(ctx context.Context) error {
-		return a.every(ctx, seconds, func() error {
+		return every(ctx, seconds, func() error {
 			all, err := a.members(ctx, target{cluster: cluster})
 			if err != nil {
 				return err
@@ -420,7 +401,7 @@ func (a *Admin) clean(name, about, what string, do func(*Admin, context.Context,
 		}
 		return a.show(map[string]any{"brokers": addresses(brokers), "success": true}, func(w io.Writer) { fmt.Fprint(w, "success") })
 	})
-	to.brokerFlag(c, "brokerAddr")
+	to.brokerFlag(c)
 	to.clusterFlag(c, "cluster")
 	c.Flags().Lookup("cluster").Usage = "`CLUSTER`, for each of its brokers; with neither this nor -b, all brokers of all clusters"
 	dryRunFlag(c, &dry)

@@ -53,7 +53,7 @@ func (a *Admin) getSyncStateSet() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.every(ctx, seconds, func() error {
+		return every(ctx, seconds, func() error {
 			brokers := []string{broker}
 			if broker == "" {
 				masters, err := a.members(ctx, target{cluster: cluster})

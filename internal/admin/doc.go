@@ -7,6 +7,7 @@
 //	output.go   results as text or, with --json, for machines; progress of what takes long
 //	text.go javatext.go
 //	            values as Apache's tool prints them
+//	every.go    what is done again and again
 //	flags.go    flags as Apache's tool has them; names.go has names of the system
 //	change.go   what a command is about to change: said first, done then, or with --dry-run not
 //

@@ -72,7 +72,7 @@ func (a *Admin) rocksDBConfigToJson() *cobra.Command {
 		return a.text("broker export done.")
 	})
 	a.nameserverFlag(c)
-	to.brokerFlag(c, "brokerAddr")
+	to.brokerFlag(c)
 	to.clusterFlag(c, "cluster")
 	c.Flags().StringVarP(&kinds, "configType", "t", "", "`KIND`: topics, subscriptionGroups or consumerOffsets; all unless given")
 	c.Flags().StringVarP(&path, "configPath", "p", "", "`FOLDER` with RocksDB; not known here")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/message"
 )
 
@@ -218,7 +219,8 @@ func (l *lifeReader) due(ctx context.Context, c *copyOf) int64 {
 	levels, known := l.levels[c.broker.addr]
 	if !known {
 		if cfg, err := l.a.pool.BrokerConfig(ctx, c.broker.addr); err == nil {
-			levels = delayLevels(cfg["messageDelayLevel"])
+			table := config.Store{DelayLevels: cfg["messageDelayLevel"]}
+			levels, _ = table.DelayDurations() // none when they are not known
 		}
 		l.levels[c.broker.addr] = levels
 	}
@@ -226,20 +228,6 @@ func (l *lifeReader) due(ctx context.Context, c *copyOf) int64 {
 		return 0
 	}
 	return c.StoreTimestamp + levels[c.QueueID].Milliseconds()
-}
-
-// delayLevels reads a table such as "1s 5s 10m 1h 2d".
-func delayLevels(text string) []time.Duration {
-	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
-	var levels []time.Duration
-	for _, f := range strings.Fields(text) {
-		n, err := strconv.ParseInt(f[:len(f)-1], 10, 32)
-		if err != nil {
-			return nil
-		}
-		levels = append(levels, time.Duration(n)*units[f[len(f)-1]])
-	}
-	return levels
 }
 
 // decision is what has become of a half message.

@@ -89,7 +89,7 @@ func (a *Admin) getBrokerLiteInfo() *cobra.Command {
 			})
 		})
 	})
-	to.brokerFlag(c, "brokerAddr")
+	to.brokerFlag(c)
 	to.clusterFlag(c, "cluster")
 	c.MarkFlagsOneRequired("brokerAddr", "cluster")
 	c.Flags().BoolVarP(&detail, "showDetail", "d", false, "show topics and groups too")

@@ -35,24 +35,13 @@ type stalledConsumer struct {
 }
 
 func (a *Admin) startMonitoring() *cobra.Command {
-	var interval, rounds int
+	var interval int64
+	var rounds int
 	c := a.command("startMonitoring", "Say again and again which groups are behind and which consumers stand still", func(ctx context.Context) error {
-		for round := 1; ; round++ {
-			if err := a.monitor(ctx); err != nil {
-				return err
-			}
-			if round == rounds {
-				return nil
-			}
-			select {
-			case <-time.After(time.Duration(interval) * time.Second):
-			case <-ctx.Done():
-				return nil
-			}
-		}
+		return again(ctx, interval, rounds, func() error { return a.monitor(ctx) })
 	})
-	c.Flags().IntVar(&interval, "interval", 60, "wait `SECONDS` before the next round")
-	c.Flags().IntVar(&rounds, "rounds", 0, "end behind `N` rounds; 0: never")
+	c.Flags().Int64Var(&interval, "interval", 60, "wait `SECONDS` before the next round")
+	roundsFlag(c, &rounds)
 	return c
 }
 

@@ -51,7 +51,7 @@ restored to the broker of the same name. Configurations and delay offsets in the
 		},
 	}
 	o.clusterFlag(c, "clusterName")
-	o.brokerFlag(c, "brokerAddr")
+	o.brokerFlag(c)
 	dryRunFlag(c, &o.dryRun)
 	c.Flags().StringSliceVar(&o.only, "only", restoreParts, "restore only these `PARTS`: "+strings.Join(restoreParts, ", "))
 	c.Flags().StringVar(&o.from, "from", "", "restore only the `BROKER` of this name in the file; with -b to a broker of any name")

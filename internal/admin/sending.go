@@ -198,7 +198,8 @@ type clusterTime struct {
 
 func (a *Admin) clusterRT() *cobra.Command {
 	var cluster, room string
-	var amount, size, interval, rounds int
+	var amount, size, rounds int
+	var interval int64
 	var asLog bool
 	c := a.command("clusterRT", "Measure again and again how long sends to each broker take", func(ctx context.Context) error {
 		const columns = "%-24s  %-24s  %-8v  %-16v  %-16v\n"
@@ -208,7 +209,7 @@ func (a *Admin) clusterRT() *cobra.Command {
 			}
 		}
 		body := bytes.Repeat([]byte("a"), max(size, 0))
-		for round := 1; ; round++ {
+		return again(ctx, interval, rounds, func() error {
 			all, err := a.masters(ctx, target{cluster: cluster})
 			if err != nil {
 				return err
@@ -226,23 +227,16 @@ func (a *Admin) clusterRT() *cobra.Command {
 					return err
 				}
 			}
-			if round == rounds {
-				return nil
-			}
-			select {
-			case <-time.After(time.Duration(interval) * time.Second):
-			case <-ctx.Done():
-				return nil
-			}
-		}
+			return nil
+		})
 	})
 	c.Flags().IntVarP(&amount, "amount", "a", 100, "send `N` messages to each broker")
 	c.Flags().IntVarP(&size, "size", "s", 128, "`BYTES` of each message")
 	c.Flags().StringVarP(&cluster, "cluster", "c", "", "`CLUSTER`; all unless given")
 	boolFlag(c, &asLog, "printLog", "p", false, "print lines for a log")
 	c.Flags().StringVarP(&room, "machineRoom", "m", "noname", "`NAME` of where this is, for such lines")
-	c.Flags().IntVarP(&interval, "interval", "i", 10, "wait `SECONDS` before the next round")
-	c.Flags().IntVar(&rounds, "rounds", 0, "end behind `N` rounds; 0: never")
+	c.Flags().Int64VarP(&interval, "interval", "i", 10, "wait `SECONDS` before the next round")
+	roundsFlag(c, &rounds)
 	return c
 }
 

@@ -18,19 +18,19 @@ type target struct {
 	cluster string
 }
 
-// brokerFlag adds -b under the long name that the command has for it.
-func (t *target) brokerFlag(c *cobra.Command, name string) {
-	c.Flags().StringVarP(&t.broker, name, "b", "", "`ADDRESS` of the broker")
+// brokerFlag adds -b.
+func (t *target) brokerFlag(c *cobra.Command) {
+	c.Flags().StringVarP(&t.broker, "brokerAddr", "b", "", "`ADDRESS` of the broker")
 }
 
-// clusterFlag adds -c, the same.
+// clusterFlag adds -c under the long name that the command has for it.
 func (t *target) clusterFlag(c *cobra.Command, name string) {
 	c.Flags().StringVarP(&t.cluster, name, "c", "", "`CLUSTER`, for each of its masters")
 }
 
 // either adds both, of which one must be given.
 func (t *target) either(c *cobra.Command) {
-	t.brokerFlag(c, "brokerAddr")
+	t.brokerFlag(c)
 	t.clusterFlag(c, "clusterName")
 	c.MarkFlagsOneRequired("brokerAddr", "clusterName")
 }

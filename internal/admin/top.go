@@ -351,7 +351,7 @@ master, and up to 16 for topics that no group consumes; a broker that takes long
 		},
 	}
 	o.clusterFlag(c, "clusterName")
-	o.brokerFlag(c, "brokerAddr")
+	o.brokerFlag(c)
 	c.Flags().DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks")
 	c.Flags().BoolVar(&o.once, "once", false, "print one look and end; it takes one interval, for the rates")
 	c.Flags().StringVar(&o.sort, "sort", "rate", "sort topics by rate or name, groups by lag, rate or name: rate, lag, name")
