@@ -60,9 +60,6 @@ type backupOptions struct {
 	namespaces []string
 }
 
-// orderNamespace is where NameServers keep which brokers have an ordered topic.
-const orderNamespace = "ORDER_TOPIC_CONFIG"
-
 func (a *Admin) backupCommand() *cobra.Command {
 	var o backupOptions
 	c := &cobra.Command{
@@ -82,7 +79,7 @@ Works with Apache's servers too. Filters in SQL are not in it: consumers bring t
 	}
 	o.clusterFlag(c, "clusterName")
 	o.brokerFlag(c)
-	c.Flags().StringSliceVar(&o.namespaces, "namespace", []string{orderNamespace}, "`NAMESPACE` of the KV configuration; no NameServer lists those there are")
+	c.Flags().StringSliceVar(&o.namespaces, "namespace", []string{protocol.NamespaceOrderTopicConfig}, "`NAMESPACE` of the KV configuration; no NameServer lists those there are")
 	return c
 }
 

@@ -26,7 +26,7 @@ func TestBackup_IsRestoredElsewhere(t *testing.T) {
 		one.pool.CreateGroup(ctx, addr, &group),
 		one.pool.SetRequestMode(ctx, addr, &protocol.RequestMode{Topic: "Plain", ConsumerGroup: "G", Mode: "POP", PopShareQueueNum: 2}),
 		one.pool.ForbidGroup(ctx, addr, "G", "Fifo", false),
-		one.names.PutKVConfig(ctx, orderNamespace, "Fifo", "broker-a:2"),
+		one.names.PutKVConfig(ctx, protocol.NamespaceOrderTopicConfig, "Fifo", "broker-a:2"),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestBackup_IsRestoredElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Namesrv.KV[orderNamespace]["Fifo"] != "broker-a:2" {
+		if b.Namesrv.KV[protocol.NamespaceOrderTopicConfig]["Fifo"] != "broker-a:2" {
 			t.Errorf("KV configuration is %v", b.Namesrv.KV)
 		}
 		return &b.Brokers[0]

@@ -47,12 +47,6 @@ func (a *Admin) letterCommand(name, short string, run func(ctx context.Context, 
 	return c
 }
 
-// needGroup makes --group required.
-func needGroup(c *cobra.Command) *cobra.Command {
-	need(c, "group")
-	return c
-}
-
 func (a *Admin) dlqList() *cobra.Command {
 	var most int
 	c := a.letterCommand("list", "List dead letters; without --group, the groups that have some", func(ctx context.Context, f *letterFilter) error {
@@ -173,7 +167,8 @@ func (a *Admin) dlqExport() *cobra.Command {
 		return a.exportLetters(ctx, f, path)
 	})
 	c.Flags().StringVarP(&path, "output", "o", "", "write to this new `FILE` (default: what is printed)")
-	return needGroup(c)
+	need(c, "group")
+	return c
 }
 
 func (a *Admin) exportLetters(ctx context.Context, f *letterFilter, path string) (err error) {

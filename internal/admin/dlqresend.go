@@ -40,7 +40,8 @@ The dead letters stay where they are: a log forgets by age only. A message that 
 	c.Flags().BoolVar(&o.again, "again", false, "send also those that were sent again already")
 	c.Flags().IntVar(&o.rate, "rate", 0, "send at most so many a second; 0 is no limit")
 	dryRunFlag(c, &o.dryRun)
-	return needGroup(c)
+	need(c, "group")
+	return c
 }
 
 // resending is one run of resend.

@@ -14,10 +14,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
-// orderConfig is the namespace of the KV configuration that says which brokers an ordered topic is on: "broker-a:8;broker-b:8".
-const orderConfig = "ORDER_TOPIC_CONFIG"
-
-// orderChange is what tells NameServers where an ordered topic is. For one broker, what is known of the others stays.
+// orderChange is what tells NameServers which brokers an ordered topic is on: "broker-a:8;broker-b:8". For one broker, what is known of the others stays.
 func (a *Admin) orderChange(ctx context.Context, to target, masters []member, t *protocol.TopicConfig) (conf string, _ change, _ error) {
 	entries := make(map[string]string)
 	if to.broker != "" {
@@ -25,7 +22,7 @@ func (a *Admin) orderChange(ctx context.Context, to target, masters []member, t 
 		if err != nil {
 			return "", change{}, err
 		}
-		known, err := a.names.KVConfig(ctx, orderConfig, t.TopicName)
+		known, err := a.names.KVConfig(ctx, protocol.NamespaceOrderTopicConfig, t.TopicName)
 		if err != nil && !refused(err, protocol.CodeQueryNotFound) {
 			return "", change{}, err
 		}
@@ -50,7 +47,7 @@ func (a *Admin) orderChange(ctx context.Context, to target, masters []member, t 
 		conf = all
 	}
 	return conf, change{what: fmt.Sprintf("set the order of topic %s at %s to %s", t.TopicName, a.namesrvAddr, all), do: func(ctx context.Context) error {
-		return a.names.PutKVConfig(ctx, orderConfig, t.TopicName, all)
+		return a.names.PutKVConfig(ctx, protocol.NamespaceOrderTopicConfig, t.TopicName, all)
 	}}, nil
 }
 
@@ -72,7 +69,7 @@ func (a *Admin) updateOrderConf() *cobra.Command {
 	var topic, conf, method string
 	var dry bool
 	c := a.command("updateOrderConf", "Show or change on which brokers an ordered topic is", func(ctx context.Context) error {
-		old, err := a.names.KVConfig(ctx, orderConfig, topic)
+		old, err := a.names.KVConfig(ctx, protocol.NamespaceOrderTopicConfig, topic)
 		if err != nil && (method == "get" || !refused(err, protocol.CodeQueryNotFound)) {
 			return err
 		}
@@ -87,11 +84,11 @@ func (a *Admin) updateOrderConf() *cobra.Command {
 				return misuse(errors.New("please set orderConf with option -v"))
 			}
 			do = change{what: fmt.Sprintf("set the order of topic %s to %q at %s", topic, conf, a.namesrvAddr), now: fmt.Sprintf("it is %q", old), do: func(ctx context.Context) error {
-				return a.names.PutKVConfig(ctx, orderConfig, topic, conf)
+				return a.names.PutKVConfig(ctx, protocol.NamespaceOrderTopicConfig, topic, conf)
 			}}
 		case "delete":
 			do = change{what: fmt.Sprintf("delete the order of topic %s at %s", topic, a.namesrvAddr), now: fmt.Sprintf("it is %q", old), do: func(ctx context.Context) error {
-				return a.names.DeleteKVConfig(ctx, orderConfig, topic)
+				return a.names.DeleteKVConfig(ctx, protocol.NamespaceOrderTopicConfig, topic)
 			}}
 		default:
 			return misuse(fmt.Errorf("cannot use method %q: it must be put, get or delete", method))

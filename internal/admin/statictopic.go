@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,15 +44,10 @@ func (f *staticTopicFlags) add(c *cobra.Command) {
 
 // targets are the brokers named by the flags, by name.
 func (f *staticTopicFlags) targets(info *protocol.ClusterInfo) ([]string, error) {
-	var all []string
-	for broker := range strings.SplitSeq(f.brokers, ",") {
-		if broker = strings.TrimSpace(broker); broker != "" {
-			all = append(all, broker)
-		}
-	}
+	all := names(f.brokers)
 	if len(all) == 0 {
-		for cluster := range strings.SplitSeq(f.clusters, ",") {
-			all = append(all, info.ClusterAddrTable[strings.TrimSpace(cluster)]...)
+		for _, cluster := range names(f.clusters) {
+			all = append(all, info.ClusterAddrTable[cluster]...)
 		}
 	}
 	if len(all) == 0 {
