@@ -139,14 +139,13 @@ func (c checkpoint) write(files logfile.FS, path string) error {
 
 func (s *Store) checkpointPath() string { return filepath.Join(s.cfg.RootDir, "checkpoint") }
 
-// writeCheckpoint says that everything up to the message that begins at newest is durable, and that queues reach so far. The caller
-// holds behindMu.
-func (s *Store) writeCheckpoint(newest, newestTime, reached int64) error {
+// writeCheckpoint says that everything up to a mark is durable. The caller holds behindMu.
+func (s *Store) writeCheckpoint(mark dispatchMark) error {
 	c := &s.checkpoint
 	c.physicTime = s.log.flushTime.Load()
-	c.logicsTime = newestTime
-	c.logicsOffset = newest
-	c.reached = reached
+	c.logicsTime = mark.newestTime
+	c.logicsOffset = mark.newest
+	c.reached = mark.reached
 	c.ours = true
 	if s.index != nil {
 		c.indexTime = max(c.indexTime, s.index.fullUntil())

@@ -33,12 +33,10 @@ type Hooks struct {
 type dispatcher struct {
 	dispatched atomic.Int64 // all messages before it are in their queues
 
-	mu           sync.Mutex // held while dispatching; protects the fields below
-	newest       int64      // log offset where the newest dispatched message begins
-	newestTime   int64      // its store timestamp
-	reached      int64      // log offset behind the newest message that is in a queue
-	checkpointed int64      // the mark dispatched at the last checkpoint
-	dirty        []*Queue   // have units that are not durable
+	mu sync.Mutex // held while dispatching; protects the fields below
+	dispatchMark
+	checkpointed int64    // the mark dispatched at the last checkpoint
+	dirty        []*Queue // have units that are not durable
 	record       message.Dispatch
 	queue        *Queue // of the message before, for the next is often of the same
 	gathered     places
@@ -46,6 +44,13 @@ type dispatcher struct {
 	bits         []byte // of one message
 	wanted       int64  // where dispatched is to come to
 	late         bool   // the last try failed
+}
+
+// dispatchMark is how far dispatching has come, as the checkpoint tells it.
+type dispatchMark struct {
+	newest     int64 // log offset where the newest dispatched message begins
+	newestTime int64 // its store timestamp
+	reached    int64 // log offset behind the newest message that is in a queue
 }
 
 type arrival struct {

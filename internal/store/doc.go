@@ -22,7 +22,7 @@
 // put.go checks a batch and takes the append lock; commitlog.go gives each message its place, encodes it into the tail in
 // memory (tail.go) and at Settle writes it, with all that others have put meanwhile; marks.go has who waits for which mark, and
 // answers; dispatch.go makes the message visible in its queue, in light queues that it names (light.go), and the index;
-// flush.go makes log, queues and index durable; get.go reads it, scan.go and getat.go do for those who know its place,
+// flush.go makes the log durable, behind.go queues and index; get.go reads it, scan.go and getat.go do for those who know its place,
 // storetime.go and query.go find it; clean.go deletes it one day.
 //
 // # Locks

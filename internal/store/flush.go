@@ -1,17 +1,14 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
 
 const (
 	pageSize = 4096
-	// The checkpoint moves at the latest after so much of the log or so much time, which bounds recovery.
-	checkpointBytes    = 1 << 30
-	checkpointInterval = 10 * time.Second
-	lateInterval       = 500 * time.Millisecond // between tries to flush or to dispatch what could not be
+	// lateInterval is the time between tries to flush or to dispatch what could not be.
+	lateInterval = 500 * time.Millisecond
 )
 
 // awaitFlush puts a batch on the list of those that wait for flushed. The caller holds the append lock.
@@ -294,108 +291,4 @@ func (s *Store) writeForFlush() {
 	default:
 		l.stopWriting()
 	}
-}
-
-// wakeBehind tells behindLoop that something was dispatched, so much since the last checkpoint.
-func (s *Store) wakeBehind(bytes int64) {
-	if bytes >= checkpointBytes {
-		wake(s.behindNow)
-	} else if s.behindArmed.CompareAndSwap(false, true) {
-		wake(s.behindWake)
-	}
-}
-
-// behindLoop writes queues, index and checkpoint behind what is dispatched. It sleeps while nothing is dirty.
-func (s *Store) behindLoop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-s.behindWake:
-			timer.Reset(s.behindDelay())
-			continue
-		case <-s.behindNow:
-		case <-timer.C:
-		}
-		s.behindArmed.Store(false) // before, so that what is dispatched from now on wakes us again
-		_ = s.flushBehind()        // which has told it
-	}
-}
-
-// behindDelay is how long what is dispatched may wait to be written, or what could not be dispatched for another try.
-func (s *Store) behindDelay() time.Duration {
-	s.dispatcher.mu.Lock()
-	late := s.dispatcher.late
-	s.dispatcher.mu.Unlock()
-	if late {
-		return lateInterval
-	}
-	set := s.live.Load()
-	return min(checkpointInterval, max(set.ConsumeQueueFlushThoroughInterval, set.ConsumeQueueFlushInterval))
-}
-
-// flushBehind makes durable what is dispatched now, queues and index, and then says so in the checkpoint. An error is dealt with;
-// it is for those who count on the checkpoint.
-func (s *Store) flushBehind() error {
-	s.behindMu.Lock()
-	defer s.behindMu.Unlock()
-	if s.behindErr != nil {
-		return s.behindErr
-	}
-	d := &s.dispatcher
-	d.mu.Lock()
-	if d.late {
-		d.mu.Unlock()
-		_ = s.dispatch(0) // up to where it was to come; it has told what failed
-		d.mu.Lock()
-	}
-	dirty := d.dirty
-	d.dirty = nil
-	for _, q := range dirty {
-		q.dirty = false
-	}
-	to, newest, newestTime, reached := d.dispatched.Load(), d.newest, d.newestTime, d.reached
-	d.checkpointed = to
-	d.mu.Unlock()
-
-	if s.log.flushed.Load() < to {
-		s.flushLog()
-	}
-	var err error
-	for _, q := range dirty {
-		err = errors.Join(err, q.flush())
-	}
-	if s.index != nil {
-		err = errors.Join(err, s.index.flush())
-	}
-	if err == nil && s.log.flushed.Load() < to {
-		err = s.flushFailure() // nil when another flush has just gone well
-	}
-	if err == nil {
-		if err = s.writeCheckpoint(newest, newestTime, reached); err == nil {
-			s.checkpointTime.Store(newestTime)
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	if !mayPass(err) {
-		s.behindErr = err
-		s.fail(fmt.Errorf("cannot write behind the commit log: %w", err))
-		return err
-	}
-	s.logger.Warn("cannot write consume queues, index or checkpoint, trying again", "err", err)
-	d.mu.Lock()
-	for _, q := range dirty {
-		if !q.dirty {
-			q.dirty = true
-			d.dirty = append(d.dirty, q)
-		}
-	}
-	d.mu.Unlock()
-	s.wakeBehind(0)
-	return err
 }

@@ -50,18 +50,13 @@ func (p *progress) write(off int64) error {
 	if err := s.log.files.Sync(); err != nil {
 		return fmt.Errorf("cannot flush commit log: %w", err)
 	}
-	for _, q := range d.dirty {
-		if err := q.flush(); err != nil {
-			return err
-		}
-	}
-	if s.index != nil {
-		if err := s.index.flush(); err != nil {
-			return err
-		}
+	if err := s.flushQueues(d.dirty); err != nil {
+		return err
 	}
 	s.log.flushTime.Store(d.newestTime)
-	if err := s.writeCheckpoint(d.newest, d.newestTime, min(d.reached, off)); err != nil {
+	mark := d.dispatchMark
+	mark.reached = min(mark.reached, off)
+	if err := s.writeCheckpoint(mark); err != nil {
 		return err
 	}
 	for _, q := range d.dirty {
@@ -81,5 +76,5 @@ func (s *Store) beginAnew() error {
 		}
 	}
 	s.log.flushTime.Store(0)
-	return s.writeCheckpoint(0, 0, 0)
+	return s.writeCheckpoint(dispatchMark{})
 }

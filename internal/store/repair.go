@@ -377,7 +377,7 @@ func (r *repair) writeCheckpoint(s *Store, newest, newestTime int64) error {
 	o := r.o
 	s.checkpoint = o.checkpoint
 	s.log.flushTime.Store(newestTime)
-	if err := s.writeCheckpoint(newest, newestTime, s.queues.reach()); err != nil {
+	if err := s.writeCheckpoint(dispatchMark{newest, newestTime, s.queues.reach()}); err != nil {
 		return err
 	}
 	if o.plan.damaged || o.clean {
