@@ -38,7 +38,7 @@ func (b *Broker) putThen(puts []store.Put, then func(error)) {
 // putAsIsThen is putThen for messages that stay where they are, whatever their properties say. What was not flushed in time is stored all
 // the same: to take it for lost and put it again would double it.
 func (b *Broker) putAsIsThen(puts []store.Put, then func(error)) {
-	level := b.settings.Load().wait(propertyFacts{})
+	level := b.settings.Load().wait(false)
 	b.store.Put(&store.Batch{Puts: puts, Wait: level, Done: func(batch *store.Batch, err error) {
 		if errors.Is(err, store.ErrFlushTimeout) {
 			err = nil

@@ -488,7 +488,7 @@ func (s *schedule) deliver() error {
 		return nil
 	}
 	done := make(chan error, 1)
-	s.put(&store.Batch{Puts: s.puts, Wait: s.b.settings.Load().wait(propertyFacts{}), Done: func(_ *store.Batch, err error) { done <- err }})
+	s.put(&store.Batch{Puts: s.puts, Wait: s.b.settings.Load().wait(false), Done: func(_ *store.Batch, err error) { done <- err }})
 	err := <-done
 	if err != nil && !errors.Is(err, store.ErrFlushTimeout) {
 		return err

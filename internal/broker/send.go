@@ -339,41 +339,47 @@ func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *s
 	if facts.priority != nil {
 		h.prioritize(facts.priority, t)
 	}
-	sb := ss.batch(b, r.Conn, cfg.wait(facts))
-	start := len(sb.arena)
 	if facts.rewrite {
 		h.properties = withoutBrokerProperties(h.properties)
 	}
-	sb.arena = endProperties(append(sb.arena, h.properties...), start)
-	if len(facts.uniqKey) == 0 {
-		sb.arena = b.appendUniqKey(sb.arena)
-	}
-	sb.arena = append(sb.arena, cfg.properties...)
-	props := sb.arena[start:len(sb.arena):len(sb.arena)]
-	uniqKey, _ := message.Property(props, message.PropUniqKey)
+	sb := ss.batch(b, r.Conn, cfg.wait(facts.noWait))
+	props, uniqKey := sb.properties(cfg, h, len(facts.uniqKey) > 0)
 	p := sb.add(t, h, ss)
 	p.Body, p.Properties = r.Body, props
 	if err := b.place(cfg, &facts, p); err != nil {
 		sb.drop(len(sb.Puts) - 1)
 		return err
 	}
-	in := t.countsOf(b.counts)
+	s := sb.expect(r, h, t, len(sb.Puts)-1)
+	s.uniqKey, s.kind, s.timer = uniqKey, facts.kind(), facts.timer
 	if facts.isDiverted() {
-		in = b.counts.of(p.Queue.Topic())
+		s.in = b.counts.of(p.Queue.Topic())
 	}
-	item := h.item
 	if facts.half { // its offset is the one that ends the transaction
-		item = nil
+		s.item = nil
 	}
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: item,
-		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, in: in, kind: facts.kind(), timer: facts.timer})
 	return nil
 }
 
-// appendUniqKey gives a message the unique key that its client left out.
-func (b *Broker) appendUniqKey(arena []byte) []byte {
-	var room [64]byte
-	return message.AppendProperty(arena, message.PropUniqKey, b.uniqKeys.Append(room[:0], time.Now()))
+// properties are what a message is stored with: its own, a unique key if it has none, and the broker's.
+func (sb *sendBatch) properties(cfg *settings, h *sendHeader, hasKey bool) (props, uniqKey []byte) {
+	start := len(sb.arena)
+	sb.arena = endProperties(append(sb.arena, h.properties...), start)
+	if !hasKey {
+		var room [64]byte
+		sb.arena = message.AppendProperty(sb.arena, message.PropUniqKey, sb.b.uniqKeys.Append(room[:0], time.Now()))
+	}
+	sb.arena = append(sb.arena, cfg.properties...)
+	props = sb.arena[start:len(sb.arena):len(sb.arena)]
+	uniqKey, _ = message.Property(props, message.PropUniqKey)
+	return props, uniqKey
+}
+
+// expect has a send be answered when its messages are stored, which are those from first on.
+func (sb *sendBatch) expect(r *remoting.Request, h *sendHeader, t *topic, first int) *sent {
+	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
+		first: first, n: len(sb.Puts) - first, in: t.countsOf(sb.b.counts)})
+	return &sb.sends[len(sb.sends)-1]
 }
 
 // add appends one message with all but its body and properties.
@@ -419,7 +425,7 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return illegal(cfg, fmt.Errorf("message body size exceeded: the batch has %d bytes, maxMessageSize is %d", len(r.Body), cfg.MaxMessageSize))
 	}
 	facts := inspect(h.properties)
-	sb := ss.batch(b, r.Conn, cfg.wait(facts))
+	sb := ss.batch(b, r.Conn, cfg.wait(facts.noWait))
 	first := len(sb.Puts)
 	if err := sb.addEntries(cfg, ss, r.Body, h, t); err != nil {
 		sb.drop(first)
@@ -435,8 +441,8 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	}
 	start := len(sb.arena)
 	sb.arena = append(sb.arena, facts.uniqKey...)
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
-		first: first, n: n, uniqKey: sb.arena[start:len(sb.arena):len(sb.arena)], in: t.countsOf(b.counts), kind: facts.kind()})
+	s := sb.expect(r, h, t, first)
+	s.uniqKey, s.kind = sb.arena[start:len(sb.arena):len(sb.arena)], facts.kind()
 	return nil
 }
 
@@ -477,16 +483,13 @@ func (sb *sendBatch) addInner(cfg *settings, ss *session, r *remoting.Request, h
 	if n > math.MaxInt16 {
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: the batch has %d messages, an inner batch can have %d", n, math.MaxInt16)
 	}
-	start := len(sb.arena)
-	sb.arena = endProperties(append(sb.arena, withoutBrokerProperties(h.properties)...), start)
-	sb.arena = append(sb.arena, cfg.properties...)
-	props := sb.arena[start:len(sb.arena):len(sb.arena)]
-	uniqKey, _ := message.Property(props, message.PropUniqKey)
+	h.properties = withoutBrokerProperties(h.properties)
+	props, uniqKey := sb.properties(cfg, h, true)
 	p := sb.add(t, h, ss)
 	p.SysFlag |= message.FlagInnerBatch | message.FlagNeedUnwrap
 	p.Body, p.Properties, p.Inner = r.Body, props, n
-	sb.sends = append(sb.sends, sent{head: protocol.ResponseHead(&r.Header, 0, ""), asked: r.Asked(), queueID: h.toldID(), item: h.item,
-		first: len(sb.Puts) - 1, n: 1, uniqKey: uniqKey, inner: true, in: t.countsOf(sb.b.counts), kind: kind})
+	s := sb.expect(r, h, t, len(sb.Puts)-1)
+	s.uniqKey, s.inner, s.kind = uniqKey, true, kind
 	return nil
 }
 

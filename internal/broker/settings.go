@@ -27,9 +27,9 @@ func newSettings(cfg config.Broker, host netip.AddrPort) *settings {
 	return s
 }
 
-// wait is the mark that a message with these properties waits for.
-func (s *settings) wait(f propertyFacts) store.Level {
-	if s.syncFlush && !f.noWait {
+// wait is the mark that messages wait for; noWait is for one that says that it does not wait for the disk.
+func (s *settings) wait(noWait bool) store.Level {
+	if s.syncFlush && !noWait {
 		return store.Flushed
 	}
 	return store.Written

@@ -86,7 +86,7 @@ func (d *delivery) start() {
 		return
 	}
 	d.begun = true
-	d.batch.Wait = d.t.b.settings.Load().wait(propertyFacts{})
+	d.batch.Wait = d.t.b.settings.Load().wait(false)
 	d.t.b.store.Put(&d.batch)
 }
 

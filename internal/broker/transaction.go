@@ -153,7 +153,7 @@ func (ss *session) endBatch(b *Broker, conn *remoting.Conn, cfg *settings) *endB
 		if eb.Done == nil {
 			eb.Done = eb.done
 		}
-		eb.b, eb.conn, eb.Wait, eb.Patient = b, conn, cfg.wait(propertyFacts{}), true // a decision that was refused must not come into force
+		eb.b, eb.conn, eb.Wait, eb.Patient = b, conn, cfg.wait(false), true // a decision that was refused must not come into force
 		ss.ends = eb
 	}
 	return ss.ends
