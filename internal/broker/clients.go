@@ -600,3 +600,19 @@ func (c *clients) groupsOf(topic string) []string {
 	slices.Sort(groups)
 	return groups
 }
+
+// producersOf returns the connections of a group's producers, in an order that stays while they do.
+func (c *clients) producersOf(group string) []*remoting.Conn {
+	c.mu.RLock()
+	list := make([]*client, 0, len(c.producers[group]))
+	for _, p := range c.producers[group] {
+		list = append(list, p)
+	}
+	c.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *client) int { return cmp.Compare(a.id, b.id) })
+	conns := make([]*remoting.Conn, len(list))
+	for i, p := range list {
+		conns[i] = p.conn
+	}
+	return conns
+}

@@ -2,15 +2,18 @@
 //
 // broker.go is its life, handlers.go the table of what it answers. A file a family of codes, each of which begins with them:
 //
-//	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, query.go
+//	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, resumecheck.go, query.go
 //	lite topics  litesub.go, litepop.go, liteinfo.go; liteexpire.go lets them go
 //	the rest     offset.go, reset.go, client.go, ask.go, lock.go, queuestate.go, assign.go, popmode.go, topic.go, mapping.go, group.go,
 //	             stats.go, consumestats.go, brokerstats.go, brokerconfig.go, clean.go, member.go, coldread.go, rocksdb.go, users.go
 //
+// A send has its header in sendheader.go, what it looks at in facts.go, and its way to the store and back in sendbatch.go; a pop looks for
+// messages in popwalk.go.
+//
 // State lies in parts that each have their own lock. Those with a file below config/ are topics.go, groups.go, offsets.go, filters.go,
 // mapping.go, popmode.go, poporder.go, schedule.go and halfcounts.go: saved.go writes a table with a log of its changes beside it,
 // behind.go any file a while after a change. In memory only are clients.go, lock.go, what waits for a message (hold.go, pophold.go) and what
-// is popped (inflight.go). settings.go is the configuration of the moment. What goes in and out is counted by counters.go, and samples.go
+// is popped (inflight.go, pending.go). settings.go is the configuration of the moment. What goes in and out is counted by counters.go, and samples.go
 // remembers what the counters were.
 //
 // divert.go parks messages in queues of the system, and followers (follow.go) bring them back with put.go: schedule.go those delayed by a

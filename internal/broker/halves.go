@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"strconv"
 	"sync"
 	"time"
 
@@ -422,112 +421,6 @@ func (h *halves) settle(c claim, to halfState) {
 	default:
 		h.states.set(c.at, to)
 	}
-}
-
-// halfWindow is a byte for each half message from some offset on.
-type halfWindow struct {
-	first  int64 // number of the first chunk
-	chunks []*[halfChunk]halfState
-}
-
-const halfChunk = 4096
-
-func (w *halfWindow) get(offset int64) halfState {
-	i := offset/halfChunk - w.first
-	if i < 0 || i >= int64(len(w.chunks)) || w.chunks[i] == nil {
-		return halfOpen
-	}
-	return w.chunks[i][offset%halfChunk]
-}
-
-// set is for half messages that are there, so that what a stranger tells makes no memory be taken.
-func (w *halfWindow) set(offset int64, s halfState) {
-	n := offset / halfChunk
-	if len(w.chunks) == 0 {
-		w.first = n
-	}
-	for n < w.first { // seldom: the first that ended was not the first there
-		w.first--
-		w.chunks = append([]*[halfChunk]halfState{nil}, w.chunks...)
-	}
-	for n-w.first >= int64(len(w.chunks)) {
-		w.chunks = append(w.chunks, nil)
-	}
-	if w.chunks[n-w.first] == nil {
-		w.chunks[n-w.first] = new([halfChunk]halfState)
-	}
-	w.chunks[n-w.first][offset%halfChunk] = s
-}
-
-// dropBefore forgets chunks that end before an offset.
-func (w *halfWindow) dropBefore(offset int64) {
-	n := int(min(max(offset/halfChunk-w.first, 0), int64(len(w.chunks))))
-	if n > 0 {
-		w.chunks = append(w.chunks[:0:0], w.chunks[n:]...)
-		w.first += int64(n)
-	}
-}
-
-// halfFacts are what must be known of a half message's properties.
-type halfFacts struct {
-	group, topic, uniqKey []byte
-	immunity              []byte // seconds; nil when the message does not say
-	queueID               int32  // -1 when there is none
-	checks                int    // how often its producers were asked
-	root                  int64  // queue offset of the transaction's first copy; -1 when a message that was put aside does not say
-	delayed               bool   // has a delay or a time at which it is due
-	light                 bool   // is for light queues too
-}
-
-func inspectHalf(m *message.Message) halfFacts {
-	f := halfFacts{queueID: -1, root: m.QueueOffset}
-	end := m.QueueOffset // no copy comes before the first
-	if m.Topic == topicCheckMax {
-		f.root, end = -1, 1<<62
-	}
-	for name, value := range message.Properties(m.Properties) {
-		switch string(name) {
-		case message.PropProducerGroup:
-			f.group = value
-		case message.PropRealTopic:
-			f.topic = value
-		case message.PropUniqKey:
-			f.uniqKey = value
-		case message.PropCheckImmunityTime:
-			f.immunity = value
-		case message.PropRealQueueID:
-			if id, ok := parseInt32(value); ok {
-				f.queueID = id
-			}
-		case message.PropTransactionCheckTimes:
-			if n, err := strconv.Atoi(string(value)); err == nil {
-				f.checks = max(n, 0)
-			}
-		case message.PropPreparedQueueOffset:
-			if n, err := strconv.ParseInt(string(value), 10, 64); err == nil && n >= 0 && n < end {
-				f.root = n
-			}
-		case message.PropDelay, message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS:
-			f.delayed = true
-		case message.PropMultiDispatch:
-			f.light = true
-		}
-	}
-	return f
-}
-
-// immunityMS is how old a half message is at least when its producers are asked.
-func (f *halfFacts) immunityMS(cfg *settings) int64 {
-	seconds, err := strconv.ParseInt(string(f.immunity), 10, 64)
-	if err != nil || seconds < 0 || seconds > 1<<40 {
-		return cfg.TransactionTimeout.Milliseconds()
-	}
-	return seconds * 1000
-}
-
-// due is when its producers may be asked. A client's clock that is ahead does not count.
-func (f *halfFacts) due(cfg *settings, m *message.Message) int64 {
-	return min(m.BornTimestamp, m.StoreTimestamp) + f.immunityMS(cfg)
 }
 
 // findCommitted says whether the log has the message that committed a transaction.

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"container/heap"
 	"math"
 	"slices"
 	"sync"
@@ -99,10 +98,10 @@ type checkPoint struct {
 	passed atomic.Bool // the log's reader need not wait for it any more
 
 	// Protected by pending.mu.
-	due                int64 // ms
-	heapAt             int   // in pending.byDue; -1 when it is not there any more
-	inList             bool
-	previous, nextDirt *checkPoint
+	due           int64 // ms
+	heapAt        int   // in pending.byDue; -1 when it is not there any more
+	inList        bool
+	before, after *checkPoint // in the list
 }
 
 func (c *checkPoint) reviveTime() int64 { return c.popTime + c.invisible }
@@ -332,165 +331,4 @@ func (pq *popQueue) forget() {
 		pq.dropLocked(c)
 	}
 	pq.line, pq.inFlight = nil, 0
-}
-
-// pendingPoints are the check points that something must be done for: at their time, or before the next save.
-type pendingPoints struct {
-	mu    sync.Mutex // protects the fields below
-	byDue heapOf[*checkPoint]
-	first *checkPoint // of those that the log does not know as they are
-	last  *checkPoint
-	fresh int // of check points in the list
-	most  int // of those, before a save is wanted early
-	wakes int64
-	wake  chan struct{} // holds something when one is due earlier than the reviver believes
-}
-
-// add puts a new check point into both lists.
-func (p *pendingPoints) add(c *checkPoint) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.due = c.reviveTime()
-	p.pushLocked(c)
-	p.linkLocked(c)
-}
-
-// arm makes c come due at a time, or at another one than before.
-func (p *pendingPoints) arm(c *checkPoint, due int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropLocked(c)
-	c.due = due
-	p.pushLocked(c)
-}
-
-func (p *pendingPoints) pushLocked(c *checkPoint) {
-	heap.Push(&p.byDue, c)
-	if p.wakes == 0 || c.due < p.wakes {
-		p.wakes = c.due
-		p.wakeLocked()
-	}
-}
-
-func (p *pendingPoints) dropLocked(c *checkPoint) {
-	if c.heapAt >= 0 {
-		heap.Remove(&p.byDue, c.heapAt)
-	}
-}
-
-// disarm makes c not come due any more.
-func (p *pendingPoints) disarm(c *checkPoint) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropLocked(c)
-}
-
-// isArmed says whether c comes due.
-func (p *pendingPoints) isArmed(c *checkPoint) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return c.heapAt >= 0
-}
-
-// mark makes the next save look at c.
-func (p *pendingPoints) mark(c *checkPoint) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !c.inList {
-		p.linkLocked(c)
-	}
-}
-
-func (p *pendingPoints) linkLocked(c *checkPoint) {
-	c.inList, c.previous, c.nextDirt = true, p.last, nil
-	if p.last != nil {
-		p.last.nextDirt = c
-	} else {
-		p.first = c
-	}
-	p.last = c
-	if p.fresh++; p.fresh == p.most {
-		p.wakeLocked()
-	}
-}
-
-func (p *pendingPoints) wakeLocked() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-// isAny says whether the log does not know all.
-func (p *pendingPoints) isAny() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.first != nil
-}
-
-// isFull says whether a save should not wait for its time.
-func (p *pendingPoints) isFull() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.most > 0 && p.fresh >= p.most
-}
-
-func (p *pendingPoints) unlinkLocked(c *checkPoint) {
-	if !c.inList {
-		return
-	}
-	if c.previous != nil {
-		c.previous.nextDirt = c.nextDirt
-	} else {
-		p.first = c.nextDirt
-	}
-	if c.nextDirt != nil {
-		c.nextDirt.previous = c.previous
-	} else {
-		p.last = c.previous
-	}
-	c.inList, c.previous, c.nextDirt = false, nil, nil
-	p.fresh--
-}
-
-// remove takes c out of both lists.
-func (p *pendingPoints) remove(c *checkPoint) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropLocked(c)
-	p.unlinkLocked(c)
-}
-
-// takeUnsaved empties the list of those that the log does not know as they are.
-func (p *pendingPoints) takeUnsaved() (list []*checkPoint) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.first != nil {
-		list = append(list, p.first)
-		p.unlinkLocked(p.first)
-	}
-	return list
-}
-
-// takeDue takes at most n that are due out of the heap, and says when the next one is; 0 when there is none.
-func (p *pendingPoints) takeDue(now int64, n int) (list []*checkPoint, next int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.byDue) > 0 && p.byDue[0].due <= now && len(list) < n {
-		c := p.byDue[0]
-		p.dropLocked(c)
-		list = append(list, c)
-	}
-	p.wakes = 0
-	if len(p.byDue) > 0 {
-		p.wakes = p.byDue[0].due
-	}
-	return list, p.wakes
-}
-
-// size is how many check points are in memory.
-func (p *pendingPoints) size() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.byDue)
 }

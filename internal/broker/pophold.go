@@ -3,7 +3,6 @@ package broker
 import (
 	"time"
 
-	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -276,23 +275,4 @@ func (h *holds) wakePops(pg *popGroup, queue int32) {
 func (h *holds) wakeQueue(pg *popGroup, queue int32) {
 	h.wakePops(pg, -1)
 	h.wakePops(pg, queue)
-}
-
-// hasLocked says whether a pop of the queue would find a message, as far as the queue's tags codes tell. pq.mu is held.
-func (p *popRequest) hasLocked(cfg *settings, pq *popQueue, retry bool) bool {
-	if p.order && p.b.orders.isBlocked(pq, p.attempt, 0, time.Now().UnixMilli()) {
-		return false
-	}
-	begin := pq.beginLocked()
-	if begin < 0 {
-		begin = pq.q.MinOffset()
-	}
-	rest := pq.q.MaxOffset() - begin
-	if rest <= 0 || retry || !cfg.NotificationFilter || p.sub == nil || p.sub.filter.Tags == nil || rest >= int64(cfg.NotificationFilterMax) {
-		return rest > 0
-	}
-	body, res := p.b.store.Get(pq.q, begin, 1, maxPullBytes, &p.sub.filter, p.look.body[:0])
-	p.look.body = body[:0]
-	_, kind := message.Peek(body)
-	return res.Count > 0 && kind == message.Record
 }

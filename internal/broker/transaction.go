@@ -13,7 +13,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
-// END_TRANSACTION 37, RESUME_CHECK_HALF_MESSAGE 323.
+// END_TRANSACTION 37.
 //
 // Behaviour: a half message that is committed is stored in its own topic, and an op message tells that it is decided; one that is rolled
 // back needs the op message only. All ends of transactions that one read of a connection brought are stored together, the committed
@@ -436,15 +436,4 @@ func (eb *endBatch) release() {
 	if cap(eb.arena) <= 1<<20 && cap(eb.Puts) <= 4096 {
 		endBatches.Put(eb)
 	}
-}
-
-// resumeCheck makes a half message be checked again as if it never had been, also after the last check.
-func (b *Broker) resumeCheck(_ *remoting.Request, h *protocol.ResumeCheckHalfHeader) (*remoting.Answer, error) {
-	if b.halves == nil {
-		return nil, protocol.Errorf(protocol.CodeSlaveNotAvailable, "this broker is a slave (brokerRole=SLAVE) and checks no transactions")
-	}
-	if err := b.halves.resume(h.MsgID); err != nil {
-		return nil, protocol.Errorf(protocol.CodeSystemError, "Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed. %v", err)
-	}
-	return nil, nil
 }
