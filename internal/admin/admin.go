@@ -81,7 +81,7 @@ func explain(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w\nit did not answer in time", err)
 	case refused(err, protocol.CodeRequestCodeNotSupported):
-		return fmt.Errorf("%w\n-n says where a NameServer is, -b where a broker is; if they do, that server's version has no such request", err)
+		return fmt.Errorf("%w\nthat server does not serve this: it is of another kind (-n is for a NameServer, -b for a broker, -a for a controller), or of another version", err)
 	}
 	return err
 }

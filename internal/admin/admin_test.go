@@ -59,7 +59,7 @@ func TestCommand_SaysWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"topicRoute", "-n", c.addr, "-t", "nobody"}, "No topic route info in name server for the topic: nobody"},
 		{[]string{"topicRoute", "-n", "127.0.0.1:1", "-t", "orders"}, "nothing listens there; say with -n"},
-		{[]string{"topicRoute", "-n", c.brokers[0], "-t", "orders"}, "-n says where a NameServer is, -b where a broker is"},
+		{[]string{"topicRoute", "-n", c.brokers[0], "-t", "orders"}, "-n is for a NameServer, -b for a broker"},
 		{[]string{"topicRoute", "-n", "here", "-t", "orders"}, `cannot use name servers "here": "here" has no host and port`},
 		{[]string{"topicRoute", "-n", c.addr}, `required flag(s) "topic" not set`},
 	} {

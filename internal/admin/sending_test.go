@@ -33,6 +33,7 @@ func TestSending_PrintsAsApacheDoes(t *testing.T) {
 		"sendMessage -t orders -p x -i 1":             "the broker must be named",
 		"sendMessage -t orders -p x -b broker-a -i 9": "has no queue 9 at broker broker-a",
 		"queryCq -t nobody -q 0 -i 0":                 "No topic route info",
+		"queryCq -t orders -q 1 -i 99999":             "Index 99999 of 1@orders is not exist!",
 		"clusterRT -c nowhere":                        "knows no cluster nowhere",
 	} {
 		if r := mqadmin(t, append(strings.Fields(args), "-n", c.addr)...); r.err == nil || !strings.Contains(r.err.Error(), want) {

@@ -87,6 +87,9 @@ func askJSON[T any](ctx context.Context, n *NameServers, about string, call *rem
 
 func decode[T any](r *remoting.Response, code int) (*T, error) {
 	v := new(T)
+	if len(r.Body) == 0 && len(r.Remark) > 0 { // how Apache's broker refuses some things
+		return nil, fmt.Errorf("%s found nothing: %s", protocol.RequestName(code), r.Remark)
+	}
 	if err := fastjson.Unmarshal(r.Body, v); err != nil {
 		return nil, fmt.Errorf("cannot read the answer to %s: %w", protocol.RequestName(code), err)
 	}
