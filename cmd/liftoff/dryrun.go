@@ -99,7 +99,7 @@ func (d *dryRun) store(ctx context.Context) error {
 	d.access()
 	o, err := store.OpenOffline(offlineConfig(&d.cfg), false)
 	if err != nil {
-		d.stop("%v", err)
+		d.stop("%v", explainLock(err))
 		return nil
 	}
 	defer o.Close()
