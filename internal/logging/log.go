@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,9 +61,20 @@ func (l *Log) newFile() *timberjack.Logger {
 func (l *Log) Logger() *slog.Logger {
 	o := &slog.HandlerOptions{Level: &l.level}
 	if l.options.JSON {
+		o.ReplaceAttr = plainAddr
 		return slog.New(handler{slog.NewJSONHandler(l, o), l})
 	}
 	return slog.New(handler{slog.NewTextHandler(l, o), l})
+}
+
+// plainAddr writes an address as text writes it. Its type would make it an object, and whoever collects logs wants one kind of value a key.
+func plainAddr(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindAny {
+		if addr, ok := a.Value.Any().(net.Addr); ok {
+			a.Value = slog.StringValue(addr.String())
+		}
+	}
+	return a
 }
 
 // Write takes one line.

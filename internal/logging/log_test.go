@@ -3,7 +3,9 @@ package logging
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,5 +100,20 @@ func TestOpen_RefusesAFileThatCannotBeWritten(t *testing.T) {
 	}
 	if _, err := Open(Options{File: filepath.Join(blocked, "x", "broker.log")}); err == nil {
 		t.Error("taken")
+	}
+}
+
+func TestLog_WritesAddressesAsText(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l, err := Open(Options{Out: &out, JSON: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none net.Addr
+	l.Logger().Info("connection closed", "addr", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9876}, "none", none, "err", errors.New("gone"))
+	var line struct{ Addr, Err string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Addr != "10.0.0.1:9876" || line.Err != "gone" {
+		t.Errorf("%v: %s", err, &out)
 	}
 }
