@@ -124,18 +124,12 @@ func printACLHead(w io.Writer) {
 }
 
 func printACL(w io.Writer, acl *protocol.ACLInfo) {
-	list := func(l []string) string {
-		if l == nil {
-			return "null"
-		}
-		return "[" + strings.Join(l, ", ") + "]"
-	}
 	if len(acl.Policies) == 0 {
 		fmt.Fprintf(w, aclColumns, acl.Subject, "", "", "", "", "")
 	}
 	for _, p := range acl.Policies {
 		for _, e := range p.Entries {
-			fmt.Fprintf(w, aclColumns, acl.Subject, cmp.Or(p.PolicyType, "null"), e.Resource, list(e.Actions), list(e.SourceIPs), e.Decision)
+			fmt.Fprintf(w, aclColumns, acl.Subject, cmp.Or(p.PolicyType, "null"), e.Resource, javaList(e.Actions), javaList(e.SourceIPs), e.Decision)
 		}
 	}
 }

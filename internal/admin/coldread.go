@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -126,21 +127,10 @@ func (a *Admin) eachMaster(ctx context.Context, t target, do func(ctx context.Co
 	var failed error
 	for _, m := range all {
 		if err := do(ctx, m.addr); err != nil {
-			failed = joinLines(failed, err)
+			failed = errors.Join(failed, err)
 		}
 	}
 	return failed
-}
-
-// joinLines joins errors, either of which may be nil.
-func joinLines(x, y error) error {
-	switch {
-	case x == nil:
-		return y
-	case y == nil:
-		return x
-	}
-	return fmt.Errorf("%w\n%w", x, y)
 }
 
 func (a *Admin) removeColdDataFlowCtrGroupConfig() *cobra.Command {

@@ -68,8 +68,7 @@ func (a *Admin) userTopics(ctx context.Context, addr string, special bool) (*pro
 		return nil, err
 	}
 	maps.DeleteFunc(all.TopicConfigTable, func(name string, t *protocol.TopicConfig) bool {
-		retry := strings.HasPrefix(name, retryPrefix) || strings.HasPrefix(name, dlqPrefix)
-		return slices.Contains(system, name) || strings.HasPrefix(name, "rmq_sys_") || retry && !special || t.Perm < 0 || t.Perm >= 8
+		return slices.Contains(system, name) || strings.HasPrefix(name, "rmq_sys_") || isGroupTopic(name) && !special || t.Perm < 0 || t.Perm >= 8
 	})
 	return &all.TopicConfigs, nil
 }

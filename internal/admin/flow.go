@@ -1,11 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +34,7 @@ func (a *Admin) statsAll() *cobra.Command {
 		}
 		slices.Sort(topics)
 		topics = slices.DeleteFunc(topics, func(topic string) bool {
-			return strings.HasPrefix(topic, retryPrefix) || strings.HasPrefix(topic, dlqPrefix) || only != "" && topic != only
+			return isGroupTopic(topic) || only != "" && topic != only
 		})
 		flows := []topicFlow{}
 		p := a.progress("topics looked at", int64(len(topics)))
@@ -121,10 +121,5 @@ func (a *Admin) statsOf(ctx context.Context, addr, name, key string) *protocol.B
 
 // daySum is by how much a counter has grown in a day, or in as much of it as there is.
 func daySum(s *protocol.BrokerStatsData) int64 {
-	for _, sum := range []int64{s.Day.Sum, s.Hour.Sum, s.Minute.Sum} {
-		if sum != 0 {
-			return sum
-		}
-	}
-	return 0
+	return cmp.Or(s.Day.Sum, s.Hour.Sum, s.Minute.Sum)
 }

@@ -14,6 +14,14 @@ import (
 
 // How Java prints things, because scripts read it.
 
+// javaList is a list as Java prints it, null for none.
+func javaList(l []string) string {
+	if l == nil {
+		return "null"
+	}
+	return "[" + strings.Join(l, ", ") + "]"
+}
+
 // pair is an entry of a Java map, in the order in which it was put.
 type pair struct{ name, value string }
 

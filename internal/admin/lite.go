@@ -3,11 +3,11 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +31,7 @@ func (a *Admin) liteBrokers(ctx context.Context, parent string, do func(ctx cont
 			if err := a.text("[%s] error.\n", b.name); err != nil {
 				return err
 			}
-			failed = joinLines(failed, err)
+			failed = errors.Join(failed, err)
 		}
 	}
 	return failed
@@ -47,14 +47,6 @@ func timeOr(ms int64, instead string) string {
 
 // now is the time in ms.
 func now() int64 { return time.Now().UnixMilli() }
-
-// javaList is a list as Java prints it, null for none.
-func javaList(l []string) string {
-	if l == nil {
-		return "null"
-	}
-	return "[" + strings.Join(l, ", ") + "]"
-}
 
 // atBroker is what a broker says, for machines.
 type atBroker[V any] struct {
@@ -216,7 +208,7 @@ func (a *Admin) getLiteGroupInfo() *cobra.Command {
 		for _, b := range brokers {
 			i, err := a.pool.LiteGroupInfo(ctx, b.addr, &h)
 			if err != nil {
-				failed, without = joinLines(failed, err), append(without, b.name)
+				failed, without = errors.Join(failed, err), append(without, b.name)
 				continue
 			}
 			l.Lag += max(i.TotalLagCount, 0)
@@ -292,7 +284,7 @@ func (a *Admin) triggerLiteDispatch() *cobra.Command {
 			met = true
 			result := "dispatched"
 			if err := a.pool.TriggerLiteDispatch(ctx, b.addr, &h); err != nil {
-				result, failed = "error", joinLines(failed, err)
+				result, failed = "error", errors.Join(failed, err)
 			}
 			if err := a.show(done{b.name, result}, func(w io.Writer) { fmt.Fprintf(w, "%-30s %-12s\n", b.name, result) }); err != nil {
 				return err

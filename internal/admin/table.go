@@ -29,8 +29,15 @@ func (t *table) row(cells ...any) {
 }
 
 func (t *table) print(w io.Writer) {
+	for _, line := range align(t.rows) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+// align makes lines of rows, each column as wide as its widest cell. A line ends with the last cell that is not blank.
+func align(rows [][]string) []string {
 	var widths []int
-	for _, row := range t.rows {
+	for _, row := range rows {
 		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
@@ -38,12 +45,14 @@ func (t *table) print(w io.Writer) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	for _, row := range t.rows {
-		var line strings.Builder
+	lines := make([]string, len(rows))
+	for n, row := range rows {
+		var b strings.Builder
 		for i, cell := range row {
-			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			b.WriteString(cell)
+			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
 		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		lines[n] = strings.TrimRight(b.String(), " ")
 	}
+	return lines
 }

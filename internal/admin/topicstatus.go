@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -171,7 +170,7 @@ func (a *Admin) listTopics(ctx context.Context, topics []string) error {
 	p := a.progress("topics looked at", int64(len(topics)))
 	for _, topic := range topics {
 		p.add(1)
-		if strings.HasPrefix(topic, retryPrefix) || strings.HasPrefix(topic, dlqPrefix) {
+		if isGroupTopic(topic) {
 			continue
 		}
 		one := listedTopic{Topic: topic, Groups: []string{}}

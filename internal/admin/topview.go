@@ -238,28 +238,6 @@ func (s *topSample) lines(topics, groups int) []string {
 	return lines
 }
 
-// align makes lines of rows: the first column to the left, the others too, each as wide as its widest.
-func align(rows [][]string) []string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	lines := make([]string, len(rows))
-	for n, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			b.WriteString(cell)
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-len([]rune(cell))+2))
-			}
-		}
-		lines[n] = b.String()
-	}
-	return lines
-}
-
 const notKnown = "?"
 
 func shortRate(v float64) string {

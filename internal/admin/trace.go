@@ -112,6 +112,7 @@ func (c *copyOf) topic() string {
 	return c.Topic
 }
 
+// isGroupTopic tells whether a topic is of a group: its retry or its dead letter topic.
 func isGroupTopic(topic string) bool {
 	return strings.HasPrefix(topic, retryPrefix) || strings.HasPrefix(topic, dlqPrefix)
 }

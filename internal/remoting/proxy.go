@@ -105,15 +105,15 @@ func readProxyLine(r *bufio.Reader) (from netip.AddrPort, err error) {
 // proxyLine takes a line off r, or as much as shows that it is too long: who sends no more must not hold the connection.
 func proxyLine(r *bufio.Reader) ([]byte, error) {
 	for {
-		b, err := r.Peek(r.Buffered())
+		b, _ := r.Peek(r.Buffered())
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			_, err = r.Discard(i + 1)
+			_, err := r.Discard(i + 1)
 			return b[:i+1], err
 		}
 		if len(b) > proxyLineMax+len("\r\n") {
 			return b, nil
 		}
-		if _, err = r.Peek(len(b) + 1); err != nil {
+		if _, err := r.Peek(len(b) + 1); err != nil {
 			return b, err
 		}
 	}
