@@ -182,10 +182,16 @@ func (p *pops) isOver(popTime int64) bool {
 
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.
 func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
-	a := &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime, Broker: string(m.broker), Offsets: []int64{m.offset}}
-	b.counts.acked(b.counts.ofGroup(m.topic.TopicName, string(m.group)))
-	b.tallies.add(&metrics.PopReviveIn, 1, a.Topic, a.Group, reviveAck, "PUT_OK")
-	b.answerWhenKept(r, []store.Put{b.ackPut(b.settings.Load(), m.reviveQueue, a, m.popTime+m.invisible)})
+	topic, group := m.topic.TopicName, string(m.group)
+	b.counts.acked(b.counts.ofGroup(topic, group))
+	b.tallies.add(&metrics.PopReviveIn, 1, topic, group, reviveAck, "PUT_OK")
+	b.answerWhenKept(r, []store.Put{b.ackOf(m, m.offset)})
+}
+
+// ackOf is the record of an acknowledgement for the revive log: of messages of the pop that m is of.
+func (b *Broker) ackOf(m *popped, offsets ...int64) store.Put {
+	return b.ackPut(b.settings.Load(), m.reviveQueue, &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(),
+		PopTime: m.popTime, Broker: string(m.broker), Offsets: offsets}, m.popTime+m.invisible)
 }
 
 // answerWhenKept stores acknowledgements and answers their request then.
@@ -345,8 +351,7 @@ func (b *Broker) ackBatch(r *remoting.Request, body *batchAckBody, a *batchAck) 
 	if len(left) == 0 {
 		return nil, nil
 	}
-	return []store.Put{b.ackPut(cfg, a.ReviveQueue, &ackBody{Start: a.Start, Group: a.Group, Topic: t.TopicName, Queue: a.Queue, PopTime: a.PopTime,
-		Broker: body.Broker, Offsets: left}, a.PopTime+a.Invisible)}, nil
+	return []store.Put{b.ackOf(&m, left...)}, nil
 }
 
 // changeInvisible makes a message that is in flight visible again at another time.
@@ -395,8 +400,7 @@ func (b *Broker) change(r *remoting.Request) (answer *protocol.ChangeInvisibleRe
 	}
 	answer.PopTime = popTime
 	if inLog {
-		put := b.ackPut(cfg, m.reviveQueue, &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(), PopTime: m.popTime,
-			Broker: string(m.broker), Offsets: []int64{m.offset}}, m.popTime+m.invisible)
+		put := b.ackOf(&m, m.offset)
 		old = &put
 	}
 	return answer, old, nil

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -51,6 +52,38 @@ func (b *Broker) divert(cfg *settings, f *propertyFacts, p *store.Put) error {
 		return b.divertTimer(cfg, p)
 	}
 	return nil
+}
+
+// park gives a message a queue of the system, with these properties and its own topic and queue in two more.
+func park(p *store.Put, q *store.Queue, props []byte) {
+	var room [12]byte
+	props = message.AppendProperty(props, message.PropRealTopic, p.Queue.Topic())
+	p.Properties = message.AppendProperty(props, message.PropRealQueueID, strconv.AppendInt(room[:0], int64(p.Queue.ID()), 10))
+	p.Queue = q
+}
+
+// realQueue is where a message goes that waits in a queue of the system.
+func (b *Broker) realQueue(props []byte) (*store.Queue, error) {
+	topic, _ := message.Property(props, message.PropRealTopic)
+	text, _ := message.Property(props, message.PropRealQueueID)
+	id, ok := parseInt32(text)
+	switch {
+	case len(topic) == 0 || !ok || id < 0 || id >= queuesMax:
+		return nil, fmt.Errorf("its own queue is not told: %s=%q %s=%q", message.PropRealTopic, topic, message.PropRealQueueID, text)
+	case string(topic) == topicHalf || string(topic) == topicSchedule:
+		return nil, fmt.Errorf("a delayed message of topic %s cannot be", topic)
+	}
+	return b.queueOf(topic, id), nil
+}
+
+// queueOf is a queue of a topic, also of one that was deleted or has fewer than it had.
+func (b *Broker) queueOf(topic []byte, id int32) *store.Queue {
+	if t := b.topics.get(topic); t != nil {
+		if q := t.queue(id); q != nil {
+			return q
+		}
+	}
+	return b.store.Queue(string(topic), id)
 }
 
 // delayLevel is the message's delay level; 0 or less is none.

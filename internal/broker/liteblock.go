@@ -2,7 +2,6 @@ package broker
 
 import (
 	"container/heap"
-	"slices"
 	"time"
 )
 
@@ -128,14 +127,12 @@ func (l *lites) ack(key liteKey, offset, popTime int64) (how int, free bool) {
 		return orderIllegal, false
 	}
 	i.Acked |= 1 << at
-	for at := range i.Offsets {
-		if i.Acked&(1<<at) == 0 {
-			l.commitLocked(key, old, i.offset(at))
-			l.armLocked(x)
-			return orderAcked, x.heapAt < 0
-		}
+	next, left := i.next()
+	l.commitLocked(key, old, next)
+	if left {
+		l.armLocked(x)
+		return orderAcked, x.heapAt < 0
 	}
-	l.commitLocked(key, old, i.offset(len(i.Offsets)-1)+1)
 	if x.info = nil; !x.taking {
 		l.removeBlockLocked(key)
 	}
@@ -169,10 +166,7 @@ func (l *lites) showBlock(key liteKey, offset, popTime, at int64, suspend bool) 
 	case i.index(offset) < 0:
 		return
 	default:
-		if i.NextVisible == nil {
-			i.NextVisible = map[int64]int64{}
-		}
-		i.NextVisible[offset] = at
+		i.show(offset, at)
 	}
 	l.armLocked(x)
 }
@@ -190,18 +184,6 @@ func (l *lites) removeBlockLocked(key liteKey) {
 			heap.Remove(&l.byDue, x.heapAt)
 		}
 	}
-}
-
-// newLiteInfo is what a pop has taken.
-func newLiteInfo(offsets []int64, popTime, invisible int64, attempt string) *orderInfo {
-	i := &orderInfo{PopTime: popTime, Invisible: &invisible, LastConsumed: popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(offsets)}
-	for at := range i.Offsets[1:] {
-		i.Offsets[at+1] -= i.Offsets[0]
-	}
-	if attempt != "" {
-		i.AttemptID = &attempt
-	}
-	return i
 }
 
 // appendLiteCounts adds to the field orderCountInfo how often each message that a pop has taken was delivered before: an entry as orderly

@@ -197,7 +197,7 @@ func (p *litePop) take(cfg *settings, queue string) {
 		}
 		return
 	}
-	info = newLiteInfo(p.offsets, p.popTime, p.InvisibleTime, p.AttemptID)
+	info = newOrderInfo(p.offsets, p.popTime, p.InvisibleTime, p.AttemptID)
 	p.count += res.Count
 	p.orders = b.lites.appendCounts(p.orders, x, info)
 	b.lites.tookLag(cfg, p, key, q, res.NextOffset)

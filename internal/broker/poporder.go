@@ -72,6 +72,18 @@ func (o *orders) load(data []byte) error {
 	return nil
 }
 
+// newOrderInfo is what a pop has taken.
+func newOrderInfo(offsets []int64, popTime, invisible int64, attempt string) *orderInfo {
+	i := &orderInfo{PopTime: popTime, Invisible: &invisible, LastConsumed: popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(offsets)}
+	for at := range i.Offsets[1:] {
+		i.Offsets[at+1] -= i.Offsets[0]
+	}
+	if attempt != "" {
+		i.AttemptID = &attempt
+	}
+	return i
+}
+
 // findLocked returns the queue's information, nil when there is none. o.mu is held.
 func (o *orders) findLocked(pq *popQueue) *orderInfo {
 	if len(o.table) == 0 {
@@ -86,6 +98,24 @@ func (i *orderInfo) offset(at int) int64 {
 		return i.Offsets[0]
 	}
 	return i.Offsets[0] + i.Offsets[at]
+}
+
+// next is where the consumer offset may be: at the first message that is not acknowledged, if one is left, or behind the last.
+func (i *orderInfo) next() (offset int64, left bool) {
+	for at := range i.Offsets {
+		if i.Acked&(1<<at) == 0 {
+			return i.offset(at), true
+		}
+	}
+	return i.offset(len(i.Offsets)-1) + 1, false
+}
+
+// show makes the message at an offset visible again at a time in ms.
+func (i *orderInfo) show(offset, at int64) {
+	if i.NextVisible == nil {
+		i.NextVisible = map[int64]int64{}
+	}
+	i.NextVisible[offset] = at
 }
 
 func (i *orderInfo) index(offset int64) int {
@@ -134,15 +164,7 @@ func (o *orders) isBlocked(pq *popQueue, attempt []byte, invisible, now int64) b
 // taken blocks the queue with what the request has taken, and adds to its orderCountInfo how often that was delivered before.
 func (o *orders) taken(pq *popQueue, p *popRequest, l *popLook) []byte {
 	topic := pq.group.topic
-	invisible := p.invisible // p is used again
-	info := &orderInfo{PopTime: l.popTime, Invisible: &invisible, LastConsumed: l.popTime, ConsumedCount: map[int64]int{}, Offsets: slices.Clone(l.taken)}
-	for at := range info.Offsets[1:] {
-		info.Offsets[at+1] -= info.Offsets[0]
-	}
-	if len(p.attempt) > 0 {
-		attempt := string(p.attempt)
-		info.AttemptID = &attempt
-	}
+	info := newOrderInfo(l.taken, l.popTime, p.invisible, string(p.attempt))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if old := o.findLocked(pq); old != nil {
@@ -211,12 +233,8 @@ func (o *orders) blocking(topic, group string, queue int32, now int64) (offset, 
 	if until = i.blockedUntil(now); until <= now {
 		return 0, 0, 0, false
 	}
-	for at := range i.Offsets {
-		if i.Acked&(1<<at) == 0 {
-			return i.offset(at), i.PopTime, until, true
-		}
-	}
-	return 0, 0, 0, false
+	offset, ok = i.next()
+	return offset, i.PopTime, until, ok
 }
 
 // How an acknowledgement of an orderly popped message went.
@@ -252,12 +270,8 @@ func (o *orders) ack(pq *popQueue, offset, popTime int64) (next int64, how int) 
 	}
 	i.Acked |= 1 << at
 	o.changedLocked(pq, i)
-	for at := range i.Offsets {
-		if i.Acked&(1<<at) == 0 {
-			return i.offset(at), orderAcked
-		}
-	}
-	return i.offset(len(i.Offsets)-1) + 1, orderAcked
+	next, _ = i.next()
+	return next, orderAcked
 }
 
 // show makes a message visible again at another time, in ms; what was taken by another pop since stays as it is.
@@ -268,10 +282,7 @@ func (o *orders) show(pq *popQueue, offset, popTime, at int64) {
 	if i == nil || i.PopTime != popTime || i.index(offset) < 0 {
 		return
 	}
-	if i.NextVisible == nil {
-		i.NextVisible = map[int64]int64{}
-	}
-	i.NextVisible[offset] = at
+	i.show(offset, at)
 	o.changedLocked(pq, i)
 }
 

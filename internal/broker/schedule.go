@@ -254,11 +254,7 @@ func (b *Broker) divertDelayed(cfg *settings, level int, p *store.Put) error {
 	props := make([]byte, 0, len(p.Properties)+len(p.Queue.Topic())+64)
 	props = message.AppendPropertiesWithout(props, p.Properties, message.PropDelay, message.PropRealTopic, message.PropRealQueueID,
 		message.PropTimerDelaySec, message.PropTimerDelayMS, message.PropTimerDeliverMS) // a level goes before a time
-	props = message.AppendProperty(props, message.PropDelay, strconv.Itoa(level))
-	props = message.AppendProperty(props, message.PropRealTopic, p.Queue.Topic())
-	props = message.AppendProperty(props, message.PropRealQueueID, strconv.Itoa(int(p.Queue.ID())))
-	p.Properties = props
-	p.Queue = b.schedule.levels[level-1].queue
+	park(p, b.schedule.levels[level-1].queue, message.AppendProperty(props, message.PropDelay, strconv.Itoa(level)))
 	return nil
 }
 
@@ -461,25 +457,6 @@ func (s *schedule) take(l *delayLevel, e store.Entry, record []byte) {
 	}
 	s.puts = append(s.puts, p)
 	s.from = append(s.from, parked{l.level, e.QueueOffset})
-}
-
-// realQueue is where a message goes that waits in a queue of the system.
-func (b *Broker) realQueue(props []byte) (*store.Queue, error) {
-	topic, _ := message.Property(props, message.PropRealTopic)
-	text, _ := message.Property(props, message.PropRealQueueID)
-	id, ok := parseInt32(text)
-	switch {
-	case len(topic) == 0 || !ok || id < 0 || id >= queuesMax:
-		return nil, fmt.Errorf("its own queue is not told: %s=%q %s=%q", message.PropRealTopic, topic, message.PropRealQueueID, text)
-	case string(topic) == topicHalf || string(topic) == topicSchedule:
-		return nil, fmt.Errorf("a delayed message of topic %s cannot be", topic)
-	}
-	if t := b.topics.get(topic); t != nil {
-		if q := t.queue(id); q != nil {
-			return q, nil
-		}
-	}
-	return b.store.Queue(string(topic), id), nil // the topic was deleted, or has fewer queues than it had
 }
 
 // deliver stores puts. What cannot be stored for what it is, and never could be, is passed over.

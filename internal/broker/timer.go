@@ -118,10 +118,7 @@ func (b *Broker) divertTimer(cfg *settings, p *store.Put) error {
 	props := make([]byte, 0, len(p.Properties)+len(p.Queue.Topic())+64)
 	props = message.AppendPropertiesWithout(props, p.Properties, message.PropTimerOutMS, message.PropRealTopic, message.PropRealQueueID)
 	var room [20]byte
-	props = message.AppendProperty(props, message.PropTimerOutMS, strconv.AppendInt(room[:0], due, 10))
-	props = message.AppendProperty(props, message.PropRealTopic, p.Queue.Topic())
-	p.Properties = message.AppendProperty(props, message.PropRealQueueID, strconv.AppendInt(room[:0], int64(p.Queue.ID()), 10))
-	p.Queue = b.timers.queue
+	park(p, b.timers.queue, message.AppendProperty(props, message.PropTimerOutMS, strconv.AppendInt(room[:0], due, 10)))
 	return nil
 }
 

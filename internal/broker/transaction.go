@@ -27,7 +27,7 @@ func (b *Broker) divertHalf(cfg *settings, p *store.Put) error {
 	if cfg.RejectTransactions {
 		return protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] sending transaction message is forbidden (rejectTransactionMessage=true)", cfg.BrokerIP1)
 	}
-	topic, id := p.Queue.Topic(), p.Queue.ID()
+	topic := p.Queue.Topic()
 	props := make([]byte, 0, len(p.Properties)+len(topic)+96)
 	props = message.AppendPropertiesWithout(props, p.Properties, message.PropTransactionID, message.PropRealTopic, message.PropRealQueueID,
 		message.PropPreparedQueueOffset)
@@ -35,10 +35,7 @@ func (b *Broker) divertHalf(cfg *settings, p *store.Put) error {
 	if len(uniqKey) > 0 {
 		props = message.AppendProperty(props, message.PropTransactionID, uniqKey)
 	}
-	props = message.AppendProperty(props, message.PropRealTopic, topic)
-	var digits [12]byte
-	p.Properties = message.AppendProperty(props, message.PropRealQueueID, strconv.AppendInt(digits[:0], int64(id), 10))
-	p.Queue = b.halves.q
+	park(p, b.halves.q, props)
 	p.SysFlag &^= message.FlagTransaction
 	b.halfCounts.add(topic, 1)
 	return nil
@@ -305,16 +302,9 @@ func (eb *endBatch) topicOf(f *halfFacts) string {
 // addCommitted adds the committed message.
 func (eb *endBatch) addCommitted(cfg *settings, h *endHeader, f *halfFacts, e *ended) error {
 	b, m := eb.b, &eb.half
-	var q *store.Queue
-	if t := b.topics.get(f.topic); t != nil {
-		q = t.queue(f.queueID)
-	}
-	if q == nil { // deleted or made smaller since
-		q = b.store.Queue(string(f.topic), f.queueID)
-	}
 	begin := len(eb.arena)
 	eb.arena = message.AppendPropertiesWithout(eb.arena, m.Properties, message.PropRealTopic, message.PropRealQueueID, message.PropPreparedQueueOffset, message.PropCRC32)
-	p := store.Put{Queue: q}
+	p := store.Put{Queue: b.queueOf(f.topic, f.queueID)}
 	p.Flag, p.ReconsumeTimes, p.BornTimestamp, p.BornHost = m.Flag, m.ReconsumeTimes, m.BornTimestamp, m.BornHost
 	p.SysFlag = m.SysFlag&^message.FlagTransaction | message.FlagTransactionCommit
 	p.PreparedTransactionOffset = h.logOffset
