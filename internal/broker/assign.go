@@ -10,7 +10,6 @@ import (
 	"time"
 
 	remote "github.com/liftoffmq/liftoff/internal/client"
-	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -21,14 +20,10 @@ import (
 // pull or pop them (popmode.go). No assignment at all is the answer while the topic's queues or the group's consumers are not known, and for a strategy other than AVG
 // and AVG_BY_CIRCLE; the consumer then keeps what it has.
 
-func (b *Broker) queryAssignment(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.QueryAssignmentBody
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
+func (b *Broker) queryAssignment(_ *remoting.Request, body *protocol.QueryAssignmentBody) (*remoting.Answer, error) {
 	var answer protocol.QueryAssignmentResponse
 	mode := b.modeOf(body.Topic, body.ConsumerGroup)
-	queues, known := b.shareOf(&body, mode)
+	queues, known := b.shareOf(body, mode)
 	if known {
 		answer.MessageQueueAssignments = []protocol.MessageQueueAssignment{}
 	}

@@ -98,11 +98,7 @@ func (b *Broker) getConsumerList(_ *remoting.Request, h *protocol.ConsumerGroupH
 	return jsonAnswer(protocol.ConsumerList{ConsumerIDList: ids})
 }
 
-func (b *Broker) checkClientConfig(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.CheckClientBody
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
+func (b *Broker) checkClientConfig(_ *remoting.Request, body *protocol.CheckClientBody) (*remoting.Answer, error) {
 	s := body.SubscriptionData
 	if s == nil || s.IsTag() {
 		return nil, nil

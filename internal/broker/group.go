@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 
-	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -33,19 +32,11 @@ func (b *Broker) updateGroups(r *remoting.Request, configs []*protocol.Subscript
 	return nil, b.groups.update(changes...)
 }
 
-func (b *Broker) updateGroup(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.SubscriptionGroupConfig
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
-	return b.updateGroups(r, []*protocol.SubscriptionGroupConfig{&body})
+func (b *Broker) updateGroup(r *remoting.Request, body *protocol.SubscriptionGroupConfig) (*remoting.Answer, error) {
+	return b.updateGroups(r, []*protocol.SubscriptionGroupConfig{body})
 }
 
-func (b *Broker) updateGroupList(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.SubscriptionGroupList
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
+func (b *Broker) updateGroupList(r *remoting.Request, body *protocol.SubscriptionGroupList) (*remoting.Answer, error) {
 	return b.updateGroups(r, body.GroupConfigList)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -37,6 +38,17 @@ func typed[H any](do func(*Broker, *remoting.Request, *H) (*remoting.Answer, err
 	}
 }
 
+// withBody makes a handler's do of a method that wants the request's body, which is JSON, decoded into a B.
+func withBody[B any](do func(*Broker, *remoting.Request, *B) (*remoting.Answer, error)) func(*Broker, *remoting.Request) (*remoting.Answer, error) {
+	return func(b *Broker, r *remoting.Request) (*remoting.Answer, error) {
+		body := new(B)
+		if err := fastjson.Unmarshal(r.Body, body); err != nil {
+			return nil, err
+		}
+		return do(b, r, body)
+	}
+}
+
 // handlers is the whole of what a broker answers, sorted by code. Any other code is answered with
 // REQUEST_CODE_NOT_SUPPORTED.
 var handlers = []handler{
@@ -46,7 +58,7 @@ var handlers = []handler{
 	{code: protocol.ReqQueryConsumerOffset, do: typed((*Broker).queryConsumerOffset), static: true, quick: true},
 	{code: protocol.ReqUpdateConsumerOffset, do: typed((*Broker).updateConsumerOffset), static: true, quick: true},
 	{code: protocol.ReqUpdateAndCreateTopic, do: counted(&metrics.TopicCreate, aboutSystemTopic, typed((*Broker).updateTopic)), slow: true},
-	{code: protocol.ReqUpdateAndCreateTopicList, do: counted(&metrics.TopicCreate, aboutSystemTopic, (*Broker).updateTopicList), slow: true},
+	{code: protocol.ReqUpdateAndCreateTopicList, do: counted(&metrics.TopicCreate, aboutSystemTopic, withBody((*Broker).updateTopicList)), slow: true},
 	{code: protocol.ReqGetAllTopicConfig, do: typed((*Broker).getAllTopicConfig), slow: true},
 	{code: protocol.ReqUpdateBrokerConfig, do: (*Broker).updateConfig, slow: true},
 	{code: protocol.ReqGetBrokerConfig, do: (*Broker).getConfig},
@@ -61,14 +73,14 @@ var handlers = []handler{
 	{code: protocol.ReqConsumerSendMsgBack, hot: (*Broker).sendBack},
 	{code: protocol.ReqEndTransaction, hot: (*Broker).endTransaction},
 	{code: protocol.ReqGetConsumerListByGroup, do: typed((*Broker).getConsumerList), quick: true},
-	{code: protocol.ReqLockBatchMQ, do: (*Broker).lockBatchMQ, quick: true},
-	{code: protocol.ReqUnlockBatchMQ, do: (*Broker).unlockBatchMQ, quick: true},
+	{code: protocol.ReqLockBatchMQ, do: withBody((*Broker).lockBatchMQ), quick: true},
+	{code: protocol.ReqUnlockBatchMQ, do: withBody((*Broker).unlockBatchMQ), quick: true},
 	{code: protocol.ReqGetAllConsumerOffset, do: (*Broker).getAllConsumerOffset, slow: true},
 	{code: protocol.ReqGetAllDelayOffset, do: (*Broker).getAllDelayOffset},
-	{code: protocol.ReqCheckClientConfig, do: (*Broker).checkClientConfig},
+	{code: protocol.ReqCheckClientConfig, do: withBody((*Broker).checkClientConfig)},
 	{code: protocol.ReqGetTimerCheckPoint, do: (*Broker).getTimerCheckpoint},
 	{code: protocol.ReqGetTimerMetrics, do: (*Broker).getTimerMetrics},
-	{code: protocol.ReqUpdateAndCreateSubscriptionGroup, do: counted(&metrics.GroupCreate, nil, (*Broker).updateGroup), slow: true},
+	{code: protocol.ReqUpdateAndCreateSubscriptionGroup, do: counted(&metrics.GroupCreate, nil, withBody((*Broker).updateGroup)), slow: true},
 	{code: protocol.ReqGetAllSubscriptionGroupConfig, do: typed((*Broker).getAllGroups), slow: true},
 	{code: protocol.ReqGetTopicStatsInfo, do: typed((*Broker).getTopicStats), slow: true},
 	{code: protocol.ReqGetConsumerConnectionList, do: typed((*Broker).getConsumerConnections)},
@@ -78,7 +90,7 @@ var handlers = []handler{
 	{code: protocol.ReqDeleteTopicInBroker, do: typed((*Broker).deleteTopic), slow: true},
 	{code: protocol.ReqInvokeBrokerToResetOffset, do: typed((*Broker).resetOffset), slow: true},
 	{code: protocol.ReqInvokeBrokerToGetConsumerStatus, do: typed((*Broker).getConsumerStatus), asks: true},
-	{code: protocol.ReqUpdateAndCreateSubscriptionGroupList, do: counted(&metrics.GroupCreate, nil, (*Broker).updateGroupList), slow: true},
+	{code: protocol.ReqUpdateAndCreateSubscriptionGroupList, do: counted(&metrics.GroupCreate, nil, withBody((*Broker).updateGroupList)), slow: true},
 	{code: protocol.ReqQueryTopicConsumeByWho, do: typed((*Broker).queryTopicConsumeByWho), slow: true},
 	{code: protocol.ReqQueryConsumeTimeSpan, do: typed((*Broker).queryConsumeTimeSpan), slow: true},
 	{code: protocol.ReqGetSystemTopicListFromBroker, do: (*Broker).getSystemTopics},
@@ -107,7 +119,7 @@ var handlers = []handler{
 	{code: protocol.ReqExportRocksDBConfigToJSON, do: typed((*Broker).exportRocksConfig)},
 	{code: protocol.ReqLitePullMessage, hot: (*Broker).pullMessage, notFast: true},
 	{code: protocol.ReqRecallMessage, do: typed((*Broker).recallMessage), slow: true},
-	{code: protocol.ReqQueryAssignment, do: (*Broker).queryAssignment, slow: true},
+	{code: protocol.ReqQueryAssignment, do: withBody((*Broker).queryAssignment), slow: true},
 	{code: protocol.ReqSetMessageRequestMode, do: (*Broker).setRequestMode, slow: true},
 	{code: protocol.ReqGetAllMessageRequestMode, do: (*Broker).getRequestModes},
 	{code: protocol.ReqSwitchTimerEngine, do: (*Broker).switchTimerEngine, slow: true},

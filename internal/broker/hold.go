@@ -55,6 +55,16 @@ type held struct {
 func (w *held) isBefore(other *held) bool { return w.deadline.Before(other.deadline) }
 func (w *held) moveTo(at int)             { w.heapAt = at }
 
+// How holding a request went.
+const (
+	nowHeld     = iota
+	notHeld     // its time is over, or nothing is held any more
+	pollingFull // too many wait
+	holderFull  // too many of this connection do
+	holdsFull   // too many of all connections do
+	lookAgain   // a message has come since it has looked
+)
+
 // A waiter is a request that may be held.
 type waiter interface {
 	// leaveLocked takes it out of the list that arrivals look at; holds.mu is held.
@@ -131,13 +141,8 @@ func (h *holds) again(p *pull, next int64) bool {
 func (h *holds) add(p *pull, wait time.Duration) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.closed || p.holder.gone:
-		return notHeld
-	case !p.holder.hasRoom(&p.held):
-		return holderFull
-	case !h.hasRoomLocked(&p.held):
-		return holdsFull
+	if why := h.mayHoldLocked(&p.held); why != nowHeld {
+		return why
 	}
 	p.queueAt = len(h.byQueue[p.queue])
 	h.byQueue[p.queue] = append(h.byQueue[p.queue], p)

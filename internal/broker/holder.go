@@ -36,6 +36,19 @@ func holdsMost(memory int64) int64 {
 // hasRoomLocked says whether a request can be held beside those of all connections.
 func (h *holds) hasRoomLocked(w *held) bool { return h.bytes+int64(w.cost()) <= h.bytesMost }
 
+// mayHoldLocked says whether one more request may be held, and why not.
+func (h *holds) mayHoldLocked(w *held) int {
+	switch {
+	case h.closed || w.holder.gone:
+		return notHeld
+	case !w.holder.hasRoom(w):
+		return holderFull
+	case !h.hasRoomLocked(w):
+		return holdsFull
+	}
+	return nowHeld
+}
+
 // addLocked links a request. holds.mu is held.
 func (c *holder) addLocked(w *held) {
 	c.bytes += w.cost()

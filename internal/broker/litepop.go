@@ -264,8 +264,8 @@ func (b *Broker) liteOffset(cfg *settings, key liteKey, q *store.Queue, x *liteB
 
 // holdLite keeps p until its client is told of a lite topic or its time is over; then it is served again.
 func (h *holds) holdLite(cfg *settings, p *litePop) int {
-	wait := time.Until(time.UnixMilli(p.BornTime+p.PollTime)) - popMargin
-	if p.PollTime <= 0 || wait <= 0 {
+	wait := popWait(p.BornTime, p.PollTime)
+	if wait <= 0 {
 		return notHeld
 	}
 	l := p.b.lites
@@ -273,15 +273,8 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := l.waiting[p.ClientID]
-	switch {
-	case h.closed || p.holder.gone:
-		return notHeld
-	case h.popsHeld >= cfg.PopPollingTotal || len(list) > cfg.PopPollingSize:
-		return pollingFull
-	case !p.holder.hasRoom(&p.held):
-		return holderFull
-	case !h.hasRoomLocked(&p.held):
-		return holdsFull
+	if why := h.mayHoldPopLocked(cfg, &p.held, len(list)); why != nowHeld {
+		return why
 	}
 	l.mu.Lock()
 	c := l.clients[p.ClientID]
@@ -293,7 +286,7 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 	p.kept, p.asked.Held, p.body = true, true, nil
 	l.waiting[p.ClientID] = append(list, p)
 	h.popsHeld++
-	h.pushLocked(&p.held, min(wait, holdMax))
+	h.pushLocked(&p.held, wait)
 	return nowHeld
 }
 

@@ -135,11 +135,7 @@ func (l *queueLocks) has(group string) bool {
 	return false
 }
 
-func (b *Broker) lockBatchMQ(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.LockBatchBody
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
+func (b *Broker) lockBatchMQ(_ *remoting.Request, body *protocol.LockBatchBody) (*remoting.Answer, error) {
 	offsets := make([]int64, 0, len(body.MQSet))
 	for _, q := range body.MQSet {
 		offsets = append(offsets, b.offsets.query(body.ConsumerGroup, q.Topic, q.QueueID))
@@ -164,11 +160,7 @@ func (b *Broker) tellStuck(group string, q protocol.MessageQueue) {
 	}
 }
 
-func (b *Broker) unlockBatchMQ(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.LockBatchBody
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
+func (b *Broker) unlockBatchMQ(_ *remoting.Request, body *protocol.LockBatchBody) (*remoting.Answer, error) {
 	b.locks.unlock(body.ConsumerGroup, body.ClientID, body.MQSet)
 	return nil, nil
 }

@@ -20,23 +20,13 @@ type popWaits struct {
 	forceEvery int64
 }
 
-// How holdPop went.
-const (
-	nowHeld     = iota
-	notHeld     // its time is over
-	pollingFull // too many wait
-	holderFull  // too many of this connection do
-	holdsFull   // too many of all connections do
-	lookAgain   // a message has come since it has looked
-)
-
 // popMargin is how long before its client gives up a held pop is answered.
 const popMargin = 50 * time.Millisecond
 
 // holdPop keeps p until a message may be there for it or its time is over; then it is served again.
 func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
-	wait := time.Until(time.UnixMilli(p.bornTime+p.pollMS)) - popMargin
-	if p.pollMS <= 0 || wait <= 0 {
+	wait := popWait(p.bornTime, p.pollMS)
+	if wait <= 0 {
 		return notHeld
 	}
 	p.keep()
@@ -46,15 +36,8 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 	pg := p.pg
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.closed || p.holder.gone:
-		return notHeld
-	case h.popsHeld >= cfg.PopPollingTotal || pg.waitingLocked(p) > cfg.PopPollingSize:
-		return pollingFull
-	case !p.holder.hasRoom(&p.held):
-		return holderFull
-	case !h.hasRoomLocked(&p.held):
-		return holdsFull
+	if why := h.mayHoldPopLocked(cfg, &p.held, pg.waitingLocked(p)); why != nowHeld {
+		return why
 	}
 	if pg.watching == nil {
 		pg.watching = map[*store.Queue]bool{}
@@ -72,8 +55,25 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 	list := pg.waitList(p)
 	*list = append(*list, p)
 	h.popsHeld++
-	h.pushLocked(&p.held, min(wait, holdMax))
+	h.pushLocked(&p.held, wait)
 	return nowHeld
+}
+
+// popWait is how long a pop is held at most; nothing when that is over.
+func popWait(born, poll int64) time.Duration {
+	if poll <= 0 {
+		return 0
+	}
+	return min(time.Until(time.UnixMilli(born+poll))-popMargin, holdMax)
+}
+
+// mayHoldPopLocked is mayHoldLocked for a pop beside so many like it.
+func (h *holds) mayHoldPopLocked(cfg *settings, w *held, alike int) int {
+	why := h.mayHoldLocked(w)
+	if why == nowHeld && (h.popsHeld >= cfg.PopPollingTotal || alike > cfg.PopPollingSize) {
+		return pollingFull
+	}
+	return why
 }
 
 // queues are those that walk looks at when it finds nothing.

@@ -301,21 +301,20 @@ func (p *pull) toLogic(code int, r *store.GetResult) int {
 func (p *pull) askElsewhere() {
 	b, conn := p.b, p.conn
 	defer conn.Flush()
-	yes := strconv.FormatInt
-	ext := [][2]string{{"consumerGroup", string(p.group)}, {"topic", string(p.topic)}, {"queueId", yes(int64(p.queueID), 10)}, {"queueOffset", yes(p.offset, 10)},
-		{"maxMsgNums", yes(int64(p.maxMsgs), 10)}, {"sysFlag", yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)), 10)}, {"commitOffset", "0"},
-		{"suspendTimeoutMillis", "0"}, {"subscription", string(p.expression)}, {"subVersion", yes(p.subVersion, 10)}, {"expressionType", string(p.expressionType)},
-		{"lo", "false"}, {"bname", p.item.Bname}}
+	flags, expression, expressionType := p.sysFlag&^(pullSuspend|pullCommitOffset), string(p.expression), string(p.expressionType)
 	if p.sysFlag&pullSubscription == 0 { // the other broker knows nothing of this consumer
 		if s := b.findSubscription(string(p.group), string(p.topic)); s != nil {
 			if s.refused != nil {
 				p.refuse(errParse(s.refused, p.group, p.topic, []byte(s.SubString)))
 				return
 			}
-			ext[5][1] = yes(int64(p.sysFlag&^(pullSuspend|pullCommitOffset)|pullSubscription), 10)
-			ext[8][1], ext[10][1] = s.SubString, s.ExpressionType
+			flags, expression, expressionType = flags|pullSubscription, s.SubString, s.ExpressionType
 		}
 	}
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
+	ext := [][2]string{{"consumerGroup", string(p.group)}, {"topic", string(p.topic)}, {"queueId", n(int64(p.queueID))}, {"queueOffset", n(p.offset)},
+		{"maxMsgNums", n(int64(p.maxMsgs))}, {"sysFlag", n(int64(flags))}, {"commitOffset", "0"}, {"suspendTimeoutMillis", "0"}, {"subscription", expression},
+		{"subVersion", n(p.subVersion)}, {"expressionType", expressionType}, {"lo", "false"}, {"bname", p.item.Bname}}
 	answer, err := b.ask(p.item.Bname, string(p.topic), &remoting.Call{Code: protocol.ReqPullMessage, Ext: ext})
 	var h protocol.PullResponseHeader
 	if err == nil {

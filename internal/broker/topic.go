@@ -80,11 +80,7 @@ func (b *Broker) updateTopic(r *remoting.Request, h *protocol.CreateTopicHeader)
 		Perm: h.Perm, TopicFilterType: h.TopicFilterType, TopicSysFlag: h.TopicSysFlag, Order: h.Order, Attributes: attributes}})
 }
 
-func (b *Broker) updateTopicList(r *remoting.Request) (*remoting.Answer, error) {
-	var body protocol.CreateTopicListBody
-	if err := fastjson.Unmarshal(r.Body, &body); err != nil {
-		return nil, err
-	}
+func (b *Broker) updateTopicList(r *remoting.Request, body *protocol.CreateTopicListBody) (*remoting.Answer, error) {
 	return b.updateTopics(r, body.TopicConfigList)
 }
 
