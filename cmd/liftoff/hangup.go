@@ -18,7 +18,10 @@ type hangups struct {
 	terminal bool // the process belongs to a terminal, whose end would end it
 }
 
+// listenHangups begins to take them. When nobody reads the daemon's output any more, as when the program behind a pipe has ended, it goes
+// on in silence.
 func listenHangups() *hangups {
+	signal.Ignore(syscall.SIGPIPE)
 	h := &hangups{signals: make(chan os.Signal, 1), terminal: !signal.Ignored(syscall.SIGHUP) && hasTerminal()}
 	signal.Notify(h.signals, syscall.SIGHUP)
 	return h
