@@ -56,7 +56,7 @@ func readOptions() (options, error) {
 	var o options
 	var pattern string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "about three minutes: fewer scenarios, shorter rounds")
+	f.BoolVar(&o.quick, "quick", false, "some five minutes: fewer scenarios, shorter rounds")
 	f.BoolVar(&o.guard, "guard", false, "the shortest comparison; ends with 1 when a bar is missed by more than a factor of four")
 	f.BoolVar(&o.json, "json", false, "print JSON, with every round, instead of the table")
 	f.StringVar(&o.only, "only", "", "measure one server: apache or liftoff")

@@ -36,12 +36,14 @@ type pusher struct {
 	before map[string]Point         // of the counters, by series, as they were sent last
 	sent   time.Time                // when; at first the start
 	failed bool
-	stop   chan struct{}
+	end    context.Context
+	stop   context.CancelFunc
 }
 
 // Push starts to send. Close sends a last time.
 func (s *Server) Push(cfg Push) error {
-	p := &pusher{cfg: cfg, s: s, log: s.cfg.Log, before: map[string]Point{}, sent: time.Now(), stop: make(chan struct{})}
+	p := &pusher{cfg: cfg, s: s, log: s.cfg.Log, before: map[string]Point{}, sent: time.Now()}
+	p.end, p.stop = context.WithCancel(context.Background())
 	if cfg.Target != "" {
 		target := cfg.Target
 		if !strings.HasPrefix(target, "http") {
@@ -68,8 +70,10 @@ func (p *pusher) pushLoop() {
 	defer t.Stop()
 	for {
 		select {
-		case <-p.stop:
-			p.push()
+		case <-p.end.Done():
+			if !p.failed {
+				p.push()
+			}
 			if p.export != nil {
 				ctx, cancel := context.WithTimeout(context.Background(), p.cfg.Timeout)
 				defer cancel()
@@ -82,7 +86,8 @@ func (p *pusher) pushLoop() {
 	}
 }
 
-// push sends what is counted now. A collector that cannot be reached is said once, until it can.
+// push sends what is counted now. A collector that cannot be reached is said once, until it can; no stop waits for one that could not be
+// reached before.
 func (p *pusher) push() {
 	now := time.Now()
 	families := p.s.Gather()
@@ -95,11 +100,19 @@ func (p *pusher) push() {
 		p.write(families)
 		return
 	}
+	until := context.Background()
+	if p.failed {
+		until = p.end
+	}
 	var errs []error
 	for _, batch := range batches(families, p.cfg.Batch) {
-		ctx, cancel := context.WithTimeout(context.Background(), p.cfg.Timeout)
+		ctx, cancel := context.WithTimeout(until, p.cfg.Timeout)
 		errs = append(errs, p.export.Export(ctx, resourceMetrics(batch, p.cfg.Delta, from, now)))
+		late := ctx.Err() != nil
 		cancel()
+		if late {
+			break // the others would be, too
+		}
 	}
 	switch err := errors.Join(errs...); {
 	case err != nil && !p.failed:

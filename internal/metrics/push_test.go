@@ -165,3 +165,28 @@ func TestPush_SaysOnceThatNobodyListens(t *testing.T) {
 		t.Errorf("said %d times:\n%s", n, l.text.String())
 	}
 }
+
+func TestPush_NoStopWaitsForACollectorThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	l := &logged{more: make(chan struct{}, 1)}
+	s := NewServer(Config{Log: slog.New(slog.NewTextHandler(l, nil)), Limit: 100}, "broker")
+	const timeout = 2 * time.Second
+	if err := s.Push(Push{Interval: time.Millisecond, Target: "http://" + listener.Addr().String(), Timeout: timeout, Batch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	<-l.more // one batch of many has taken all its time
+	if took := time.Since(begun); took > 3*timeout {
+		t.Errorf("it waited %v for all batches", took)
+	}
+	begun = time.Now()
+	s.Close()
+	if took := time.Since(begun); took > timeout {
+		t.Errorf("the stop took %v", took)
+	}
+}

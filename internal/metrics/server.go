@@ -146,7 +146,7 @@ func (s *Server) Set(role string, src Source) {
 // Close ends what is served.
 func (s *Server) Close() {
 	if s.pusher != nil {
-		close(s.pusher.stop)
+		s.pusher.stop()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
