@@ -256,7 +256,7 @@ func (p *pull) leaveLocked(h *holds) {
 	list[end] = nil
 	list = list[:end]
 	h.byQueue[p.queue] = list
-	if len(list) == 0 && cap(list) > 64 {
+	if len(list) == 0 && (cap(list) > 64 || store.IsLight(p.queue.Topic())) { // it would keep a light queue that is gone
 		delete(h.byQueue, p.queue)
 	}
 	p.queue.Watch(-1)

@@ -75,9 +75,11 @@ func (s *Store) cleanDelay() time.Duration {
 
 // rest gives back the memory and open files of queues and of the index that nobody has used for a while.
 func (s *Store) rest() {
-	for _, q := range s.queues.all() {
+	queues := s.queues.all()
+	for _, q := range queues {
 		q.units.idle()
 	}
+	s.loosen(queues)
 	if s.index != nil {
 		s.index.idle()
 	}

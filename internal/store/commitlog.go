@@ -59,6 +59,9 @@ type commitLog struct {
 // append lock and has checked the message.
 func (s *Store) append(p *Put, now int64) {
 	l, m := &s.log, &p.Message
+	if p.Queue.loose {
+		s.tie(p.Queue)
+	}
 	switch {
 	case p.Light != nil:
 		s.placeLight(p)

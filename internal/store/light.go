@@ -62,6 +62,9 @@ func (s *Store) placeLight(p *Put) {
 		if q == nil {
 			continue
 		}
+		if q.loose {
+			s.tie(q)
+		}
 		if q.placed != l.appended+1 { // else it is named twice
 			q.placed = l.appended + 1
 			q.next++

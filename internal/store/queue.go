@@ -7,10 +7,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"weak"
 )
 
-// Queue is the handle of one queue of one topic. It stays the same as long as the store is open, also when the topic is
-// deleted, so it may be kept. A queue that no message was stored in takes nothing on disk.
+// Queue is the handle of one queue of one topic. It stays the same as long as the store is open and somebody has it, also when
+// the topic is deleted, so it may be kept. A queue that no message was stored in takes nothing on disk.
 type Queue struct {
 	topic   string
 	id      int32
@@ -26,6 +27,7 @@ type Queue struct {
 	next    int64 // offset of the next message to be stored
 	placed  int64 // log offset + 1 of the message that has its newest offset as a light queue
 	counted bool  // in commitLog.lights
+	loose   bool  // the table may not keep it (loose.go)
 
 	// Protected by dispatcher.mu.
 	dirty     bool  // in dispatcher.dirty
@@ -68,7 +70,8 @@ func (q *Queue) Watch(delta int32) { q.watchers.Add(delta) }
 type queueTable struct {
 	mu     sync.RWMutex
 	topics map[string]map[int32]*Queue
-	batch  map[string]bool // topics whose queues are under batchconsumequeue
+	loose  map[queueKey]weak.Pointer[Queue] // light queues without messages (loose.go)
+	batch  map[string]bool                  // topics whose queues are under batchconsumequeue
 
 	folders sync.Mutex // taken before mu; held while the folder of a batch topic is made or removed
 
@@ -96,10 +99,13 @@ func (s *Store) FindQueue(topic string, id int32) *Queue { return s.queues.find(
 func (t *queueTable) find(topic string, id int32) *Queue {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.topics[topic][id]
+	if q := t.topics[topic][id]; q != nil {
+		return q
+	}
+	return t.looseLocked(topic, id)
 }
 
-// findBytes is find without an allocation.
+// findBytes is find without an allocation, for a queue that is not loose.
 func (t *queueTable) findBytes(topic []byte, id int32) *Queue {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -113,11 +119,9 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 	if q := t.topics[topic][id]; q != nil {
 		return q
 	}
-	if t.topics[topic] == nil {
-		if t.topics == nil {
-			t.topics = map[string]map[int32]*Queue{}
-		}
-		t.topics[topic] = map[int32]*Queue{}
+	if q := t.looseLocked(topic, id); q != nil {
+		t.keepLocked(q) // it stays loose to who puts, which does no harm
+		return q
 	}
 	units := newConsumeQueue(s.cfg.FS, s.handles, queueDir(s.consumeQueueDir(), topic, id), s.cfg.ConsumeQueueFileSize)
 	q := &Queue{topic: topic, id: id, lite: hasPrefix(topic, LitePrefix), units: units}
@@ -131,7 +135,7 @@ func (s *Store) addQueue(topic string, id int32) *Queue {
 	default:
 		q.batch = newBatchQueue(s.cfg.FS, s.handles, queueDir(s.batchQueueDir(), topic, id), s.cfg.BatchConsumeQueueFileSize)
 	}
-	t.topics[topic][id] = q
+	t.keepLocked(q)
 	return q
 }
 
