@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/config"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
 )
 
 // smallConfig is of a store that can be copied, whose offsets are written by the hour.
@@ -259,5 +261,79 @@ func TestTopic_DeletionIsKnownUntilItIsDone(t *testing.T) {
 	}
 	if r, err := asked.Wait(t.Context()); err != nil || r.Code != 0 {
 		t.Error(r, err)
+	}
+}
+
+// A message that comes while a lite topic expires is not passed over after a kill: the offset that the disk has of its group is one of before.
+func TestLite_MessageThatComesWhileItExpires(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	l := newLiteLab(t, openTest(t, cfg))
+	const lite = "%LMQ%$Parent$a"
+	l.send("a", "a0", "a1", "a2")
+	l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 3, l.c)
+	if err := l.b.offsets.write(); err != nil {
+		t.Fatal(err)
+	}
+	q := l.b.store.Queue(lite, 0)
+	l.b.offsets.writeMu.Lock()
+	unlock := sync.OnceFunc(l.b.offsets.writeMu.Unlock)
+	defer unlock()
+	done := make(chan error)
+	go func() {
+		_, err := l.b.deleteQuietLites("Parent", []store.Quiet{{Queue: q, End: 3}})
+		done <- err
+	}()
+	await(t, "the queue to be deleted, and the offset in memory", func() bool {
+		return q.MaxOffset() == 0 && l.b.offsets.query("Lites", lite, 0) == -1
+	})
+	l.send("a", "b0", "b1")
+	killed := killedWhole(t, cfg)
+	unlock()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, lab := range []*liteLab{l, {t, openTest(t, killed), nil}} {
+		if lab.c == nil {
+			lab.c = dialTest(t, lab.b, remoting.Options{})
+		}
+		lab.subscribe("one", "Lites", "a")
+		_, got := lab.pop("one")
+		lab.want("what came meanwhile", got, "a:b0:3:0 a:b1:4:0")
+	}
+}
+
+// What is committed while a topic is deleted does not stay for the next one of that name.
+func TestOffsets_CommittedBesideADeletionAreGone(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, smallConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	for n := range 100 {
+		topic := fmt.Sprint("T", n)
+		if _, err := b.topics.createRetry(topic, 1, false, 0); err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			for at := int64(1); ; at++ {
+				select {
+				case <-stop:
+					return
+				default:
+					b.offsets.commit([]byte("G"), []byte(topic), 0, at, c)
+				}
+			}
+		})
+		await(t, "an offset", func() bool { return b.offsets.query("G", topic, 0) > 0 })
+		if _, err := b.topics.delete(topic); err != nil {
+			t.Fatal(err)
+		}
+		b.offsets.removeTopic(topic)
+		close(stop)
+		wait.Wait()
+		if at := b.offsets.query("G", topic, 0); at != -1 {
+			t.Fatalf("%s: the group is at %d", topic, at)
+		}
 	}
 }

@@ -435,8 +435,9 @@ func TestLite_ExpiresWithoutMessages(t *testing.T) {
 	if gone, err := l.b.store.DeleteQuiet([]store.Quiet{{Queue: q, End: 0}}); len(gone) != 0 || err != nil {
 		t.Fatalf("one that got a message meanwhile is deleted: %v %v", gone, err)
 	}
-	l.b.store.DeleteQuiet([]store.Quiet{{Queue: q, End: 1}})
-	l.b.forgetLites("Parent", []*store.Queue{q})
+	if gone, err := l.b.deleteQuietLites("Parent", []store.Quiet{{Queue: q, End: 1}}); gone != 1 || err != nil {
+		t.Fatal(gone, err)
+	}
 	if n, at := len(l.b.store.LiteQueues("")), l.b.offsets.query("Lites", "%LMQ%$Parent$a", 0); n != 0 || at != -1 {
 		t.Errorf("%d lite topics left, offset %d", n, at)
 	}

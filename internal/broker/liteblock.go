@@ -110,7 +110,7 @@ func (l *lites) ack(key liteKey, offset, popTime int64) (how int, free bool) {
 	x := l.blocks[key]
 	if x == nil || x.info == nil {
 		q := l.b.store.FindQueue(key.queue, 0)
-		if q == nil || !isFirstLeft(offset, old, q) {
+		if q == nil || offset >= q.MaxOffset() || !isFirstLeft(offset, old, q) {
 			return orderStale, false
 		}
 		l.commitLocked(key, old, offset+1)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -79,42 +80,58 @@ func (b *Broker) expireLites(cfg *settings, now time.Time) {
 		if len(quiet) == 0 {
 			continue
 		}
-		gone, err := b.store.DeleteQuiet(quiet)
+		gone, err := b.deleteQuietLites(name, quiet)
 		if err != nil {
-			b.log.Error("cannot delete lite topics", "topic", name, "err", err)
+			b.log.Error("cannot delete lite topics, or not all that belonged to them", "topic", name, "err", err)
 		}
-		b.log.Info("lite topics have expired", "topic", name, "lite_topics", len(gone), "minutes", t.liteTTL())
-		b.forgetLites(name, gone)
-	}
-	if err := b.offsets.writeRemoved(); err != nil {
-		b.log.Error("lite topics have expired, but not all that belonged to them", "file", b.offsets.path, "err", err)
+		b.log.Info("lite topics have expired", "topic", name, "lite_topics", gone, "minutes", t.liteTTL())
 	}
 }
 
-// forgetLites forgets what is known of groups in lite topics that are gone.
-func (b *Broker) forgetLites(parent string, gone []*store.Queue) {
+// deleteQuietLites deletes lite topics of a parent that have got no message, and returns how many. Only when the disk has no offsets of
+// groups in them any more their messages begin at 0. One that comes before goes on where the others were, which fits the offsets that a
+// kill leaves, and groups go on there.
+func (b *Broker) deleteQuietLites(parent string, quiet []store.Quiet) (gone int, err error) {
+	deleted, err := b.store.DeleteQuiet(quiet)
 	groups := b.groups.boundTo()[parent]
-	for _, q := range gone {
-		for _, group := range groups {
-			b.offsets.remove(group, q.Topic())
-			b.lites.removeBlock(liteKey{group, q.Topic()})
-			b.lites.removeLag(liteKey{group, parent}, q.Topic())
-		}
-		b.offsets.remove(toolsGroup, q.Topic())
-		b.lites.abandon(q.Topic())
+	for _, d := range deleted {
+		b.forgetLite(parent, groups, d.Queue)
 	}
+	unwritten := b.offsets.writeRemoved()
+	for _, d := range deleted {
+		if unwritten == nil && b.store.BeginAnew(d) {
+			continue
+		}
+		for _, group := range groups {
+			b.offsets.commitText(group, d.Queue.Topic(), 0, d.End)
+		}
+	}
+	return len(deleted), errors.Join(err, unwritten)
 }
 
-// deleteLitesOf deletes all lite topics of a topic.
+// forgetLite forgets what is known of groups in a lite topic that is gone. What they have in hand goes first, for an acknowledgement moves
+// the offset.
+func (b *Broker) forgetLite(parent string, groups []string, q *store.Queue) {
+	for _, group := range groups {
+		b.lites.removeBlock(liteKey{group, q.Topic()})
+		b.lites.removeLag(liteKey{group, parent}, q.Topic())
+		b.offsets.remove(group, q.Topic())
+	}
+	b.offsets.remove(toolsGroup, q.Topic())
+	b.lites.abandon(q.Topic())
+}
+
+// deleteLitesOf deletes all lite topics of a topic that is not there any more, their offsets first as those of other topics.
 func (b *Broker) deleteLitesOf(parent string) error {
-	queues := b.store.LiteQueues(parent)
 	var names []string
-	for _, q := range queues {
+	groups := b.groups.boundTo()[parent]
+	for _, q := range b.store.LiteQueues(parent) {
+		b.forgetLite(parent, groups, q)
 		names = append(names, q.Topic())
 	}
-	err := b.store.DeleteTopic(names...)
-	if err == nil {
-		b.forgetLites(parent, queues)
+	if len(names) == 0 {
+		return nil
 	}
-	return err
+	unwritten := b.offsets.writeRemoved()
+	return errors.Join(b.store.DeleteTopic(names...), unwritten)
 }

@@ -32,6 +32,7 @@ type offsets struct {
 	settings  *atomic.Pointer[settings]
 	log       *slog.Logger
 	endOf     func(topic string, queue int32) int64 // the offset behind a queue's newest message
+	isThere   func(topic string) bool               // nil for always
 	counts    *counts
 	unsettled func() bool         // says whether something has come since settle; nil for no
 	settle    func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
@@ -59,6 +60,7 @@ type groupOffsets struct {
 	pulled   map[int32]int64 // the last offset given out; not read back from the file, as in Apache
 	reset    map[int32]int64 // where the next pull shall begin; never in the file
 	out      *groupCounts    // found at the first pull
+	gone     bool            // it is not in the table any more
 	backs    setbacks
 }
 
@@ -113,7 +115,7 @@ func (o *offsets) take(file consumerOffsets) {
 			o.log.Warn("entry of the offset file is not topic@group and is dropped", "file", o.path, "key", key)
 			continue
 		}
-		of := o.make(group, topic)
+		of := o.put(group, topic)
 		of.consumed = queues
 	}
 }
@@ -154,11 +156,22 @@ func (o *offsets) findBytes(group, topic []byte) *groupOffsets {
 	return o.byGroup[string(group)][string(topic)]
 }
 
-// make returns a group's offsets in a topic, made when there are none.
+// make returns a group's offsets in a topic, made when there are none. If the topic was deleted just now they are nobody's: those who
+// delete one remove its offsets once it is not there any more, and what came later would stay for the next topic of that name.
 func (o *offsets) make(group, topic string) *groupOffsets {
 	if of := o.find(group, topic); of != nil {
 		return of
 	}
+	of := o.put(group, topic)
+	if o.isThere != nil && !o.isThere(topic) {
+		o.mu.Lock()
+		o.dropLocked(group, topic)
+		o.mu.Unlock()
+	}
+	return of
+}
+
+func (o *offsets) put(group, topic string) *groupOffsets {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	topics := within(o.byGroup, group)
@@ -175,6 +188,10 @@ func (o *offsets) commit(group, topic []byte, queue int32, offset int64, from co
 		of = o.make(string(group), string(topic))
 	}
 	of.mu.Lock()
+	if of.gone { // with its topic or group, meanwhile
+		of.mu.Unlock()
+		return
+	}
 	old, known := of.consumed[queue]
 	if !known || old != offset {
 		of.consumed[queue] = offset
@@ -385,9 +402,8 @@ func (of *groupOffsets) isConsumed() bool {
 func (o *offsets) removeTopic(topic string) {
 	var gone []string
 	o.mu.Lock()
-	for group, topics := range o.byGroup {
-		if topics[topic] != nil {
-			dropWithin(o.byGroup, group, topic)
+	for group := range o.byGroup {
+		if o.dropLocked(group, topic) {
 			gone = append(gone, group)
 		}
 	}
@@ -401,11 +417,13 @@ func (o *offsets) removeTopic(topic string) {
 // removeGroup forgets all offsets of a group, because it was deleted.
 func (o *offsets) removeGroup(group string) {
 	o.mu.Lock()
-	topics := o.byGroup[group]
-	delete(o.byGroup, group)
+	topics := slices.Sorted(maps.Keys(o.byGroup[group]))
+	for _, topic := range topics {
+		o.dropLocked(group, topic)
+	}
 	o.mu.Unlock()
 	if len(topics) > 0 {
-		o.log.Info("consumer offsets were removed with their group", "group", group, "topics", slices.Sorted(maps.Keys(topics)))
+		o.log.Info("consumer offsets were removed with their group", "group", group, "topics", topics)
 		o.removed()
 	}
 }
@@ -413,12 +431,24 @@ func (o *offsets) removeGroup(group string) {
 // remove forgets a group's offsets in a topic.
 func (o *offsets) remove(group, topic string) {
 	o.mu.Lock()
-	_, had := o.byGroup[group][topic]
-	dropWithin(o.byGroup, group, topic)
+	had := o.dropLocked(group, topic)
 	o.mu.Unlock()
 	if had {
 		o.removed()
 	}
+}
+
+// dropLocked takes a group's offsets in a topic out of the table, and says whether there were any. o.mu is held.
+func (o *offsets) dropLocked(group, topic string) bool {
+	of := o.byGroup[group][topic]
+	if of == nil {
+		return false
+	}
+	dropWithin(o.byGroup, group, topic)
+	of.mu.Lock()
+	of.gone = true
+	of.mu.Unlock()
+	return true
 }
 
 // removed counts a removal, which is in the table.

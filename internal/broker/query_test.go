@@ -94,6 +94,9 @@ func TestStats_TellWhatAGroupHasConsumed(t *testing.T) {
 			t.Fatal(r.Code, string(r.Remark))
 		}
 	}
+	if _, err := b.topics.createRetry("U", 1, false, 0); err != nil {
+		t.Fatal(err)
+	}
 	b.offsets.commit([]byte("G"), []byte("T"), 0, 2, c.conn)
 	b.offsets.commit([]byte("G"), []byte("U"), 0, 2, c.conn)
 	check := func(code int, want string, ext ...[2]string) {

@@ -153,11 +153,6 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 	retries := b.popRetriesOf(h.Topic)
 	names := append(slices.Clip(retries), h.Topic) // last, for by its offsets a repeated request finds the others that are left
 	defer b.topics.deleting(names...)()
-	if t := b.topics.find(h.Topic); t != nil && t.isLite() {
-		if err := b.deleteLitesOf(h.Topic); err != nil {
-			return nil, err
-		}
-	}
 	defer b.topics.file.hold()()
 	for _, name := range names {
 		if _, err := b.topics.delete(name); err != nil {
@@ -170,11 +165,12 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 		}
 		b.timers.forget(name)
 	}
+	lites := b.deleteLitesOf(h.Topic)
 	undeleted, err := b.deleteMessages(retries...)
 	if undeleted == nil { // else its offsets must stay; this writes what was not written just now
 		undeleted, err = b.deleteMessages(h.Topic)
 	}
-	if err = errors.Join(err, undeleted); err != nil {
+	if err = errors.Join(err, undeleted, lites); err != nil {
 		return nil, fmt.Errorf("topic %s is deleted, but not all that belonged to it: %w", h.Topic, err)
 	}
 	return nil, nil
@@ -187,7 +183,7 @@ func (b *Broker) finishDeleting() {
 		if len(b.store.Queues(name)) > 0 {
 			b.log.Info("what is left of a topic that was being deleted at the last stop is deleted", "topic", name)
 		}
-		err = errors.Join(err, b.topics.mappings.set(name, nil))
+		err = errors.Join(err, b.topics.mappings.set(name, nil), b.deleteLitesOf(name))
 		b.timers.forget(name)
 	}
 	undeleted, unwritten := b.deleteMessages(b.topics.halfGone...)

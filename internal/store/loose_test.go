@@ -102,8 +102,12 @@ func TestLoose_MessagesArriveMeanwhile(t *testing.T) {
 			default:
 			}
 			if q := s.FindQueue(name, 0); q != nil && q.MaxOffset() > 0 {
-				if _, err := s.DeleteQuiet([]Quiet{{Queue: q, End: q.MaxOffset()}}); err != nil {
+				deleted, err := s.DeleteQuiet([]Quiet{{Queue: q, End: q.MaxOffset()}})
+				if err != nil {
 					t.Error(err)
+				}
+				for _, quiet := range deleted {
+					s.BeginAnew(quiet)
 				}
 			}
 			s.rest()

@@ -68,8 +68,8 @@ type Quiet struct {
 }
 
 // DeleteQuiet is DeleteTopic for topics with one queue each, those left out that have got messages since. It returns the deleted
-// ones, with an error too.
-func (s *Store) DeleteQuiet(list []Quiet) (deleted []*Queue, err error) {
+// ones, with an error too. They go on with the offsets that they had, to which consumer offsets fit, until BeginAnew.
+func (s *Store) DeleteQuiet(list []Quiet) (deleted []Quiet, err error) {
 	for _, quiet := range list {
 		gone, failed := s.deleteQuiet(quiet)
 		if failed != nil {
@@ -77,7 +77,7 @@ func (s *Store) DeleteQuiet(list []Quiet) (deleted []*Queue, err error) {
 			break
 		}
 		if gone {
-			deleted = append(deleted, quiet.Queue)
+			deleted = append(deleted, quiet)
 		}
 	}
 	if len(deleted) > 0 {
@@ -95,6 +95,7 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 			return false
 		}
 		s.forgetLocked(q)
+		q.next = quiet.End
 		return true
 	}
 	defer s.stopDispatch()()
@@ -108,6 +109,18 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 		return true, err
 	}
 	return true, s.cfg.FS.RemoveAll(filepath.Join(s.consumeQueueDir(), q.topic))
+}
+
+// BeginAnew gives the messages to come of a queue that DeleteQuiet has deleted offsets from 0 on, unless some have come since.
+func (s *Store) BeginAnew(deleted Quiet) bool {
+	q := deleted.Queue
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	if q.next != deleted.End || q.MaxOffset() != 0 {
+		return false
+	}
+	q.next = 0
+	return true
 }
 
 // stopDispatch stops what changes the files of queues, until resume is called: files that go must not be those of a message
