@@ -273,10 +273,15 @@ func WriteProperties(old []byte, changes map[string]string) ([]byte, error) {
 	if len(out) > 0 && out[len(out)-1] != '\n' && out[len(out)-1] != '\r' {
 		out = append(out, '\n')
 	}
+	open := continues(bytes.TrimRight(out, "\r\n")) // the last line would take over what is appended
 	for _, key := range sortedKeys(changes) {
-		if _, there := last[key]; !there {
-			out = AppendProperty(out, key, changes[key])
+		if _, there := last[key]; there {
+			continue
 		}
+		if open {
+			out, open = append(out, "\n\n"...), false // two: the first may belong to a carriage return
+		}
+		out = AppendProperty(out, key, changes[key])
 	}
 	return out, nil
 }

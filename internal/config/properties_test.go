@@ -70,6 +70,26 @@ func TestWriteProperties_KeepsWhatIsNotChanged(t *testing.T) {
 	}
 }
 
+// TestWriteProperties_EndsALineThatWouldGoOn: a backslash at the end of the file would make what is appended part of the last value.
+func TestWriteProperties_EndsALineThatWouldGoOn(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"", "\n", "\r\n", "\r", "\\\\", "\\\\\\", "\\", "\\\n", "\\\r\n", "\\\r", "\\\n\\", "\\\n  "} {
+		old := "z=1\nbrokerName=a" + end
+		before, err := ParseProperties([]byte(old))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := WriteProperties([]byte(old), map[string]string{"z": "2", "maxMessageSize": "3", "x": "4"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := ParseProperties(got)
+		if err != nil || len(after) != 4 || after[1].Key != "brokerName" || after[1].Value != before[1].Value || after[2].Key != "maxMessageSize" {
+			t.Errorf("%q becomes %q: %+v, %v", old, got, after, err)
+		}
+	}
+}
+
 func FuzzParseProperties(f *testing.F) {
 	f.Add([]byte("# comment\nbrokerName = broker-a\\\n  b\nlistenPort:10911\n"))
 	f.Add([]byte("a=\\u0041\\ud83d\\ude00\r\n!x\rb\\=c d"))
@@ -98,6 +118,7 @@ func FuzzParseProperties(f *testing.F) {
 				t.Fatalf("%+v comes back as %+v", props[i], again[i])
 			}
 		}
+		changes["brand new"] = "new"
 		changed, err := WriteProperties(data, changes)
 		if err != nil {
 			t.Fatal(err)
