@@ -345,10 +345,18 @@ func (s *scanner) scalar() ([]byte, error) {
 	return nil, nil
 }
 
-// number reads a whole number that fits 32 bits.
+// value reads a scalar; a list or an object, which no field of a request is, is passed over and nil.
+func (s *scanner) value() ([]byte, error) {
+	if c := s.next(); c == '{' || c == '[' {
+		return nil, s.skip()
+	}
+	return s.scalar()
+}
+
+// number reads a whole number that fits 32 bits; null is 0.
 func (s *scanner) number() (int32, error) {
 	v, err := s.scalar()
-	if err != nil {
+	if err != nil || v == nil {
 		return 0, err
 	}
 	n, ok := ParseInt(v)
@@ -484,7 +492,7 @@ func decodeExtFields(h *Header, s *scanner) error {
 		if err != nil || !ok {
 			return err
 		}
-		v, err := s.scalar()
+		v, err := s.value()
 		if err != nil {
 			return err
 		}
@@ -505,6 +513,12 @@ func parseLanguage(v []byte) Language {
 		}
 	}
 	return LanguageOther
+}
+
+// IsTrue says whether a header's value means true: in any case of letters, as Java reads it, for clients in Python write True. It allocates
+// nothing.
+func IsTrue(v []byte) bool {
+	return len(v) == 4 && (string(v) == "true" || v[0]|0x20 == 't' && v[1]|0x20 == 'r' && v[2]|0x20 == 'u' && v[3]|0x20 == 'e')
 }
 
 // ParseInt reads a decimal number out of a header's value. It allocates nothing.

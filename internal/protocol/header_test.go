@@ -80,6 +80,9 @@ func TestDecodeHeader_AcceptsWhatOtherClientsWrite(t *testing.T) {
 	check(`{"extFields":{"n":12,"t":true},"code":1}`, "t", "true")
 	check(`{"extFields":null,"code":1,"more":{"deep":[1,{"x":"}"}]}}`, "a", "")
 	check(`{"extFields":{"a":"\u00e9\ud83d\ude00\n\"\\\/\x41"}}`, "a", "é😀\n\"\\/A")
+	check(`{"code":1,"language":null,"version":null,"remark":null,"flag":null,"extFields":{"a":"b"}}`, "a", "b")
+	check(`{"code":1,"extFields":{"list":[1,{"x":"}"}],"object":{"y":[]},"a":"b"}}`, "a", "b")
+	check(`{"code":1,"extFields":{"object":{"y":[]},"a":"b"}}`, "object", "")
 	check(`{"extFields":{"a":"","long key of many bytes":"a value that is longer than eight bytes"}}`, "long key of many bytes", "a value that is longer than eight bytes")
 }
 
@@ -150,6 +153,20 @@ func TestDecodeFields_EmptyIsAbsentInBinaryHeaders(t *testing.T) {
 	}
 	if err := decode(JSON, &got); err == nil || !strings.Contains(err.Error(), `<queue> has the value ""`) || got.Group == nil {
 		t.Errorf("JSON: %+v, %v", got, err)
+	}
+}
+
+func TestIsTrue_AsJavaReadsIt(t *testing.T) {
+	t.Parallel()
+	for _, v := range []string{"true", "True", "TRUE", "tRuE"} {
+		if !IsTrue([]byte(v)) {
+			t.Errorf("%q is not true", v)
+		}
+	}
+	for _, v := range []string{"", "t", "1", "yes", "false", "true ", "\x14rue", "trve"} {
+		if IsTrue([]byte(v)) {
+			t.Errorf("%q is true", v)
+		}
 	}
 }
 

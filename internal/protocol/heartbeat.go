@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/fastjson"
@@ -42,6 +43,31 @@ type ConsumerData struct {
 	ConsumeFromWhere    string              `json:"consumeFromWhere"`
 	SubscriptionDataSet []*SubscriptionData `json:"subscriptionDataSet"`
 	UnitMode            bool                `json:"unitMode"`
+}
+
+// The names of enums by their number, which clients in C++ write instead. Part of the wire format; do not change.
+var (
+	consumeTypes  = []string{ConsumeActively, ConsumePassively, "CONSUME_POP"}
+	messageModels = []string{Broadcasting, Clustering, "LITE_SELECTIVE"}
+	fromWheres    = []string{"CONSUME_FROM_LAST_OFFSET", "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST", "CONSUME_FROM_MIN_OFFSET",
+		"CONSUME_FROM_MAX_OFFSET", "CONSUME_FROM_FIRST_OFFSET", "CONSUME_FROM_TIMESTAMP"}
+)
+
+// nameOf returns the name of an enum's value that may be given as its number.
+func nameOf(value string, names []string) string {
+	if n, err := strconv.ParseUint(value, 10, 8); err == nil && int(n) < len(names) {
+		return names[n]
+	}
+	return value
+}
+
+// UnmarshalJSON reads a consumer, whose enums may be numbers.
+func (d *ConsumerData) UnmarshalJSON(data []byte) error {
+	type plain ConsumerData
+	err := fastjson.Unmarshal(data, (*plain)(d))
+	d.ConsumeType, d.MessageModel = nameOf(d.ConsumeType, consumeTypes), nameOf(d.MessageModel, messageModels)
+	d.ConsumeFromWhere = nameOf(d.ConsumeFromWhere, fromWheres)
+	return err
 }
 
 // SubscriptionData is what a consumer wants of one topic. CodeSet holds the hashes of TagsSet.

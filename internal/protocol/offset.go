@@ -1,5 +1,7 @@
 package protocol
 
+import "github.com/liftoffmq/liftoff/internal/fastjson"
+
 // QueryConsumerOffsetHeader is QUERY_CONSUMER_OFFSET 14.
 type QueryConsumerOffsetHeader struct {
 	ConsumerGroup     string `field:"consumerGroup,required"`
@@ -130,6 +132,14 @@ type QueryAssignmentBody struct {
 	ClientID      string `json:"clientId"`
 	StrategyName  string `json:"strategyName"`
 	MessageModel  string `json:"messageModel"`
+}
+
+// UnmarshalJSON reads the request, whose message model may be a number.
+func (q *QueryAssignmentBody) UnmarshalJSON(data []byte) error {
+	type plain QueryAssignmentBody
+	err := fastjson.Unmarshal(data, (*plain)(q))
+	q.MessageModel = nameOf(q.MessageModel, messageModels)
+	return err
 }
 
 // QueryAssignmentResponse is the answer to QUERY_ASSIGNMENT: the queues that the client shall consume; nil when it is not known.
