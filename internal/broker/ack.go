@@ -55,7 +55,7 @@ func decodeAck(r *remoting.Request, h *ackHeader) error {
 			h.invisible, ok = protocol.ParseInt(v)
 			bit = 32
 		case "suspend":
-			h.suspend = string(v) == "true"
+			h.suspend = protocol.IsTrue(v)
 		case "liteTopic":
 			h.lite = bytes.TrimSpace(v)
 		}

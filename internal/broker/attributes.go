@@ -67,7 +67,7 @@ func topicAttribute(key string) (attribute, bool) {
 		return attribute{true, oneOf("DELETE", "COMPACTION")}, true
 	case attrMessageType:
 		return attribute{false, oneOf("UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", typeLite, "MIXED")}, true
-	case attrReserveTime:
+	case attrReserveTime: // kept, and without effect but with tiered storage
 		return attribute{false, from(-1, 1<<63-1)}, true
 	case attrLiteExpiration:
 		return attribute{false, from(-1, 30*24*60)}, true
@@ -93,13 +93,13 @@ func groupAttribute(key string) (attribute, bool) {
 	return attribute{}, false
 }
 
-// parseAttributes reads "+key=value,-key" into a map whose keys still begin with + or -.
+// parseAttributes reads "+key=value,-key" into a map whose keys still begin with + or -. Commas at the end do not count.
 func parseAttributes(text string) (map[string]string, error) {
 	changes := map[string]string{}
 	if text == "" {
 		return changes, nil
 	}
-	for _, kv := range strings.Split(text, ",") {
+	for _, kv := range strings.Split(strings.TrimRight(text, ","), ",") {
 		key, value, isSet := strings.Cut(kv, "=")
 		switch {
 		case isSet && !strings.Contains(key, "+"):

@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/liftoffmq/liftoff/internal/message"
+import (
+	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
+)
 
 // propertyFacts are what the broker must know of a message's properties, found in one walk.
 type propertyFacts struct {
@@ -43,9 +46,7 @@ func inspect(props []byte) (f propertyFacts) {
 			case message.PropTraceOn:
 				f.rewrite = true
 			case message.PropTransactionPrepared:
-				if string(value) == "true" {
-					f.half = true
-				}
+				f.half = f.half || protocol.IsTrue(value)
 			}
 		case 12:
 			waited = waited || string(name) == message.PropTimerOutMS

@@ -37,6 +37,9 @@ func (b *Broker) updateGroup(r *remoting.Request, body *protocol.SubscriptionGro
 }
 
 func (b *Broker) updateGroupList(r *remoting.Request, body *protocol.SubscriptionGroupList) (*remoting.Answer, error) {
+	if body.GroupConfigList == nil { // Apache fails inside
+		return nil, protocol.Errorf(protocol.CodeSystemError, "the request names no groups: its body has no groupConfigList")
+	}
 	return b.updateGroups(r, body.GroupConfigList)
 }
 

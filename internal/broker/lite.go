@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
@@ -104,11 +105,12 @@ func liteQueueName(parent, lite string) string {
 }
 
 // liteQueueOf is the queue that a pull of a lite topic means; one that is not there yet is made, to wait for.
-func (b *Broker) liteQueueOf(t *topic, lite []byte, id int32) *store.Queue {
-	if name := liteQueueName(t.TopicName, string(lite)); store.IsQueueName(name) {
-		return b.store.Queue(name, id)
+func (b *Broker) liteQueueOf(t *topic, lite []byte, id int32) (*store.Queue, error) {
+	name := liteQueueName(t.TopicName, string(lite))
+	if !store.IsQueueName(name) {
+		return nil, protocol.Errorf(protocol.CodeInvalidParameter, "topic %s cannot have a lite topic %q: its queue would be the folder %s", t.TopicName, shown(string(lite)), shown(name))
 	}
-	return t.queue(id)
+	return b.store.Queue(name, id), nil
 }
 
 // splitLiteName takes the name of a lite topic's light queue apart; both are empty when it is none.

@@ -52,7 +52,7 @@ func (b *Broker) popLiteMessage(ss *session, r *remoting.Request) {
 // check says why the pop must not be served.
 func (p *litePop) check(cfg *settings) error {
 	b := p.b
-	if late := time.Since(time.UnixMilli(p.BornTime + p.PollTime)); late > popLate && !p.kept {
+	if late := -popLeft(p.BornTime, p.PollTime); late > popLate && !p.kept {
 		return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: it came %d ms after its bornTime + pollTime", cfg.BrokerIP1, late.Milliseconds())
 	}
 	if err := cfg.checkRead("pop"); err != nil {

@@ -75,7 +75,7 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 		case "expType":
 			p.expressionType = v
 		case "order":
-			p.order = string(v) == "true"
+			p.order = protocol.IsTrue(v)
 		case "attemptId":
 			p.attempt = v
 		}
@@ -164,6 +164,14 @@ func (p *popRequest) reply(fields func(*protocol.Frame), body []byte) {
 // popLate is how long past its time a pop may come in.
 const popLate = 500 * time.Millisecond
 
+// popLeft is how long a pop that its client sent at born (ms since 1970) may still wait of pollMS; below 0 it is late. The sum of two
+// numbers of a stranger's may be more than an integer holds.
+func popLeft(born, pollMS int64) time.Duration {
+	const most = 250 * 365 * 24 * time.Hour
+	left := float64(born) - float64(time.Now().UnixMicro())/1e3 + float64(pollMS)
+	return time.Duration(min(max(left, -most.Seconds()*1e3), most.Seconds()*1e3) * 1e6)
+}
+
 // check finds what the request is about, and says why it must not be served.
 func (p *popRequest) check(cfg *settings) (*topic, *group, error) {
 	b, doing := p.b, "peeking"
@@ -191,7 +199,7 @@ func (p *popRequest) check(cfg *settings) (*topic, *group, error) {
 }
 
 func (p *popRequest) checkPop(cfg *settings) error {
-	if late := time.Since(time.UnixMilli(p.bornTime + p.pollMS)); late > popLate && p.pollMS > 0 && !p.kept {
+	if late := -popLeft(p.bornTime, p.pollMS); late > popLate && p.pollMS > 0 && !p.kept {
 		return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: it came %d ms after its bornTime + pollTime", cfg.BrokerIP1, late.Milliseconds())
 	}
 	if p.maxMsgs > popMax {
@@ -217,6 +225,15 @@ func checkInvisible(cfg *settings, ms int64) error {
 	return nil
 }
 
+// subscription is what the request wants: everything when it brings no expression, or a notification's has no type. SQL needs no
+// enablePropertyFilter here, as in Apache.
+func (p *popRequest) subscription() (*subscription, error) {
+	if len(p.expression) == 0 || p.code == protocol.ReqNotification && len(p.expressionType) == 0 {
+		return everything, nil
+	}
+	return p.b.subscriptionOf(p.group, p.topic, p.expression, p.expressionType)
+}
+
 // serve answers the request, or holds it. When it leaves messages that others may want, they are woken.
 func (p *popRequest) serve() {
 	if b, pg, queue := p.serveOnce(); pg != nil {
@@ -235,7 +252,7 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 	cfg := b.settings.Load()
 	t, g, err := p.check(cfg)
 	if err == nil && p.sub == nil {
-		p.sub, err = b.subscriptionOf(p.group, p.topic, p.expression, p.expressionType)
+		p.sub, err = p.subscription()
 	}
 	if err != nil {
 		p.refuse(err)

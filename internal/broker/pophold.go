@@ -64,7 +64,7 @@ func popWait(born, poll int64) time.Duration {
 	if poll <= 0 {
 		return 0
 	}
-	return min(time.Until(time.UnixMilli(born+poll))-popMargin, holdMax)
+	return min(popLeft(born, poll)-popMargin, holdMax)
 }
 
 // mayHoldPopLocked is mayHoldLocked for a pop beside so many like it.

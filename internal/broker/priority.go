@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/liftoffmq/liftoff/internal/message"
+	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
 // A message with a priority (property _SYS_MSG_PRIORITY_, 0 or more) goes to the queue of that number, or to the last one. Pops of a
@@ -19,7 +20,7 @@ func (h *sendHeader) prioritize(priority []byte, t *topic) {
 	for name, value := range message.Properties(h.properties) {
 		switch string(name) {
 		case message.PropTransactionPrepared:
-			if string(value) != "true" {
+			if !protocol.IsTrue(value) {
 				continue
 			}
 			fallthrough

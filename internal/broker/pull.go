@@ -83,7 +83,7 @@ func decodePull(r *remoting.Request, p *pull) error {
 			p.subVersion, ok = protocol.ParseInt(v)
 			bit = 256
 		case "lo":
-			p.own = string(v) == "false"
+			p.own = !r.IsNull(v) && !protocol.IsTrue(v)
 		case "liteTopic":
 			p.lite = v
 		case "subscription":
@@ -159,6 +159,11 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 func (p *pull) subscription(g *group) (*subscription, error) {
 	b := p.b
 	if p.sysFlag&pullSubscription != 0 {
+		if !isTagType(p.expressionType) {
+			if err := b.checkSQL(string(p.expressionType)); err != nil {
+				return nil, err
+			}
+		}
 		return b.subscriptionOf(p.group, p.topic, p.expression, p.expressionType)
 	}
 	cg := b.clients.consumerGroup(p.group)
@@ -209,7 +214,10 @@ func (p *pull) serve(r *remoting.Request) {
 	}
 	q := t.queue(p.queueID)
 	if len(p.lite) > 0 {
-		q = b.liteQueueOf(t, p.lite, p.queueID)
+		if q, err = b.liteQueueOf(t, p.lite, p.queueID); err != nil {
+			p.refuse(err)
+			return
+		}
 	}
 	begun := time.Now()
 	buf := scratch.Get().(*[]byte)

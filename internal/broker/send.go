@@ -133,6 +133,9 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 		return illegal(cfg, fmt.Errorf("message body size exceeded: the batch has %d bytes, maxMessageSize is %d", len(r.Body), cfg.MaxMessageSize))
 	}
 	facts := inspect(h.properties)
+	if err := facts.checkBatch(t); err != nil {
+		return err
+	}
 	sb := ss.batch(b, r.Conn, cfg.wait(facts.noWait))
 	first := len(sb.Puts)
 	if err := sb.addEntries(cfg, ss, r.Body, h, t); err != nil {
@@ -151,6 +154,20 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	sb.arena = append(sb.arena, facts.uniqKey...)
 	s := sb.expect(r, h, t, first)
 	s.uniqKey, s.kind = sb.arena[start:len(sb.arena):len(sb.arena)], facts.kind()
+	return nil
+}
+
+// checkBatch refuses what a batch as a whole cannot be.
+func (f *propertyFacts) checkBatch(t *topic) error {
+	level, err := f.delayLevel()
+	switch {
+	case err != nil:
+		return err
+	case level > 0:
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: it is a batch, which cannot be delayed (%s=%d)", message.PropDelay, level)
+	case f.inner && !t.batchQueue:
+		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: it has the property %s but is not an inner batch", message.PropInnerNum)
+	}
 	return nil
 }
 

@@ -54,12 +54,12 @@ func decodeSend(r *remoting.Request, h *sendHeader) error {
 		case 'j':
 			h.reconsumeTimes, ok = parseInt32(v)
 		case 'k':
-			h.unitMode = string(v) == "true"
+			h.unitMode = protocol.IsTrue(v)
 		case 'l':
 			h.maxReconsume, ok = parseInt32(v)
 			h.hasMaxReconsume = ok
 		case 'm':
-			h.batch = string(v) == "true"
+			h.batch = protocol.IsTrue(v)
 		default:
 			continue
 		}

@@ -34,9 +34,9 @@ func (b *Broker) isStatic(r *remoting.Request) bool {
 		return false
 	}
 	topic, _ := r.Get("topic")
-	lo, _ := r.Get("lo")
+	lo, has := r.Get("lo")
 	t := b.topics.get(topic)
-	return t != nil && t.mapping != nil && string(lo) != "false"
+	return t != nil && t.mapping != nil && (!has || r.IsNull(lo) || protocol.IsTrue(lo))
 }
 
 // logicQueue returns the logical queue that a request means and its mapping, none when it means a queue of the broker's own.

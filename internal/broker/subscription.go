@@ -52,7 +52,7 @@ var errNoTag = errors.New("subString split error, the expression has no tag betw
 var everything = newSubscription(protocol.SubscriptionData{SubString: protocol.SubscribeAll, ExpressionType: protocol.ExpressionTag})
 
 // subscriptionOf is what a request of a group wants that brings its own expression, as a pull or a POP may; the subscription's filter
-// is what Store.Get takes. One that wants everything costs nothing, and carries no topic.
+// is what Store.Get takes. One that wants everything costs nothing, and carries no topic. Whether SQL is enabled is not asked here.
 func (b *Broker) subscriptionOf(group, topic, expression, expressionType []byte) (*subscription, error) {
 	if err := checkExpression(len(expression)); err != nil {
 		return nil, errParse(err, group, topic, expression)
@@ -63,9 +63,6 @@ func (b *Broker) subscriptionOf(group, topic, expression, expressionType []byte)
 			return nil, errParse(err, group, topic, expression)
 		}
 		return sub, nil
-	}
-	if err := b.checkSQL(string(expressionType)); err != nil {
-		return nil, err
 	}
 	sub, err := b.sql.subscribe(topic, expression, expressionType)
 	if err != nil {

@@ -81,6 +81,9 @@ func (b *Broker) updateTopic(r *remoting.Request, h *protocol.CreateTopicHeader)
 }
 
 func (b *Broker) updateTopicList(r *remoting.Request, body *protocol.CreateTopicListBody) (*remoting.Answer, error) {
+	if body.TopicConfigList == nil { // Apache fails inside
+		return nil, protocol.Errorf(protocol.CodeSystemError, "the request names no topics: its body has no topicConfigList")
+	}
 	return b.updateTopics(r, body.TopicConfigList)
 }
 

@@ -56,7 +56,9 @@ func TestTopic_RefusalsNameTheValue(t *testing.T) {
 	check(1, "only add attribute is supported while creating topic. key: message.type", createFields("New", "attributes", "-message.type"))
 	check(1, "add/alter attribute format is wrong: message.type", createFields("New", "attributes", "message.type=FIFO"))
 	check(1, "delete attribute format is wrong: message.type", createFields("New", "attributes", "message.type"))
-	check(1, "reserveTime not supported", createFields("New", "attributes", "+reserve.time=5"))
+	check(1, "value is not in range", createFields("T", "attributes", "+reserve.time=-2"))
+	check(0, "", createFields("T", "attributes", "+reserve.time=5,,")) // as Apache, whatever keeps messages
+	check(0, "", createFields("T", "attributes", "-reserve.time"))
 	check(0, "", createFields("T", "attributes", "-message.type", "readQueueNums", "5"))
 	if b.topics.find("New") != nil {
 		t.Error("a refused topic was made")

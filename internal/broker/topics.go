@@ -380,9 +380,6 @@ func (t *topics) updateAll(configs []protocol.TopicConfig) (puts []*protocol.Top
 		if old != nil {
 			current = old.Attributes
 		}
-		if _, set := c.Attributes["+"+attrReserveTime]; set {
-			return nil, 0, protocol.Errorf(protocol.CodeSystemError, "Update topic reserveTime not supported") // as Apache without tiered storage
-		}
 		if c.Attributes, err = alterAttributes(old == nil, topicAttribute, current, c.Attributes); err != nil {
 			return nil, 0, err
 		}

@@ -79,7 +79,7 @@ func decodeEnd(r *remoting.Request, h *endHeader) error {
 		case "msgId":
 			bit = 16
 		case "fromTransactionCheck":
-			h.fromCheck = string(v) == "true"
+			h.fromCheck = protocol.IsTrue(v)
 		}
 		if !ok {
 			return errNotNumber(r.Fields[i].Key, v)
