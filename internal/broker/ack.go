@@ -182,15 +182,17 @@ func (p *pops) isOver(popTime int64) bool {
 
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.
 func (b *Broker) ackInLog(r *remoting.Request, m *popped) {
-	topic, group := m.topic.TopicName, string(m.group)
-	b.counts.acked(b.counts.ofGroup(topic, group))
-	b.tallies.add(&metrics.PopReviveIn, 1, topic, group, reviveAck, "PUT_OK")
 	b.answerWhenKept(r, []store.Put{b.ackOf(m, m.offset)})
 }
 
-// ackOf is the record of an acknowledgement for the revive log: of messages of the pop that m is of.
+// ackOf counts an acknowledgement, of messages of the pop that m is of, and is the record of it for the revive log.
 func (b *Broker) ackOf(m *popped, offsets ...int64) store.Put {
-	return b.ackPut(b.settings.Load(), m.reviveQueue, &ackBody{Start: m.start, Group: string(m.group), Topic: m.topic.TopicName, Queue: m.queue.ID(),
+	topic, group := m.topic.TopicName, string(m.group)
+	for range offsets {
+		b.counts.acked(b.counts.ofGroup(topic, group))
+	}
+	b.tallies.add(&metrics.PopReviveIn, 1, topic, group, reviveAck, "PUT_OK")
+	return b.ackPut(b.settings.Load(), m.reviveQueue, &ackBody{Start: m.start, Group: group, Topic: topic, Queue: m.queue.ID(),
 		PopTime: m.popTime, Broker: string(m.broker), Offsets: offsets}, m.popTime+m.invisible)
 }
 

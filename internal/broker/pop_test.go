@@ -577,6 +577,30 @@ func TestPop_AcknowledgesInBatches(t *testing.T) {
 	}
 }
 
+// What was popped before this broker's start is acknowledged in the log, and counts all the same.
+func TestPop_CountsAcknowledgementsInTheLog(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Earlier", 5, "e", "0")
+	list := popAgain(t, c, "Earlier", 5, "queueId", "0")
+	popTime := b.pops.started - 1000
+	for i := range list {
+		list[i].receipt = fmt.Sprintf("0 %d 60000 0 0 broker-a 0 %d", popTime, i)
+	}
+	ack(t, c, "Earlier", list[0])
+	body := fmt.Sprintf(`{"brokerName":"broker-a","acks":[{"c":"Poppers","t":"Earlier","r":"0","so":0,"q":0,"rq":0,"pt":%d,"it":60000,"b":%q}]}`,
+		popTime, base64.StdEncoding.EncodeToString([]byte{0b1110}))
+	if r := call(t, c, protocol.ReqBatchAckMessage, nil, []byte(body)); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	if r := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Earlier", &list[4], "30000"), nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	if n := b.counts.findGroup("Earlier", "Poppers").acks.Load(); n != 5 {
+		t.Errorf("%d acknowledgements are counted, want 5", n)
+	}
+}
+
 func TestPop_NotifiesPeeksAndCounts(t *testing.T) {
 	t.Parallel()
 	b, c := openPop(t)
