@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -176,6 +177,16 @@ func (p *pops) makeLocked(group, topic string) *popGroup {
 	return pg
 }
 
+// all are all groups and topics, in no order.
+func (p *pops) all() (list []*popGroup) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, groups := range p.byTopic {
+		list = slices.AppendSeq(list, maps.Values(groups))
+	}
+	return list
+}
+
 // queue returns a queue as the group pops it.
 func (pg *popGroup) queue(p *pops, q *store.Queue) *popQueue {
 	id := q.ID()
@@ -299,16 +310,7 @@ func (pq *popQueue) restartLocked() { pq.line = nil }
 
 // forget drops what is in flight of a topic (group empty), a group (topic empty) or both.
 func (p *pops) forget(topic, group string) {
-	p.mu.Lock()
-	var gone []*popGroup
-	for t, groups := range p.byTopic {
-		for g, pg := range groups {
-			if (topic == "" || t == topic) && (group == "" || g == group) {
-				gone = append(gone, pg)
-			}
-		}
-	}
-	p.mu.Unlock()
+	gone := slices.DeleteFunc(p.all(), func(pg *popGroup) bool { return topic != "" && pg.topic != topic || group != "" && pg.group != group })
 	for _, pg := range gone {
 		pg.mu.RLock()
 		for _, pq := range pg.queues {

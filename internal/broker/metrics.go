@@ -233,19 +233,15 @@ func (b *Broker) addPopMetrics(s *metrics.Snapshot) {
 
 // counts are how many check points are in memory, and for how many of them consumer offsets wait.
 func (p *pops) counts() (points, unsettled int64) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, groups := range p.byTopic {
-		for _, pg := range groups {
-			pg.mu.RLock()
-			for _, pq := range pg.queues {
-				pq.mu.Lock()
-				points += int64(len(pq.points))
-				unsettled += int64(len(pq.line))
-				pq.mu.Unlock()
-			}
-			pg.mu.RUnlock()
+	for _, pg := range p.all() {
+		pg.mu.RLock()
+		for _, pq := range pg.queues {
+			pq.mu.Lock()
+			points += int64(len(pq.points))
+			unsettled += int64(len(pq.line))
+			pq.mu.Unlock()
 		}
+		pg.mu.RUnlock()
 	}
 	return points, unsettled
 }

@@ -260,19 +260,12 @@ func (c *clients) subscribed() (all []subscriber) {
 }
 
 // popping are the groups that have popped a topic since the start; without their retry topics.
-func (p *pops) popping() (all []*popGroup) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, groups := range p.byTopic {
-		for _, pg := range groups {
-			pg.mu.RLock()
-			if pg.retry[0] != nil && len(pg.queues) > 0 {
-				all = append(all, pg)
-			}
-			pg.mu.RUnlock()
-		}
-	}
-	return all
+func (p *pops) popping() []*popGroup {
+	return slices.DeleteFunc(p.all(), func(pg *popGroup) bool {
+		pg.mu.RLock()
+		defer pg.mu.RUnlock()
+		return pg.retry[0] == nil || len(pg.queues) == 0
+	})
 }
 
 // standing is where the next pop of a queue begins, -1 where the consumer offset says it, and how many messages are in flight.

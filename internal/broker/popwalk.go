@@ -156,9 +156,6 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		return
 	}
 	l.body = body
-	if res.Count > 0 {
-		pq.group.got(b.counts, &res)
-	}
 	l.rest += max(res.MaxOffset-res.NextOffset, 0)
 	if res.Count == 0 {
 		if res.NextOffset > begin {
@@ -166,34 +163,40 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		}
 		return
 	}
+	pq.group.got(b.counts, &res)
 	l.taken = l.taken[:0]
 	for rec := body[at:]; len(rec) > 0; {
 		size, _ := message.Peek(rec)
 		l.taken = append(l.taken, pq.offsetOf(rec))
 		rec = rec[size:]
 	}
-	popTime := l.popTime
 	if p.order {
 		l.orders = b.orders.taken(pq, p, l)
 		pq.commitLocked(begin)
 	} else {
-		c := &checkPoint{start: begin, popTime: popTime, invisible: p.invisible, next: res.NextOffset, n: uint8(len(l.taken)), reviveQueue: l.reviveQueue}
-		if l.taken[len(l.taken)-1]-begin != int64(len(l.taken)-1) {
-			c.offsets = make([]int32, len(l.taken))
-			for i, o := range l.taken {
-				c.offsets[i] = int32(o - begin)
-			}
-		}
-		pq.addLocked(c, true)
+		pq.addLocked(p.checkPoint(begin, res.NextOffset), true)
 		b.counts.checkPoint(p.pg.counts(b.counts))
 	}
 	l.starts = appendStartOffset(l.starts, pq.group.topic, pq.id, begin)
 	l.offsets = appendOffsets(l.offsets, pq.group.topic, pq.id, l.taken)
 	l.count += res.Count
 	if retry && !cfg.PopActualRetryTopic {
-		r := receipt{start: begin, popTime: popTime, invisible: p.invisible, reviveQueue: l.reviveQueue, broker: []byte(cfg.Name)}
+		r := receipt{start: begin, popTime: l.popTime, invisible: p.invisible, reviveQueue: l.reviveQueue, broker: []byte(cfg.Name)}
 		l.body = asNormal(l.body, at, &r, string(p.topic))
 	}
+}
+
+// checkPoint is that of what the request has taken of a queue from an offset on.
+func (p *popRequest) checkPoint(begin, next int64) *checkPoint {
+	l := &p.look
+	c := &checkPoint{start: begin, popTime: l.popTime, invisible: p.invisible, next: next, n: uint8(len(l.taken)), reviveQueue: l.reviveQueue}
+	if l.taken[len(l.taken)-1]-begin != int64(len(l.taken)-1) {
+		c.offsets = make([]int32, len(l.taken))
+		for i, o := range l.taken {
+			c.offsets[i] = int32(o - begin)
+		}
+	}
+	return c
 }
 
 // overflows says whether what was taken of another queue makes the answer too large. It is left where it is then.
