@@ -569,3 +569,32 @@ func TestOpen_SaysWhichSizeItsFilesHave(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestOpen_SaysWhatIsWrongWithAWheelThatWasCut(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	w := open(t, cfg)
+	add(t, w, entry(1, now+60_000))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wheel := filepath.Join(cfg.RootDir, "timerwheel")
+	f, err := cfg.FS.Open(wheel)
+	if err == nil {
+		err = errors.Join(f.Truncate(100), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.clock = func() int64 { return now }
+	if _, err := Open(cfg); err == nil || !strings.HasSuffix(err.Error(), "; move it away to have it made anew from timerlog") {
+		t.Errorf("got %v", err)
+	}
+	if err := cfg.FS.Rename(wheel, wheel+".away"); err != nil {
+		t.Fatal(err)
+	}
+	w = open(t, cfg)
+	if _, got := drain(t, w, now+200_000, 2); !slices.Equal(got, []int64{1}) {
+		t.Errorf("got %v", got)
+	}
+}

@@ -75,12 +75,14 @@ func (w *wheel) open() error {
 	if err != nil {
 		return fmt.Errorf("cannot open timer wheel: %w", err)
 	}
-	if size, err := f.Size(); err != nil || size != w.size() {
-		_ = f.Close()
-		if err != nil || size != 0 {
-			return fmt.Errorf("cannot use timer wheel %q: it is %d bytes long, a wheel has %d (move it away to have it made anew from timerlog): %w", w.path, size, w.size(), err)
-		}
-		return w.fs.Remove(w.path)
+	size, err := f.Size()
+	switch {
+	case err != nil:
+		return errors.Join(fmt.Errorf("cannot use timer wheel %q: %w", w.path, err), f.Close())
+	case size == 0:
+		return errors.Join(f.Close(), w.fs.Remove(w.path))
+	case size != w.size():
+		return errors.Join(fmt.Errorf("cannot use timer wheel %q: it is %d bytes long, a wheel has %d; move it away to have it made anew from timerlog", w.path, size, w.size()), f.Close())
 	}
 	w.file = f
 	return nil
