@@ -205,6 +205,12 @@ func TestNamesAndFlagsOfRocketMQ(t *testing.T) {
 	}
 	check("-b/--brokerAddr nonsense is wrong: \"nonsense\" has no host and port", exitMisused, "mqadmin", "brokerStatus", "-b", "nonsense")
 	check("--sort=x is wrong", exitMisused, "liftoff", "top", "--sort", "x")
+	check("--rows=-1 is wrong: it must be at least 1", exitMisused, "liftoff", "top", "--once", "--rows", "-1")
+	check("--max=-1 is wrong: it must be at least 1", exitMisused, "liftoff", "trace", "x", "--max", "-1")
+	check("--rate=-1 is wrong: it must be at least 0", exitMisused, "liftoff", "dlq", "resend", "-g", "g", "--rate", "-1")
+	for _, line := range []string{"checkMsgSendRT -t x", "sendMsgStatus -b x", "clusterRT"} {
+		check("-s 99999999999 is wrong: a message has 268435456 bytes at most", exitMisused, "mqadmin", append(strings.Fields(line), "-s", "99999999999")...)
+	}
 	check("cannot read \"yesterday\" as a time", exitMisused, "mqadmin", "consumeMessage", "-t", "x", "-s", "yesterday")
 	check("cannot use mode \"x\": it must be PULL or POP", exitMisused, "mqadmin", "setConsumeMode", "-c", "x", "-t", "x", "-g", "x", "-m", "x")
 	check("--from: \"yesterday\" is not a time", exitMisused, "liftoff", "dlq", "list", "--from", "yesterday")

@@ -166,7 +166,7 @@ func (a *Admin) dlqExport() *cobra.Command {
 	c := a.letterCommand("export", "Write dead letters as JSON, one a line", func(ctx context.Context, f *letterFilter) error {
 		return a.exportLetters(ctx, f, path)
 	})
-	c.Flags().StringVarP(&path, "output", "o", "", "write to this new `FILE` (default: what is printed)")
+	c.Flags().StringVarP(&path, "output", "o", "", "write to this new `FILE`; - for the output, as when nothing is said")
 	need(c, "group")
 	return c
 }
@@ -177,7 +177,7 @@ func (a *Admin) exportLetters(ctx context.Context, f *letterFilter, path string)
 		return err
 	}
 	to := a.Out
-	if path != "" {
+	if path != "" && path != "-" {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // bodies may be nobody else's business
 		if err != nil {
 			return fmt.Errorf("cannot export: %w", err)

@@ -183,6 +183,9 @@ func TestDLQ_ExportsWholeMessages(t *testing.T) {
 	if r := tool(t, c, "dlq", "export", "-g", "billing", "-o", path); r.err == nil {
 		t.Error("a file that is there is overwritten")
 	}
+	if r := tool(t, c, "dlq", "export", "-g", "billing", "-o", "-"); r.err != nil || strings.Count(r.out, "\n") != 5 {
+		t.Errorf("to the output: %+v", r)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,9 @@ type resendOptions struct {
 func (a *Admin) dlqResend() *cobra.Command {
 	var o resendOptions
 	c := a.letterCommand("resend", "Send dead letters again, to the group that failed with them", func(ctx context.Context, f *letterFilter) error {
+		if o.rate < 0 {
+			return misuse(fmt.Errorf("--rate=%d is wrong: it must be at least 0, which is no limit", o.rate))
+		}
 		return a.resend(ctx, f, o)
 	})
 	c.Long = `Send dead letters again. They go to the group's retry topic, so that no other group gets them twice, and have all their tries before

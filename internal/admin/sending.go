@@ -88,15 +88,18 @@ func (a *Admin) sendMsgStatus() *cobra.Command {
 	var broker string
 	var size, count int
 	c := a.command("sendMsgStatus", "Send messages to a broker's own topic", func(ctx context.Context) error {
+		const word = "hello jodie"
+		body, err := bodyOf(word, size)
+		if err != nil {
+			return err
+		}
 		s, err := a.newSender(ctx, broker, "PID_SMSC")
 		if err != nil {
 			return err
 		}
-		const word = "hello jodie"
 		if _, err := s.send(ctx, []byte(strings.Repeat(word, 2)), nil); err != nil {
 			return err
 		}
-		body := bytes.Repeat([]byte(word), (max(size, 0)+len(word)-1)/len(word))
 		for range count {
 			begun := time.Now()
 			r, err := s.send(ctx, body, nil)
@@ -120,6 +123,14 @@ func (a *Admin) sendMsgStatus() *cobra.Command {
 	return c
 }
 
+// bodyOf makes a body of a word again and again, with size bytes or the rest of a word more. What no frame holds is refused.
+func bodyOf(word string, size int) ([]byte, error) {
+	if size > client.FrameMax {
+		return nil, misuse(fmt.Errorf("-s %d is wrong: a message has %d bytes at most", size, client.FrameMax))
+	}
+	return bytes.Repeat([]byte(word), (max(size, 0)+len(word)-1)/len(word)), nil
+}
+
 // sendTime is how long a send took.
 type sendTime struct {
 	Broker  string `json:"brokerName"`
@@ -140,6 +151,10 @@ func (a *Admin) checkMsgSendRT() *cobra.Command {
 	var topic string
 	var amount, size int
 	c := a.command("checkMsgSendRT", "Measure how long sends to a topic take", func(ctx context.Context) error {
+		body, err := bodyOf("a", size)
+		if err != nil {
+			return err
+		}
 		s, err := a.newSender(ctx, topic, ownGroup())
 		if err != nil {
 			return err
@@ -148,7 +163,6 @@ func (a *Admin) checkMsgSendRT() *cobra.Command {
 		if err := a.text(columns, "#Broker Name", "#QID", "#Send Result", "#RT"); err != nil {
 			return err
 		}
-		body := bytes.Repeat([]byte("a"), max(size, 0))
 		var elapsed time.Duration
 		var failed error
 		failures := 0
@@ -202,13 +216,16 @@ func (a *Admin) clusterRT() *cobra.Command {
 	var interval int64
 	var asLog bool
 	c := a.command("clusterRT", "Measure again and again how long sends to each broker take", func(ctx context.Context) error {
+		body, err := bodyOf("a", size)
+		if err != nil {
+			return err
+		}
 		const columns = "%-24s  %-24s  %-8v  %-16v  %-16v\n"
 		if !asLog {
 			if err := a.text("%-24s  %-24s  %-4s  %-8s  %-8s\n", "#Cluster Name", "#Broker Name", "#RT", "#successCount", "#failCount"); err != nil {
 				return err
 			}
 		}
-		body := bytes.Repeat([]byte("a"), max(size, 0))
 		return again(ctx, interval, rounds, func() error {
 			all, err := a.masters(ctx, target{cluster: cluster})
 			if err != nil {

@@ -344,6 +344,9 @@ master, and up to 16 for topics that no group consumes; a broker that takes long
 			if o.interval < 100*time.Millisecond {
 				return misuse(fmt.Errorf("--interval=%s is wrong: it must be at least 100ms", o.interval))
 			}
+			if o.rows < 1 {
+				return misuse(fmt.Errorf("--rows=%d is wrong: it must be at least 1", o.rows))
+			}
 			if !slices.Contains([]string{"rate", "lag", "name"}, o.sort) {
 				return misuse(fmt.Errorf("--sort=%s is wrong: it must be rate, lag or name", o.sort))
 			}

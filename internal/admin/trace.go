@@ -42,6 +42,9 @@ The message is named by its id (msgId, the unique key), its offset message id, o
 			if err := readFlags(c.Flags()); err != nil {
 				return err
 			}
+			if o.max < 1 {
+				return misuse(fmt.Errorf("--max=%d is wrong: it must be at least 1", o.max))
+			}
 			return a.run(c.Context(), func(ctx context.Context) error { return a.trace(ctx, strings.TrimSpace(args[0]), o) })
 		},
 	}
