@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liftoffmq/liftoff/internal/client"
 	"github.com/liftoffmq/liftoff/internal/message"
 )
 
