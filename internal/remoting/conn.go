@@ -362,8 +362,11 @@ func (c *Conn) greetLoop() {
 // finish ends the connection. Whoever reads it calls it, once.
 func (c *Conn) finish(err error) {
 	c.in.release()
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !isReset(err) {
+	switch {
+	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !isReset(err):
 		c.log.Warn("connection closed", "addr", c.RemoteAddr(), "err", err)
+	case c.in.torn() && !c.IsClosed():
+		c.log.Info("connection ended by its peer within a frame", "addr", c.RemoteAddr(), "bytes", c.in.n, "of_at_least", max(c.in.need, 8))
 	}
 	if err == nil {
 		err = io.EOF
@@ -413,6 +416,9 @@ func (in *inbound) room() []byte {
 	}
 	return in.buf[in.n:]
 }
+
+// torn says that what has come ends within a frame.
+func (in *inbound) torn() bool { return in.n > 0 && (in.n < 8 || in.need > in.n) }
 
 func (in *inbound) release() {
 	if len(in.buf) == readBuffer {

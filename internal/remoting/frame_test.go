@@ -3,6 +3,7 @@ package remoting
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -69,6 +70,37 @@ func TestServe_CountsTheLengthWordOfAFrame(t *testing.T) {
 		_ = s.Close()
 		if text := log.String(); !strings.Contains(text, "its length 16777213 ") || !strings.Contains(text, "limit of 16777216 bytes") {
 			t.Errorf("logged: %s", text)
+		}
+	}
+}
+
+// TestServe_SaysThatAPeerEndedWithinAFrame: a process that was killed, or one that speaks something else.
+func TestServe_SaysThatAPeerEndedWithinAFrame(t *testing.T) {
+	t.Parallel()
+	whole := frameOf(200)
+	for _, n := range []int{0, 3, 8, 199, 200, 203, 399} {
+		log := &logged{}
+		s := serve(t, echo{}, Options{Log: log.logger()})
+		nc, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nc.Write(append(bytes.Clone(whole), whole...)[:n]); err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.(*net.TCPConn).CloseWrite()
+		_ = nc.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, err := io.Copy(io.Discard, nc); err != nil { // until the server has ended it
+			t.Error(err)
+		}
+		_ = nc.Close()
+		_ = s.Close()
+		want := ""
+		if rest := n % 200; rest > 0 {
+			want = fmt.Sprintf("within a frame\" addr=%s bytes=%d of_at_least=%d\n", nc.LocalAddr(), rest, map[bool]int{true: 8, false: 200}[rest < 8])
+		}
+		if text := log.String(); strings.Count(text, "\n") > 1 || !strings.HasSuffix(text, want) || want == "" && text != "" {
+			t.Errorf("%d bytes: logged %q, want %q", n, text, want)
 		}
 	}
 }
