@@ -97,11 +97,18 @@ func (s *Store) diskRatios() (log diskUse, queues float64) {
 	return log, s.diskRatio(s.consumeQueueDir())
 }
 
+// diskRatio is asked every second at times, so of a folder whose disk does not answer only the first and the last time is logged.
 func (s *Store) diskRatio(dir string) float64 {
 	usage, err := s.cfg.FS.Usage(dir)
 	if err != nil {
-		s.logger.Warn("cannot tell how full the disk is", "err", err)
+		if _, known := s.unmeasured.LoadOrStore(dir, true); !known {
+			s.logger.Warn("cannot tell how full the disk is; until it can be told, only a write that fails shows that it is full, and expired files go at any hour",
+				"dir", dir, "err", err)
+		}
 		return -1
+	}
+	if _, was := s.unmeasured.LoadAndDelete(dir); was {
+		s.logger.Info("it can be told again how full the disk is", "dir", dir)
 	}
 	return usage.Ratio()
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -296,4 +297,35 @@ func TestCheckDisks_OfTwoPartitions(t *testing.T) {
 			t.Errorf("log at %d %%, queues at %d %%: %v, want %s", step.log, step.queues, err, step.reason)
 		}
 	}
+}
+
+// A disk that does not tell how full it is, is logged when that begins and when it is over, not each time that it is asked.
+func TestClean_SaysOnceThatADiskDoesNotTell(t *testing.T) {
+	t.Parallel()
+	faults := &logfile.Faults{FS: logfile.NewMemory()}
+	cfg := memoryConfig(t, faults)
+	cfg.CleanInterval = time.Hour
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s := openTest(t, cfg)
+	said := func(warnings, ends int) {
+		t.Helper()
+		for range 5 {
+			s.checkDisks()
+		}
+		if got, over := strings.Count(log.String(), "cannot tell how full"), strings.Count(log.String(), "it can be told again"); got != warnings || over != ends {
+			t.Errorf("%d warnings and %d ends, want %d and %d: %s", got, over, warnings, ends, log.String())
+		}
+	}
+	said(0, 0)
+	faults.Inject(logfile.Fault{Op: logfile.OpUsage, Path: "consumequeue", Err: syscall.EIO})
+	said(1, 0)
+	faults.Inject(logfile.Fault{Op: logfile.OpUsage, Path: "commitlog", Err: syscall.EIO})
+	said(2, 0)
+	faults.Heal()
+	said(2, 2)
+	if !strings.Contains(log.String(), "dir=/store/consumequeue err=") {
+		t.Error(log.String())
+	}
+	check(t, s.Close())
 }

@@ -61,6 +61,7 @@ type Store struct {
 	cleanedTo    int64           // queues and index have nothing before this log offset
 	notDeleted   map[string]bool // why the last round could not delete all of it
 	manualRounds atomic.Int32    // of cleaning that DeleteExpired has asked for
+	unmeasured   sync.Map        // folders of which it cannot be told how full their disk is
 
 	writeWake  chan struct{}
 	flushWake  chan struct{}
