@@ -32,6 +32,7 @@
 //	filters' timer           owner filters     forgets filters of groups that have been gone for long
 //	lites' timer             owner lites       fires when a group's block of a lite topic ends
 //	clients' timer           owner clients     looks for clients that have stopped to send heartbeats
+//	wakePops                 owner Broker      after a pop that has left messages on the disk; ends with the pops that wait for them
 //	followers                owner Broker      woken by messages in the queue that each follows, or by time; end at Close
 //
 // A timer fires only while there is something for it to do.

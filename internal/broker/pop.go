@@ -33,6 +33,7 @@ type popRequest struct {
 	buf  []byte  // what the byte slices above lie in while held
 	room *[]byte // of scratch, that look.body lies in; nil while held
 	kept bool
+	now  bool // it is served where nobody may wait for the disk
 	sub  *subscription
 	pg   *popGroup
 
@@ -113,9 +114,13 @@ func (b *Broker) popMessage(ss *session, r *remoting.Request) {
 		return
 	}
 	begun := r.Age()
-	p.serve()
-	if ss.cold = max(ss.cold-1, 0); r.Age()-begun > time.Millisecond {
+	p.now = !r.MayWait()
+	elsewhere := p.serve()
+	if ss.cold = max(ss.cold-1, 0); elsewhere || r.Age()-begun > time.Millisecond {
 		ss.cold = coldPops
+	}
+	if elsewhere {
+		r.Elsewhere()
 	}
 }
 
@@ -234,20 +239,23 @@ func (p *popRequest) subscription() (*subscription, error) {
 	return p.b.subscriptionOf(p.group, p.topic, p.expression, p.expressionType)
 }
 
-// serve answers the request, or holds it. When it leaves messages that others may want, they are woken.
-func (p *popRequest) serve() {
-	if b, pg, queue := p.serveOnce(); pg != nil {
+// serve answers the request, or holds it. When it leaves messages that others may want, they are woken. It says whether it has done neither, for
+// the request must be served where it may wait for the disk.
+func (p *popRequest) serve() (elsewhere bool) {
+	b, pg, queue, elsewhere := p.serveOnce()
+	if pg != nil {
 		b.holds.wakePops(pg, queue)
 	}
+	return elsewhere
 }
 
 func (p *popRequest) serveAgain() { p.serve() }
 
 // serveOnce is serve without waking others: it returns whom to wake.
-func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
+func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32, elsewhere bool) {
 	b = p.b
 	if p.kept && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
-		return b, p.pg, p.queueID
+		return b, p.pg, p.queueID, false
 	}
 	cfg := b.settings.Load()
 	t, g, err := p.check(cfg)
@@ -256,17 +264,17 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 	}
 	if err != nil {
 		p.refuse(err)
-		return b, nil, 0
+		return b, nil, 0, false
 	}
 	if p.pg == nil {
 		p.pg = b.pops.of(p.group, p.topic)
 	}
 	l := &p.look
 	p.walk(cfg, t, g)
-	for l.count == 0 && !l.has && p.code != protocol.ReqPeekMessage {
+	for l.count == 0 && !l.has && !l.cold && p.code != protocol.ReqPeekMessage {
 		why := b.holds.holdPop(cfg, p, t)
 		if why == nowHeld { // somebody else may be serving it already
-			return b, nil, 0
+			return b, nil, 0, false
 		}
 		if why == notHeld {
 			p.head.Code = protocol.CodePollingTimeout
@@ -278,11 +286,20 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32) {
 		}
 		p.walk(cfg, t, g)
 	}
+	if l.cold && l.count == 0 && !l.has {
+		p.release()
+		return b, nil, 0, true
+	}
 	if l.count > 0 && l.rest > 0 && p.code == protocol.ReqPopMessage {
 		wake, queue = p.pg, p.queueID
 	}
+	if l.cold && wake != nil { // they would wait for the disk
+		pg, queue := wake, queue
+		b.beside.Go(func() { b.holds.wakePops(pg, queue) })
+		wake = nil
+	}
 	p.answer()
-	return b, wake, queue
+	return b, wake, queue, false
 }
 
 // answer writes what the walk has found.

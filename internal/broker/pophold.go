@@ -51,6 +51,7 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 		return lookAgain
 	}
 	p.giveRoom()
+	p.now = false // who wakes it serves it
 	pg.forceEvery = cfg.PopForceNotify
 	list := pg.waitList(p)
 	*list = append(*list, p)
@@ -266,7 +267,7 @@ func (h *holds) wakePops(pg *popGroup, queue int32) {
 			return
 		}
 		conn := p.conn
-		_, pg, queue = p.serveOnce()
+		_, pg, queue, _ = p.serveOnce()
 		conn.Flush()
 	}
 }

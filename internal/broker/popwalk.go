@@ -19,6 +19,7 @@ type popLook struct {
 	seen        int64 // sum of the queues' ends
 	has         bool  // of a notification: there is a message
 	full        bool  // the messages of another queue did not fit
+	cold        bool  // those of one are on the disk, which is not waited for
 
 	starts, offsets, orders []byte // the answer's fields
 	taken                   []int64
@@ -130,7 +131,7 @@ func (p *popRequest) fromQueue(cfg *settings, pg *popGroup, t *topic, id int32, 
 	if p.order && b.orders.isBlocked(pq, p.attempt, p.invisible, l.popTime) {
 		return
 	}
-	if l.count >= int(p.maxMsgs) || begin == end || l.full {
+	if l.count >= int(p.maxMsgs) || begin == end || l.full || l.cold {
 		l.rest += max(end-begin, 0)
 		return
 	}
@@ -142,16 +143,16 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 	b, l := p.b, &p.look
 	room := int(p.maxMsgs) - l.count
 	at := len(l.body)
-	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, &p.sub.filter, l.body)
+	body, res := p.get(pq.q, begin, room, &p.sub.filter, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly || res.Status == store.OffsetFoundNull {
 		b.log.Warn("offset of a pop is corrected", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "from", begin,
 			"to", res.NextOffset, "because", res.Status, "addr", p.conn.RemoteAddr())
 		begin = res.NextOffset
 		pq.restartLocked()
 		b.offsets.commit([]byte(pq.group.group), []byte(pq.group.topic), pq.id, begin, p.conn)
-		body, res = b.store.Get(pq.q, begin, room, maxPullBytes, &p.sub.filter, l.body)
+		body, res = p.get(pq.q, begin, room, &p.sub.filter, l.body)
 	}
-	if l.overflows(body) {
+	if l.cold || l.overflows(body) {
 		l.rest += max(res.MaxOffset-begin, 0)
 		return
 	}
@@ -199,6 +200,20 @@ func (p *popRequest) checkPoint(begin, next int64) *checkPoint {
 	return c
 }
 
+// get is Store.Get, if the request may wait for the disk. Otherwise nothing is read of a queue that lies there: what is taken of others is
+// an answer, and without any the request is served anew elsewhere, so nothing may be done before that must not be done twice.
+func (p *popRequest) get(q *store.Queue, offset int64, n int, filter *store.Filter, dst []byte) ([]byte, store.GetResult) {
+	if !p.now {
+		return p.b.store.Get(q, offset, n, maxPullBytes, filter, dst)
+	}
+	body, res, ok := p.b.store.GetNow(q, offset, n, maxPullBytes, filter, dst)
+	if !ok {
+		p.look.cold = true
+		return dst, store.GetResult{MaxOffset: res.MaxOffset}
+	}
+	return body, res
+}
+
 // overflows says whether what was taken of another queue makes the answer too large. It is left where it is then.
 func (l *popLook) overflows(body []byte) bool {
 	l.full = l.count > 0 && len(body) > maxPullBytes
@@ -214,14 +229,14 @@ func (p *popRequest) peekLocked(pq *popQueue) {
 	}
 	l.rest += max(pq.q.MaxOffset()-begin, 0)
 	room := int(min(p.maxMsgs, popMax)) - l.count
-	if room <= 0 || l.full {
+	if room <= 0 || l.full || l.cold {
 		return
 	}
-	body, res := b.store.Get(pq.q, begin, room, maxPullBytes, nil, l.body)
+	body, res := p.get(pq.q, begin, room, nil, l.body)
 	if res.Status == store.OffsetTooSmall || res.Status == store.OffsetOverflowBadly {
-		body, res = b.store.Get(pq.q, res.NextOffset, room, maxPullBytes, nil, l.body)
+		body, res = p.get(pq.q, res.NextOffset, room, nil, l.body)
 	}
-	if l.overflows(body) {
+	if l.cold || l.overflows(body) {
 		return
 	}
 	l.body = body
@@ -244,7 +259,7 @@ func (p *popRequest) hasLocked(cfg *settings, pq *popQueue, retry bool) bool {
 	if rest <= 0 || retry || !cfg.NotificationFilter || p.sub == nil || p.sub.filter.Tags == nil || rest >= int64(cfg.NotificationFilterMax) {
 		return rest > 0
 	}
-	body, res := p.b.store.Get(pq.q, begin, 1, maxPullBytes, &p.sub.filter, p.look.body[:0])
+	body, res := p.get(pq.q, begin, 1, &p.sub.filter, p.look.body[:0])
 	p.look.body = body[:0]
 	_, kind := message.Peek(body)
 	return res.Count > 0 && kind == message.Record
