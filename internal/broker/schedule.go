@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"strconv"
@@ -36,7 +35,6 @@ import (
 // schedule is how far the delay levels are delivered, kept in config/delayOffset.json.
 type schedule struct {
 	b      *Broker
-	log    *slog.Logger
 	path   string
 	file   behind
 	levels []*delayLevel // level n is at n-1; does not change
@@ -112,11 +110,11 @@ type delayOffsets struct {
 // openSchedule reads delayOffset.json. Positions are never left outside their queue: a power cut may take messages, and old
 // ones are deleted.
 func openSchedule(path string, b *Broker) (*schedule, error) {
-	s := &schedule{b: b, log: b.log, path: path, put: b.store.Put, woken: make(chan struct{}, 1), reached: map[int]int64{}}
+	s := &schedule{b: b, path: path, put: b.store.Put, woken: make(chan struct{}, 1), reached: map[int]int64{}}
 	s.progress.path = strings.TrimSuffix(path, ".json") + ".progress"
 	s.file = behind{path: path, write: s.write, log: b.log}
 	s.version.Timestamp = time.Now().UnixMilli()
-	if err := readState(path, s.log, s.load); err != nil {
+	if err := readState(path, s.b.log, s.load); err != nil {
 		return nil, err
 	}
 	if err := s.takeProgress(); err != nil {
@@ -161,7 +159,7 @@ func (s *schedule) add(level int, delay time.Duration) {
 	l := &delayLevel{level: level, delay: delay, queue: s.b.store.Queue(topicSchedule, int32(level-1))}
 	l.next = s.reached[level]
 	if right := min(max(l.next, l.queue.MinOffset()), l.queue.MaxOffset()); right != l.next {
-		s.log.Warn("position of a delay level was outside its queue and is set right", "level", level, "from", l.next, "to", right)
+		s.b.log.Warn("position of a delay level was outside its queue and is set right", "level", level, "from", l.next, "to", right)
 		l.next = right
 		s.reached[level] = right
 	}
@@ -297,13 +295,13 @@ func (s *schedule) round(now time.Time) time.Duration {
 		s.failures++
 		pause := min(schedulePause<<min(s.failures-1, 10), schedulePauseMax)
 		if s.failures == 1 {
-			s.log.Error("delayed messages cannot be delivered now; it is tried again until they are", "err", err)
+			s.b.log.Error("delayed messages cannot be delivered now; it is tried again until they are", "err", err)
 		}
 		s.pause = now.Add(pause)
 		return pause
 	}
 	if s.failures > 0 {
-		s.log.Info("delayed messages are delivered again", "failures", s.failures)
+		s.b.log.Info("delayed messages are delivered again", "failures", s.failures)
 		s.failures = 0
 	}
 	for _, l := range s.levels {
@@ -346,7 +344,7 @@ func (s *schedule) collect(l *delayLevel, now time.Time) time.Duration {
 	}
 	n, next, err := s.b.store.Entries(l.queue, l.next, s.entries)
 	if err != nil {
-		s.log.Error("cannot read queue of delayed messages", "level", l.level, "offset", l.next, "err", err)
+		s.b.log.Error("cannot read queue of delayed messages", "level", l.level, "offset", l.next, "err", err)
 		return schedulePauseMax
 	}
 	if n == 0 && next == l.next {
@@ -384,7 +382,7 @@ func (s *schedule) collect(l *delayLevel, now time.Time) time.Duration {
 
 // unreadable says that a message cannot be read now, and returns when to try again.
 func (s *schedule) unreadable(l *delayLevel, err error) time.Duration {
-	s.log.Error("delayed message cannot be read now; it is tried again until it can", "level", l.level, "err", err)
+	s.b.log.Error("delayed message cannot be read now; it is tried again until it can", "level", l.level, "err", err)
 	return schedulePauseMax
 }
 
@@ -430,7 +428,7 @@ func (s *schedule) noticeAhead(l *delayLevel, offset, due int64, now time.Time) 
 		}
 	}
 	l.ahead = ahead{until: max(end, offset+1), newest: due, at: now.Add(l.delay)}
-	s.log.Warn("delayed messages were stored in the future: the clock was set back, or their level was longer; the newest waits its level's time from now",
+	s.b.log.Warn("delayed messages were stored in the future: the clock was set back, or their level was longer; the newest waits its level's time from now",
 		"level", l.level, "delay", l.delay, "messages", end-l.next, "ahead", time.Duration(due-now.UnixMilli())*time.Millisecond)
 }
 
@@ -446,13 +444,13 @@ func (s *schedule) take(l *delayLevel, e store.Entry, record []byte) {
 		p.Queue, err = s.b.realQueue(p.Properties)
 	}
 	if err != nil {
-		s.log.Error("delayed message cannot be delivered and is passed over", "level", l.level, "offset", e.QueueOffset, "log_offset", e.LogOffset, "err", err)
+		s.b.log.Error("delayed message cannot be delivered and is passed over", "level", l.level, "offset", e.QueueOffset, "log_offset", e.LogOffset, "err", err)
 		return
 	}
 	p.PreparedTransactionOffset = 0
 	if light, ok := message.Property(p.Properties, message.PropMultiDispatch); ok {
 		if err := s.b.addLight(s.b.settings.Load(), light, &p); err != nil {
-			s.log.Warn("a delayed message goes to its topic, but not to its light queues", "topic", p.Queue.Topic(), "err", err)
+			s.b.log.Warn("a delayed message goes to its topic, but not to its light queues", "topic", p.Queue.Topic(), "err", err)
 		}
 	}
 	s.puts = append(s.puts, p)
@@ -474,7 +472,7 @@ func (s *schedule) deliver() error {
 	s.b.counts.delivered(s.puts)
 	for i := range s.puts {
 		if p := &s.puts[i]; p.Err != nil {
-			s.log.Error("delayed message cannot be stored in its topic and is passed over", "topic", p.Queue.Topic(), "queue_id", p.Queue.ID(),
+			s.b.log.Error("delayed message cannot be stored in its topic and is passed over", "topic", p.Queue.Topic(), "queue_id", p.Queue.ID(),
 				"level", s.from[i].level, "offset", s.from[i].queueOffset, "err", p.Err)
 		}
 	}
@@ -490,7 +488,7 @@ func (s *schedule) keepProgress() {
 	}
 	err := s.progress.write(s.stored, s.levels)
 	if err != nil && s.progress.err == nil {
-		s.log.Warn("cannot keep how far delayed messages are delivered; some will come again after a kill", "err", err)
+		s.b.log.Warn("cannot keep how far delayed messages are delivered; some will come again after a kill", "err", err)
 	}
 	s.progress.err = err
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -27,7 +26,6 @@ import (
 // timers are messages that wait for a time: those in the wheel, and the queue of the system that they come through.
 type timers struct {
 	b         *Broker
-	log       *slog.Logger
 	wheel     *timer.Timer
 	precision int64 // ms
 	queue     *store.Queue
@@ -57,7 +55,7 @@ func openTimers(b *Broker, cfg config.Broker) (*timers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open timers: %w", err)
 	}
-	t := &timers{b: b, log: b.log, wheel: wheel, precision: cfg.TimerPrecision.Milliseconds(), starts: b.started.Add(cfg.TimerStartDelay), queue: b.store.Queue(topicTimer, 0), woken: make(chan struct{}, 1)}
+	t := &timers{b: b, wheel: wheel, precision: cfg.TimerPrecision.Milliseconds(), starts: b.started.Add(cfg.TimerStartDelay), queue: b.store.Queue(topicTimer, 0), woken: make(chan struct{}, 1)}
 	t.begin()
 	return t, nil
 }

@@ -69,7 +69,7 @@ func (d *delivery) append(m *message.Message, q *store.Queue, f *timerFacts, add
 	put.Properties, put.PreparedTransactionOffset = props, 0
 	if f.light != nil && !roll {
 		if err := d.t.b.addLight(d.t.b.settings.Load(), f.light, &put); err != nil {
-			d.t.log.Warn("a timer goes to its topic, but not to its light queues", "topic", q.Topic(), "err", err)
+			d.t.b.log.Warn("a timer goes to its topic, but not to its light queues", "topic", q.Topic(), "err", err)
 		}
 	}
 	d.batch.Puts = append(d.batch.Puts, put)
@@ -105,7 +105,7 @@ func (d *delivery) wait(ctx context.Context) error {
 		if len(left) == 0 {
 			break
 		}
-		d.t.log.Error("timers that are due cannot be stored in their topics, this is tried again", "messages", len(left), "err", errors.Join(err, left[0].Err))
+		d.t.b.log.Error("timers that are due cannot be stored in their topics, this is tried again", "messages", len(left), "err", errors.Join(err, left[0].Err))
 		if pause(ctx, timerRetry) {
 			return ctx.Err()
 		}
@@ -137,7 +137,7 @@ func (d *delivery) failed(err error) []store.Put {
 		p := &d.batch.Puts[i]
 		switch {
 		case errors.Is(p.Err, store.ErrTooLarge) || errors.Is(p.Err, store.ErrTopic):
-			d.t.log.Error("a timer cannot be stored in its topic and is dropped", "topic", p.Queue.Topic(), "queue_id", p.Queue.ID(), "err", p.Err)
+			d.t.b.log.Error("a timer cannot be stored in its topic and is dropped", "topic", p.Queue.Topic(), "queue_id", p.Queue.ID(), "err", p.Err)
 		case p.Err != nil || err != nil:
 			left = append(left, *p)
 		}

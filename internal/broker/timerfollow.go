@@ -121,7 +121,7 @@ func (t *timers) takeIn(ctx context.Context) bool {
 	}
 	if err := t.sort(ctx, buf); err != nil {
 		if ctx.Err() == nil {
-			t.log.Error("cannot take in timers", "queue_offset", t.offset, "err", err)
+			t.b.log.Error("cannot take in timers", "queue_offset", t.offset, "err", err)
 			pause(ctx, timerRetry)
 		}
 		return ctx.Err() == nil
@@ -145,7 +145,7 @@ func (t *timers) sort(ctx context.Context, buf []byte) error {
 		buf = buf[m.Size:]
 		f := readTimer(m.Properties)
 		if !f.ok {
-			t.log.Warn("message in the queue of timers has no time or no topic to go to: it is passed over", "log_offset", m.LogOffset, "queue_offset", m.QueueOffset)
+			t.b.log.Warn("message in the queue of timers has no time or no topic to go to: it is passed over", "log_offset", m.LogOffset, "queue_offset", m.QueueOffset)
 			continue
 		}
 		if t.wasTaken(&m, f.due) {
@@ -156,7 +156,7 @@ func (t *timers) sort(ctx context.Context, buf []byte) error {
 		case !t.wheel.IsPast(f.due):
 			entries = append(entries, timer.Entry{Due: f.due, LogOffset: m.LogOffset, Size: m.Size, Topic: f.topic, Delete: f.deletes != nil})
 		case f.deletes != nil:
-			t.log.Warn("a message cannot be recalled any more, it is delivered", "uniq_key", string(f.deletes))
+			t.b.log.Warn("a message cannot be recalled any more, it is delivered", "uniq_key", string(f.deletes))
 		default:
 			late.add(&m, &f, math.MaxInt64, now)
 		}
@@ -184,7 +184,7 @@ func (t *timers) add(ctx context.Context, entries []timer.Entry) error {
 			entries = entries[1:]
 			continue
 		}
-		t.log.Error("cannot take in timers", "queue_offset", t.offset, "messages", len(entries), "err", err)
+		t.b.log.Error("cannot take in timers", "queue_offset", t.offset, "messages", len(entries), "err", err)
 		if pause(ctx, timerRetry) {
 			return ctx.Err()
 		}
@@ -227,7 +227,7 @@ func (t *timers) wasTaken(m *message.Message, due int64) bool {
 	if !k.isLogged {
 		var err error
 		if k.logged, err = t.wheel.Logged(m.LogOffset); err != nil {
-			t.log.Error("some timers may be delivered twice", "err", err)
+			t.b.log.Error("some timers may be delivered twice", "err", err)
 		}
 		k.isLogged = true
 	}
@@ -241,7 +241,7 @@ func (t *timers) wasTaken(m *message.Message, due int64) bool {
 func (t *timers) deliverDue(ctx context.Context) bool {
 	slot, items, err := t.wheel.Take(time.Now().UnixMilli())
 	if err != nil {
-		t.log.Error("cannot read timers that are due", "err", err)
+		t.b.log.Error("cannot read timers that are due", "err", err)
 		return !pause(ctx, timerRetry)
 	}
 	if slot == 0 {
@@ -254,10 +254,10 @@ func (t *timers) deliverDue(ctx context.Context) bool {
 		if err = t.wheel.Done(slot, t.offset); err == nil || pause(ctx, timerRetry) {
 			break
 		}
-		t.log.Error("cannot keep that timers were delivered", "err", err)
+		t.b.log.Error("cannot keep that timers were delivered", "err", err)
 	}
 	if err := t.wheel.RemoveBefore(t.b.store.LogStart()); err != nil {
-		t.log.Error("cannot remove old files of the timer log", "err", err)
+		t.b.log.Error("cannot remove old files of the timer log", "err", err)
 	}
 	return true
 }
@@ -353,7 +353,7 @@ func (t *timers) read(ctx context.Context, buf *[]byte, places []store.Place) (m
 	at := len(*buf)
 	b, err := t.b.store.RecordAt(places, *buf)
 	for err != nil && !errors.Is(err, store.ErrNoMessage) {
-		t.log.Error("a timer that is due cannot be read now, this is tried again", "log_offset", places[0].LogOffset, "err", err)
+		t.b.log.Error("a timer that is due cannot be read now, this is tried again", "log_offset", places[0].LogOffset, "err", err)
 		if pause(ctx, timerRetry) {
 			return m, f, false, ctx.Err()
 		}
@@ -364,7 +364,7 @@ func (t *timers) read(ctx context.Context, buf *[]byte, places []store.Place) (m
 	}
 	*buf = b
 	if err != nil {
-		t.log.Error("a timer cannot be delivered, for its message is gone", "log_offset", places[0].LogOffset, "err", err)
+		t.b.log.Error("a timer cannot be delivered, for its message is gone", "log_offset", places[0].LogOffset, "err", err)
 		return m, f, false, nil
 	}
 	f = readTimer(m.Properties)
