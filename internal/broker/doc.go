@@ -13,24 +13,26 @@
 // State lies in parts that each have their own lock. Those with a file below config/ are topics.go, groups.go, offsets.go, filters.go,
 // mapping.go, popmode.go, poporder.go, schedule.go and halfcounts.go: saved.go writes a table with a log of its changes beside it,
 // behind.go any file a while after a change. In memory only are clients.go, lock.go, what waits for a message (hold.go, pophold.go) and what
-// is popped (inflight.go, pending.go). settings.go is the configuration of the moment. What goes in and out is counted by counters.go, and samples.go
-// remembers what the counters were.
+// is popped (inflight.go, pending.go). settings.go is the configuration of the moment. What goes in and out is counted by counters.go, and
+// samples.go remembers what the counters were.
 //
-// divert.go parks messages in queues of the system, and followers (follow.go) bring them back with put.go: schedule.go those delayed by a
-// level, timerfollow.go timed ones, checkback.go half messages of which nobody tells (halves.go), revive.go popped ones.
+// divert.go parks messages in queues of the system, and followers (follow.go) bring them back: schedulefollow.go those delayed by a level,
+// timerfollow.go timed ones, checkback.go half messages of which nobody tells (halves.go), revive.go popped ones. put.go stores what the
+// broker itself has to say.
 //
 // # Goroutines
 //
-// Requests are served where their connection is: in a loop of package remoting, or elsewhere when they may have to wait. Those that wait long, for
-// a disk, another client or another broker, run beside it in a goroutine of their own (Broker.beside), and Close waits for them; how many are served at once is bounded by slowMax and askMax. Besides:
+// Requests are served where their connection is: in a loop of package remoting, or elsewhere when they may have to wait. Those that wait
+// long, for a disk, another client or another broker, run beside it in a goroutine of their own (Broker.beside), and Close waits for them;
+// how many are served at once is bounded by slowMax and askMax. Besides:
 //
-//	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends at Close
-//	registrar.beatLoop       owner registrar   one a NameServer with enableSlaveActingMaster; woken by brokerHeartbeatInterval; ends at Close
+//	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends with Run
+//	registrar.beatLoop       owner registrar   one a NameServer with enableSlaveActingMaster; woken by brokerHeartbeatInterval; ends with Run
 //	holds' timer             owner holds       fires at the earliest deadline of a waiting pull or pop
-//	behind's timer           owner saved (topics, groups, filters), offsets, schedule, halfCounts   writes the file a while after a change
+//	behind's timer           owner saved (of topics, groups and filters), offsets, schedule, halfCounts; writes the file a while after a change
 //	samples' timer           owner samples     looks every ten seconds at counters that have moved
 //	filters' timer           owner filters     forgets filters of groups that have been gone for long
-//	lites' timer             owner lites       fires when a group's block of a lite topic ends
+//	lites' timers            owner lites       fire when a group's block of a lite topic ends, and when what could not be read is tried again
 //	clients' timer           owner clients     looks for clients that have stopped to send heartbeats
 //	wakePops                 owner Broker      after a pop that has left messages on the disk; ends with the pops that wait for them
 //	followers                owner Broker      woken by messages in the queue that each follows, or by time; end at Close
