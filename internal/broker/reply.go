@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,6 +43,7 @@ func (b *Broker) serveReply(cfg *settings, r *remoting.Request) (*remoting.Answe
 	if err := h.chooseQueue(t); err != nil {
 		return nil, err
 	}
+	h.properties = replyProperties(cfg, h.properties)
 	from := sessionPeer(r.Conn)
 	a := &remoting.Answer{Header: protocol.SendResponseHeader{MsgID: "0", QueueID: h.queueID}}
 	if err := b.pushReply(cfg, r, &h, from); err != nil {
@@ -54,7 +56,7 @@ func (b *Broker) serveReply(cfg *settings, r *remoting.Request) (*remoting.Answe
 	p := &put[0]
 	p.Flag, p.SysFlag, p.ReconsumeTimes = h.flag, h.sysFlag|t.sysFlag, h.reconsumeTimes
 	p.BornTimestamp, p.BornHost = h.bornTimestamp, from
-	p.Body, p.Properties = r.Body, endProperties(append([]byte(nil), h.properties...), 0)
+	p.Body, p.Properties = r.Body, h.properties
 	if err := b.putNow(put...); err != nil {
 		b.log.Warn("reply could not be stored", "topic", t.TopicName, "group", string(h.group), "err", err)
 		return a, nil
@@ -64,6 +66,13 @@ func (b *Broker) serveReply(cfg *settings, r *remoting.Request) (*remoting.Answe
 	in.sized(kindNormal, int64(p.Size))
 	a.Header = protocol.SendResponseHeader{MsgID: string(message.AppendOffsetIDOf(nil, cfg.idHost, p.LogOffset)), QueueID: h.queueID, QueueOffset: p.QueueOffset}
 	return a, nil
+}
+
+// replyProperties are a reply's properties as it is pushed and stored: with the broker's region and whether it wants to be traced.
+func replyProperties(cfg *settings, told []byte) []byte {
+	props := message.AppendPropertiesWithout(make([]byte, 0, len(told)+64), told, message.PropMsgRegion, message.PropTraceOn)
+	props = message.AppendProperty(endProperties(props, 0), message.PropMsgRegion, []byte(cfg.RegionID))
+	return message.AppendProperty(props, message.PropTraceOn, []byte(cfg.traceOn))
 }
 
 // pushReply hands a reply to the client that waits for it, and waits until it has it.
@@ -77,8 +86,7 @@ func (b *Broker) pushReply(cfg *settings, r *remoting.Request, h *sendHeader, fr
 		return protocol.Errorf(protocol.CodeSystemError, "push reply message fail, channel of <%s> not found.", shown(string(to)))
 	}
 	now := time.Now().UnixMilli()
-	properties := endProperties(append([]byte(nil), h.properties...), 0)
-	properties = message.AppendProperty(properties, message.PropPushReplyTime, strconv.AppendInt(nil, now, 10))
+	properties := message.AppendProperty(slices.Clip(h.properties), message.PropPushReplyTime, strconv.AppendInt(nil, now, 10))
 	push := &remoting.Call{Code: protocol.ReqPushReplyMessageToClient, Body: r.Body, Header: &protocol.ReplyMessageHeader{
 		ProducerGroup: string(h.group), Topic: string(h.topic), DefaultTopic: string(h.defaultTopic), DefaultTopicQueueNums: h.defaultQueues,
 		QueueID: h.queueID, SysFlag: h.sysFlag, BornTimestamp: h.bornTimestamp, Flag: h.flag, Properties: string(properties),

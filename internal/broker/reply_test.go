@@ -22,6 +22,7 @@ func TestReply_IsPushedAndStored(t *testing.T) {
 		return call(t, from, protocol.ReqSendReplyMessageV2, sendFields("DefaultCluster_REPLY_TOPIC", "f", "769", "h", "3", "i", properties), []byte("answer"))
 	}
 	properties := "CORRELATION_ID\x01c1\x02REPLY_TO_CLIENT\x01asker\x02MSG_TYPE\x01reply"
+	added := "\x02MSG_REGION\x01DefaultRegion\x02TRACE_ON\x01true\x02" // by the broker
 	check := func(r *remoting.Response, wantCode int32, wantRemark, wantOffset string) {
 		t.Helper()
 		offset, _ := r.Get("queueOffset")
@@ -38,7 +39,7 @@ func TestReply_IsPushedAndStored(t *testing.T) {
 	}
 	pushed, _ := message.Property([]byte(h.Properties), "PUSH_REPLY_TIME")
 	if push.Code != 326 || string(push.Body) != "answer" || h.SysFlag != 769 || h.Flag != 3 || h.BornTimestamp != 1700000000000 || len(pushed) == 0 ||
-		!strings.HasPrefix(h.BornHost, "127.0.0.1:") || h.StoreHost != b.Addr().String() || !strings.HasPrefix(h.Properties, properties+"\x02") {
+		!strings.HasPrefix(h.BornHost, "127.0.0.1:") || h.StoreHost != b.Addr().String() || !strings.HasPrefix(h.Properties, properties+added+"PUSH_REPLY_TIME\x01") {
 		t.Errorf("pushed %d %+v %q", push.Code, h, push.Body)
 	}
 
@@ -56,7 +57,7 @@ func TestReply_IsPushedAndStored(t *testing.T) {
 	check(r, 1, "the custom field <producerGroup> is null", "")
 
 	stored := records(t, call(t, from, protocol.ReqPullMessage, pullFields("DefaultCluster_REPLY_TOPIC", 0, 0), nil).Body)
-	if len(stored) != 5 || string(stored[0].Body) != "answer" || stored[0].SysFlag != 769 || string(stored[0].Properties) != properties+"\x02" {
+	if len(stored) != 5 || string(stored[0].Body) != "answer" || stored[0].SysFlag != 769 || string(stored[0].Properties) != properties+added {
 		t.Errorf("stored %d, %+v", len(stored), stored)
 	}
 }
