@@ -135,8 +135,12 @@ func (o *offsets) stayBehindQueues() {
 		for topic, of := range topics {
 			for queue, offset := range of.consumed {
 				if end := o.endOf(topic, queue); offset > end {
+					hint := ""
+					if end == 0 {
+						hint = "it has no messages; if its folder was removed, stop the broker, and liftoff store check --repair makes it anew"
+					}
 					o.log.Warn("consumer offset was ahead of its queue and is set back to its end", "group", group, "topic", topic,
-						"queue_id", queue, "from", offset, "to", end)
+						"queue_id", queue, "from", offset, "to", end, "hint", hint)
 					of.consumed[queue] = end
 					o.touch()
 				}

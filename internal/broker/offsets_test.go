@@ -426,3 +426,24 @@ func TestOpen_SaysWhatIsWrongWithAFileOfStateAndWhatToDo(t *testing.T) {
 	check("delayOffset.json", `{"offsetTable":`, `cannot read "F": not JSON: end where a value should be at byte 15; there is no usable .bak. `+
 		`Put a copy of the file back, or move it away to start without these data`)
 }
+
+// A queue whose folder was removed is not missed by the store when others reach further; the group's offset shows it.
+func TestOffsets_AheadOfAnEmptyQueueTellHowToMendIt(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	o := testOffsets(t, root, slog.New(slog.DiscardHandler), nil)
+	for queue := range int32(2) {
+		o.commit(bytesOf("G"), bytesOf("T"), queue, 9, anAddr{})
+	}
+	if err := o.write(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	testOffsets(t, root, slog.New(slog.NewTextHandler(&log, nil)), map[string]int64{"T/0": 0, "T/1": 8})
+	if n := strings.Count(log.String(), "set back to its end"); n != 2 {
+		t.Errorf("%d offsets were set back: %s", n, log.String())
+	}
+	if n := strings.Count(log.String(), "liftoff store check --repair"); n != 1 || !strings.Contains(log.String(), "queue_id=0 from=9 to=0 hint=") {
+		t.Errorf("%d hints: %s", n, log.String())
+	}
+}
