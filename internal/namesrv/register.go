@@ -50,6 +50,10 @@ func (s *Server) registerBroker(r *remoting.Request, h *protocol.RegisterBrokerH
 		}
 		return &remoting.Answer{Header: &protocol.RegisterBrokerResponseHeader{}}, nil
 	}
+	if done.rival != "" {
+		s.log.Warn("two brokers have the same name and id and take each other's place, so that clients reach now one, now the other: give each a brokerName of its own",
+			"broker", h.BrokerName, "broker_id", h.BrokerID, "broker_addr", h.BrokerAddr, "other_addr", done.rival, "cluster", h.ClusterName)
+	}
 	if done.came {
 		s.log.Info("broker registered", "broker", h.BrokerName, "broker_id", h.BrokerID, "broker_addr", h.BrokerAddr, "cluster", h.ClusterName, "topics", len(body.Topics.TopicConfigTable))
 		s.wakeScan()
@@ -130,6 +134,7 @@ type registered struct {
 	refused string          // why, for the log
 	err     *protocol.Error // what the broker is told then; nil is SUCCESS
 	came    bool            // it was not there before
+	rival   string          // the address in whose place it came, which had come in its place
 	answer  protocol.RegisterBrokerResponseHeader
 	notice  *notice
 }
@@ -155,6 +160,13 @@ func (r *routes) register(reg *registration, cfg *config.Namesrv) (out registere
 	old := g.addrs[reg.BrokerID]
 	if old != "" && old != reg.BrokerAddr {
 		delete(r.live, brokerKey{reg.ClusterName, old})
+		if g.ousted[reg.BrokerID] == reg.BrokerAddr {
+			out.rival = old
+		}
+		if g.ousted == nil {
+			g.ousted = make(map[int64]string)
+		}
+		g.ousted[reg.BrokerID] = old
 	}
 	changed := moved || old != reg.BrokerAddr || g.acting != acting || g.zone != reg.zone
 	first := old == ""

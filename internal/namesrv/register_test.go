@@ -1,6 +1,8 @@
 package namesrv
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -416,4 +418,29 @@ func TestTopics_ListsFollowFlagsAndSwitches(t *testing.T) {
 	check(protocol.ReqGetAllTopicListFromNameServer, nil, "disable: enableAllTopicList=false")
 	check(protocol.ReqGetTopicsByCluster, &protocol.ClusterHeader{Cluster: "C"}, "disable: enableTopicList=false")
 	check(protocol.ReqGetUnitTopicList, nil, "disable: enableTopicList=false")
+}
+
+// The file of one broker was copied to another host, and brokerName stands in it still.
+func TestRegister_WarnsOfTwoBrokersWithOneName(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, err := Open(testConfig(t), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := dial(t, s), dial(t, s)
+	one.register(member{name: "a", addr: "m:1", topics: []string{"T", "U"}})
+	other.register(member{name: "a", addr: "m:2", topics: []string{"T", "U"}}) // it may be the first one, on another host
+	other.register(member{name: "a", addr: "m:2", topics: []string{"T", "U"}, count: 1})
+	other.register(member{name: "a", id: 1, addr: "m:3", topics: []string{"T", "U"}})
+	other.register(member{name: "b", addr: "m:4", topics: []string{"T", "U"}})
+	s.log.Info("so far")
+	one.register(member{name: "a", addr: "m:1", topics: []string{"T", "U"}})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, after, _ := strings.Cut(log.String(), "so far")
+	if strings.Contains(before, "level=WARN") || strings.Count(after, "level=WARN") != 1 || !strings.Contains(after, "broker=a broker_id=0 broker_addr=m:1 other_addr=m:2") {
+		t.Errorf("it says\n%s", log.String())
+	}
 }
