@@ -17,8 +17,8 @@ import (
 // QUERY_ASSIGNMENT 400.
 //
 // Behaviour: a consumer that lets brokers share out the queues is told which are its own, on all brokers of the topic, and whether it shall
-// pull or pop them (popmode.go). No assignment at all is the answer while the topic's queues or the group's consumers are not known, and for a strategy other than AVG
-// and AVG_BY_CIRCLE; the consumer then keeps what it has.
+// pull or pop them (popmode.go). No assignment at all is the answer while the topic's queues or the group's consumers are not known, and
+// for a strategy other than AVG and AVG_BY_CIRCLE; the consumer then keeps what it has.
 
 func (b *Broker) queryAssignment(_ *remoting.Request, body *protocol.QueryAssignmentBody) (*remoting.Answer, error) {
 	var answer protocol.QueryAssignmentResponse

@@ -10,8 +10,8 @@ import (
 // UPDATE_AND_CREATE_SUBSCRIPTIONGROUP 200, GET_ALL_SUBSCRIPTIONGROUP_CONFIG 201, DELETE_SUBSCRIPTIONGROUP 207,
 // UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST 225, GET_SUBSCRIPTIONGROUP_CONFIG 352, UPDATE_AND_GET_GROUP_FORBIDDEN 353.
 //
-// Behaviour: a group that was made, changed or deleted, with its offsets or without, is so on disk when the answer comes. Asking for one group makes it if consumers
-// may do that.
+// Behaviour: a group that was made, changed or deleted, with its offsets or without, is so on disk when the answer comes. Asking for one
+// group makes it if consumers may do that.
 // Differs from Apache: allowing one topic to a group again leaves what else is forbidden to it.
 
 func (b *Broker) updateGroups(r *remoting.Request, configs []*protocol.SubscriptionGroupConfig) (*remoting.Answer, error) {

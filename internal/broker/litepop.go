@@ -22,7 +22,6 @@ import (
 type litePop struct {
 	protocol.PopLiteHeader
 	held
-	kept bool // it has waited
 
 	popTime int64
 	body    []byte
@@ -52,7 +51,7 @@ func (b *Broker) popLiteMessage(ss *session, r *remoting.Request) {
 // check says why the pop must not be served.
 func (p *litePop) check(cfg *settings) error {
 	b := p.b
-	if late := -popLeft(p.BornTime, p.PollTime); late > popLate && !p.kept {
+	if late := -popLeft(p.BornTime, p.PollTime); late > popLate && !p.asked.Held {
 		return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: it came %d ms after its bornTime + pollTime", cfg.BrokerIP1, late.Milliseconds())
 	}
 	if err := cfg.checkRead("pop"); err != nil {
@@ -85,7 +84,7 @@ func (p *litePop) check(cfg *settings) error {
 // serve answers the pop, or holds it.
 func (p *litePop) serve() {
 	b := p.b
-	if p.kept && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
+	if p.asked.Held && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
 		return
 	}
 	cfg := b.settings.Load()
@@ -283,7 +282,7 @@ func (h *holds) holdLite(cfg *settings, p *litePop) int {
 	if events && p.MaxMsgNum > 0 { // one that wants no messages would look for ever
 		return lookAgain
 	}
-	p.kept, p.asked.Held, p.body = true, true, nil
+	p.asked.Held, p.body = true, nil
 	l.waiting[p.ClientID] = append(list, p)
 	h.popsHeld++
 	h.pushLocked(&p.held, wait)

@@ -18,9 +18,9 @@ import (
 
 // offsets are how far groups have consumed, kept in config/consumerOffset.json.
 //
-// The file is written flushConsumerOffsetInterval after the first commit that changed something since it was last written, and at
-// close: a kill costs no more than that, and an idle broker writes nothing. What goes with a topic or a group is gone from it at once. When it is opened no offset is left ahead of its
-// queue: a power cut may take messages whose consumption the file knows of.
+// The file is written flushConsumerOffsetInterval after the first commit that changed something since it was last written, and at close: a
+// kill costs no more than that, and an idle broker writes nothing. What goes with a topic or a group is gone from it at once. When it is
+// opened no offset is left ahead of its queue: a power cut may take messages whose consumption the file knows of.
 //
 // A commit may set an offset back, as in Apache, for so tools and some clients rewind, and so do resets and copying; who did it, from
 // where and to where is logged (setback.go). Nothing else ever sets one back.
@@ -506,7 +506,8 @@ func (o *offsets) writeBehind() error {
 }
 
 // write writes the file. It tells of no offset whose messages, or check points behind which it moved, a power cut could take: they are
-// flushed before, and the file stays as it is while they cannot be for now. What is committed from its first line on may be in it or not, and makes touch set the timer again.
+// flushed before, and the file stays as it is while they cannot be for now. What is committed from its first line on may be in it or not,
+// and makes touch set the timer again.
 func (o *offsets) write() error {
 	o.writeMu.Lock()
 	defer o.writeMu.Unlock()

@@ -32,8 +32,7 @@ type popRequest struct {
 
 	buf  []byte  // what the byte slices above lie in while held
 	room *[]byte // of scratch, that look.body lies in; nil while held
-	kept bool
-	now  bool // it is served where nobody may wait for the disk
+	now  bool    // it is served where nobody may wait for the disk
 	sub  *subscription
 	pg   *popGroup
 
@@ -204,7 +203,7 @@ func (p *popRequest) check(cfg *settings) (*topic, *group, error) {
 }
 
 func (p *popRequest) checkPop(cfg *settings) error {
-	if late := -popLeft(p.bornTime, p.pollMS); late > popLate && p.pollMS > 0 && !p.kept {
+	if late := -popLeft(p.bornTime, p.pollMS); late > popLate && p.pollMS > 0 && !p.asked.Held {
 		return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: it came %d ms after its bornTime + pollTime", cfg.BrokerIP1, late.Milliseconds())
 	}
 	if p.maxMsgs > popMax {
@@ -254,7 +253,7 @@ func (p *popRequest) serveAgain() { p.serve() }
 // serveOnce is serve without waking others: it returns whom to wake.
 func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32, elsewhere bool) {
 	b = p.b
-	if p.kept && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
+	if p.asked.Held && p.conn.IsClosed() { // who waited is gone, and must not take messages from others
 		return b, p.pg, p.queueID, false
 	}
 	cfg := b.settings.Load()

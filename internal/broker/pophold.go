@@ -162,10 +162,10 @@ func (h *holds) unwatchLocked(pg *popGroup, q *store.Queue) {
 
 // keep gives the request bytes of its own, for those it has lie in its connection's read buffer.
 func (p *popRequest) keep() {
-	if p.kept {
+	if p.asked.Held {
 		return
 	}
-	p.kept, p.asked.Held = true, true
+	p.asked.Held = true
 	p.buf = ownBytes(p.buf, &p.group, &p.topic, &p.expression, &p.expressionType, &p.attempt)
 	p.text = len(p.buf)
 }

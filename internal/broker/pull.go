@@ -32,7 +32,6 @@ type pull struct {
 	queueID, maxMsgs, sysFlag                int32
 	offset, commitOffset, suspendMS          int64
 	subVersion                               int64
-	byLite                                   bool   // it is of a lite pull consumer (LITE_PULL_MESSAGE)
 	own                                      bool   // the queue is meant as the broker's own though the topic be static
 	lite                                     []byte // the topic's lite topic that is meant; empty for none
 
@@ -103,7 +102,6 @@ func decodePull(r *remoting.Request, p *pull) error {
 func (b *Broker) pullMessage(ss *session, r *remoting.Request) {
 	p := pulls.Get().(*pull)
 	p.begin(b, ss, r, p)
-	p.byLite = r.Code == protocol.ReqLitePullMessage
 	if err := decodePull(r, p); err != nil {
 		p.refuse(err)
 		return
@@ -129,7 +127,7 @@ func (p *pull) check(cfg *settings) (*group, *topic, *subscription, error) {
 	if err := cfg.checkRead("pulling"); err != nil {
 		return nil, nil, nil, err
 	}
-	if p.byLite && !cfg.LitePull {
+	if p.asked.Code == protocol.ReqLitePullMessage && !cfg.LitePull {
 		return nil, nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] for lite pull consumer is forbidden (litePullMessageEnable=false)", cfg.BrokerIP1)
 	}
 	g, err := b.consumingGroup(cfg, p.group)

@@ -7,9 +7,9 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
-// putNow stores messages that the broker makes or moves itself, next to each other, and waits until they are as safe as
-// flushDiskType asks, or are stored at least when that takes too long. Their properties decide as those of a sent message do whether they are diverted. Each Put has what came of
-// it; the error is the first of them. It blocks for the disk, so it is for followers and slow handlers only.
+// putNow stores messages that the broker makes or moves itself, next to each other, and waits until they are as safe as flushDiskType asks,
+// or are stored at least when that takes too long. Their properties decide as those of a sent message do whether they are diverted. Each
+// Put has what came of it; the error is the first of them. It blocks for the disk, so it is for followers and slow handlers only.
 func (b *Broker) putNow(puts ...store.Put) error {
 	done := make(chan error, 1)
 	b.putThen(puts, func(err error) { done <- err })

@@ -24,9 +24,9 @@ var tellSeed = maphash.MakeSeed()
 // message, finds it at once. The registration with all topics that is due soon is not waited for: making topics one by one would take quadratic
 // time. Only static topics wait for it: without their mappings, which nothing else carries, they would be taken for plain ones.
 //
-// A NameServer that does not answer within answerMax learns of topics with registrations alone until it has answered one: only the topics of
-// that second are held up. Who tells of a topic while others do waits for them and tells how it is then, so that the last word is not an old one; not for longer
-// than tellMax, though.
+// A NameServer that does not answer within answerMax learns of topics with registrations alone until it has answered one: only the topics
+// of that second are held up. Who tells of a topic while others do waits for them and tells how it is then, so that the last word is not an
+// old one; not for longer than tellMax, though.
 func (r *registrar) tell(changed []*protocol.TopicConfig) {
 	r.changed()
 	if r.cfg.self.BrokerID != protocol.MasterID {

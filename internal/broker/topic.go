@@ -14,8 +14,9 @@ import (
 // UPDATE_AND_CREATE_TOPIC 17, UPDATE_AND_CREATE_TOPIC_LIST 18, GET_ALL_TOPIC_CONFIG 21, DELETE_TOPIC_IN_BROKER 215,
 // GET_TOPIC_CONFIG 351.
 //
-// Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes, and the NameServers know of what was made or changed. Deleting one deletes its messages'
-// queues and the groups' offsets in it, also on disk, and the pop retry topics that belong to it. It is made again only when all that is done.
+// Behaviour: a topic that was made, changed or deleted is so on disk when the answer comes, and the NameServers know of what was made or
+// changed. Deleting one deletes its messages' queues and the groups' offsets in it, also on disk, and the pop retry topics that belong to
+// it. It is made again only when all that is done.
 // Differs from Apache: a list with a topic that is there already does not leave out the others; a number of queues
 // below 0 or above 65536 is refused.
 
