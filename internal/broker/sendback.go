@@ -65,21 +65,22 @@ func (b *Broker) sendBack(_ *session, r *remoting.Request) {
 	})
 }
 
-// copyForRetry makes what is to be stored of a message that was given back; nil when it is just forgotten.
-func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (*store.Put, error) {
+// mayGiveBack finds the group of who gives a message back and its retry topic, or says why none is taken. The topic is nil when the group
+// wants none back.
+func (b *Broker) mayGiveBack(h *protocol.SendBackHeader) (*group, *topic, error) {
 	cfg := b.settings.Load()
 	if cfg.BrokerRole == config.Slave {
-		return nil, protocol.Errorf(protocol.CodeSystemError, "no master available along with %s (this broker is a slave)", cfg.BrokerIP1)
+		return nil, nil, protocol.Errorf(protocol.CodeSystemError, "no master available along with %s (this broker is a slave)", cfg.BrokerIP1)
 	}
 	g := b.groups.get([]byte(h.Group))
 	if g == nil {
-		return nil, groupMissing(cfg, h.Group)
+		return nil, nil, groupMissing(cfg, h.Group)
 	}
 	if cfg.Permission&permWrite == 0 {
-		return nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] sending message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, cfg.Permission)
+		return nil, nil, protocol.Errorf(protocol.CodeNoPermission, "the broker[%s] sending message is forbidden (brokerPermission=%d)", cfg.BrokerIP1, cfg.Permission)
 	}
 	if g.RetryQueueNums <= 0 {
-		return nil, nil
+		return g, nil, nil
 	}
 	flag := int32(0)
 	if h.UnitMode {
@@ -89,7 +90,13 @@ func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (
 	if err == nil && t.Perm&permWrite == 0 {
 		err = protocol.Errorf(protocol.CodeNoPermission, "the topic[%s] sending message is forbidden (perm=%d)", t.TopicName, t.Perm)
 	}
-	if err != nil {
+	return g, t, err
+}
+
+// copyForRetry makes what is to be stored of a message that was given back; nil when it is just forgotten.
+func (b *Broker) copyForRetry(r *remoting.Request, h *protocol.SendBackHeader) (*store.Put, error) {
+	g, t, err := b.mayGiveBack(h)
+	if err != nil || t == nil {
 		return nil, err
 	}
 	p, err := b.givenBack(h)
