@@ -5,6 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,3 +203,31 @@ func (goodbye) Serve(r *Request) {
 }
 func (goodbye) Flush(*Conn)  {}
 func (goodbye) Closed(*Conn) {}
+
+// outOfFiles is a listener that cannot accept so often.
+type outOfFiles struct {
+	net.Listener
+	left int
+}
+
+func (l *outOfFiles) Accept() (net.Conn, error) {
+	if l.left--; l.left < 0 {
+		return nil, net.ErrClosed
+	}
+	return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+}
+
+func TestServer_SaysOnceThatItCannotAccept(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var log bytes.Buffer
+	s := &Server{ln: &outOfFiles{ln, 3}, opt: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, stop: make(chan struct{})}
+	s.acceptLoop()
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "too many open files: raise the limit of this process (ulimit -n") {
+		t.Errorf("it says\n%s", text)
+	}
+}

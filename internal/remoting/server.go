@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
@@ -122,14 +123,24 @@ func (s *Server) StopAccepting() {
 	s.mu.Unlock()
 }
 
+// acceptTold is how often a server says that it cannot accept connections, which it tries ten times a second.
+const acceptTold = 10 * time.Second
+
 func (s *Server) acceptLoop() {
+	var told time.Time
 	for {
 		nc, err := s.ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			s.opt.Log.Warn("cannot accept a connection", "addr", s.Addr(), "err", err)
+			if time.Since(told) >= acceptTold {
+				told = time.Now()
+				if errors.Is(err, syscall.EMFILE) {
+					err = fmt.Errorf("%w: raise the limit of this process (ulimit -n; LimitNOFILE of systemd)", err)
+				}
+				s.opt.Log.Warn("cannot accept connections, and goes on trying", "addr", s.Addr(), "err", err)
+			}
 			select { // out of descriptors, most likely: give the others time to end
 			case <-s.stop:
 				return
