@@ -98,7 +98,7 @@ func (r *routes) again(h *protocol.RegisterBrokerHeader, sum uint64, conn *remot
 	}
 	g := r.groups[h.BrokerName]
 	acting := h.EnableActingMaster != nil && *h.EnableActingMaster
-	if g == nil || g.incomplete || g.acting != acting || g.addrs[h.BrokerID] != h.BrokerAddr || g.decides(h) != l.decided {
+	if g == nil || g.incomplete || g.acting != acting || g.addrs[h.BrokerID] != h.BrokerAddr || g.decides(h) != l.decided || l.decided && g.decidedBy != l.key {
 		return false, protocol.RegisterBrokerResponseHeader{}
 	}
 	l.seen = now
@@ -180,6 +180,7 @@ func (r *routes) register(reg *registration, cfg *config.Namesrv) (out registere
 
 	decided := g.decides(reg.RegisterBrokerHeader)
 	if decided {
+		g.decidedBy = reg.key()
 		before := r.live[reg.key()]
 		r.takeTopicsLocked(g, &takeTopics{
 			topics:  &reg.body.Topics,

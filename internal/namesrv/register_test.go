@@ -243,6 +243,29 @@ func TestRegister_TopicThatNoBrokerHasGoes(t *testing.T) {
 	}
 }
 
+// TestRegister_SlaveDecidesAgainWhenItsMasterIsGone: what it says is not new, but since it said so last the master has decided.
+func TestRegister_SlaveDecidesAgainWhenItsMasterIsGone(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DeleteTopicWithRegistration = true
+	s := openServer(t, cfg)
+	p, q := dial(t, s), dial(t, s)
+	slave := member{name: "b", id: 1, addr: "s:1", acting: ptr(true), topics: []string{"T", "U"}}
+	q.register(slave)
+	p.register(member{name: "b", addr: "m:1", acting: ptr(true), topics: []string{"U", "V"}})
+	if got := q.route("T"); !strings.HasPrefix(got, protocol.NoRoute) {
+		t.Errorf("the master does not have it: %s", got)
+	}
+	_ = p.Close()
+	until(t, "the master is gone", func() bool { return s.routes.lives() == 1 })
+	q.register(slave)
+	q.routeTo("T")
+	q.routeTo("U")
+	if got := q.route("V"); !strings.HasPrefix(got, protocol.NoRoute) {
+		t.Errorf("the slave does not have it: %s", got)
+	}
+}
+
 func TestUnregister_TakesGroupAndTopicsOff(t *testing.T) {
 	t.Parallel()
 	s := openServer(t, testConfig(t))

@@ -59,6 +59,8 @@ type group struct {
 	topics  map[string]*topic
 	// ousted are the addresses in whose place another one came, by broker id: one that comes back fights with it.
 	ousted map[int64]string
+	// decidedBy is the member whose topics the group's are.
+	decidedBy brokerKey
 	// incomplete says that the topics may not be what its brokers have: one was taken off or put on by others. The next registration is
 	// read, even if it says nothing new.
 	incomplete bool
