@@ -292,10 +292,10 @@ func (b *Broker) Validate() error {
 		v.wrong("namesrvAddr", b.NamesrvAddr, `addresses such as "127.0.0.1:9876;192.168.0.1:9876"; `+err.Error())
 	}
 	v.notEmpty("brokerIP1", b.BrokerIP1)
-	if hasPort(b.BrokerIP1) {
+	if hasPort(b.BrokerIP1) && b.BrokerIP1 != b.BindAddress { // else it is what bindAddress says, and that is told
 		v.wrong("brokerIP1", b.BrokerIP1, "an address or a name without a port; that is in listenPort")
 	}
-	if hasPort(b.BrokerIP2) {
+	if hasPort(b.BrokerIP2) && b.BrokerIP2 != b.BindAddress {
 		v.wrong("brokerIP2", b.BrokerIP2, "an address or a name without a port; that is in haListenPort")
 	}
 

@@ -93,6 +93,7 @@ func TestLoadBroker_NamesFileLineAndWhatIsAllowed(t *testing.T) {
 	check("deleteWhen=04;24", `broker.properties:1: deleteWhen=04;24 is wrong: it must be hours from 00 to 23 separated by semicolons, such as 04 or 02;14; "24" is not an hour from 00 to 23`)
 	check("messageDelayLevel=1s 5x", `broker.properties:1: messageDelayLevel=1s 5x is wrong: it must be times separated by spaces, such as "1s 5s 1m 2h"; "5x" is not a number followed by s, m, h or d`)
 	check("brokerRole=SLAVE", "brokerId=0 is wrong: it must be more than 0: brokerRole is SLAVE and 0 is the master's")
+	check("bindAddress=0.0.0.0:10911", "broker.properties:1: bindAddress=0.0.0.0:10911 is wrong: it must be an address or a name without a port; that is in listenPort")
 	check("namesrvAddr=localhost", `broker.properties:1: namesrvAddr=localhost is wrong: it must be addresses such as "127.0.0.1:9876;192.168.0.1:9876"; "localhost" has no host and port`)
 	check("storeType=defaultRocksDB", "broker.properties:1: storeType=defaultRocksDB is wrong: it must be default: nothing is kept in RocksDB here, and what such a store holds could not be read")
 	check("enableDLegerCommitLog=true", "broker.properties:1: enableDLegerCommitLog=true is wrong: it must be false: there is no DLedger commit log here, and a group of such brokers would have several masters")
@@ -135,6 +136,9 @@ func TestLoadBroker_TellsWhatIsUnusual(t *testing.T) {
 	check("enableSlaveActingMaster=true\nbrokerHeartbeatInterval=10000", "brokerHeartbeatInterval",
 		"WARN broker.properties:2: brokerHeartbeatInterval: 10000 is not less than brokerNotActiveTimeoutMillis=10000: NameServers will give this broker up between two heartbeats")
 	check("brokerHeartbeatInterval=10000", "brokerHeartbeatInterval", "")
+	check("storePathRootDir=~", "storePathRootDir", "WARN broker.properties:1: storePathRootDir: ~ is taken as it is written, as in RocketMQ...")
+	check("storePathCommitLog=${user.home}", "storePathCommitLog", "WARN broker.properties:1: storePathCommitLog: ${user.home} is taken as it is written...")
+	check("storePathRootDir=/home/~me/store", "storePathRootDir", "")
 	check("brokerId=3", "brokerId", "WARN broker.properties:1: brokerId: 3 is not used: brokerRole is ASYNC_MASTER and a master's id is 0")
 	check("\nbrokerRole=SYNC_MASTER", "brokerRole", "WARN broker.properties:2: brokerRole: SYNC_MASTER counts as ASYNC_MASTER: there is no copying yet, so a message is on this host only")
 	check("brokerId=1\nbrokerRole=SLAVE", "brokerRole", "WARN broker.properties:2: brokerRole: slaves do not copy their master yet: this one gets no messages and does not register...")

@@ -48,6 +48,9 @@ func (s *Server) IdleTimeout() time.Duration {
 }
 
 func (s *Server) validate(v *validation) {
+	if hasPort(s.BindAddress) {
+		v.wrong("bindAddress", s.BindAddress, "an address or a name without a port; that is in listenPort")
+	}
 	v.within("listenPort", int64(s.ListenPort), 0, 65535)
 	v.within(frameMaxKey, int64(s.FrameMax), headerRoom, math.MaxInt32)
 	s.Log.validate(v)

@@ -348,6 +348,11 @@ func (s *Store) validate(v *validation) {
 
 // settle brings values to where RocketMQ brings them when it uses them, and says so.
 func (s *Store) settle(n *notes) {
+	for _, path := range [...]struct{ key, value string }{{"storePathRootDir", s.RootDir}, {"storePathCommitLog", s.CommitLogDir}} {
+		if strings.HasPrefix(path.value, "~") || strings.Contains(path.value, "$") {
+			n.warn(path.key, "%s is taken as it is written, as in RocketMQ: ~ and $ stand for nothing here; write the whole path", path.value)
+		}
+	}
 	n.clamp("diskMaxUsedSpaceRatio", &s.DiskMaxUsedRatio, 10, 95)
 	n.clamp("diskSpaceCleanForciblyRatio", &s.DiskCleanForciblyRatio, 30, 85)
 	n.clamp("diskSpaceWarningLevelRatio", &s.DiskWarningRatio, 35, 90)
