@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,7 +26,7 @@ func putForProgress(t *testing.T, s *Store) []*written {
 	t.Helper()
 	check(t, s.MakeBatch("Batch"))
 	all := []*written{{queue: "Plain"}, {queue: "Other"}, {queue: "Batch"}, {queue: "Quiet"}}
-	for n := range 150 {
+	for n := range 75 {
 		for i, w := range all {
 			var puts []Put
 			for k := range []int{100, 60, 30, 1}[i] {
@@ -51,20 +52,20 @@ func hastyClock() func() time.Time {
 // and whatever its checkpoint tells of is there.
 func TestRecover_GoesOnFromWhereItWasKilled(t *testing.T) {
 	t.Parallel()
-	for _, sync := range []bool{false, true} {
+	for _, syncFlush := range []bool{false, true} {
 		for _, how := range []string{"no checkpoint", "no queues", "queues not flushed"} {
-			t.Run(fmt.Sprintf("%s,sync=%v", how, sync), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s,sync=%v", how, syncFlush), func(t *testing.T) {
 				t.Parallel()
-				testProgress(t, how, sync)
+				testProgress(t, how, syncFlush)
 			})
 		}
 	}
 }
 
-func testProgress(t *testing.T, how string, sync bool) {
+func testProgress(t *testing.T, how string, syncFlush bool) {
 	m := logfile.NewMemory()
 	cfg := memoryConfig(t, m)
-	cfg.SyncFlush, cfg.CommitLogFileSize = sync, 1<<20
+	cfg.SyncFlush, cfg.CommitLogFileSize = syncFlush, 1<<20
 	cfg.ConsumeQueueFileSize, cfg.BatchConsumeQueueFileSize = 2000*unitSize, 1000*batchUnitSize
 	cfg.MaxHashSlotNum, cfg.MaxIndexNum = 1000, 20000
 	cfg.FlushInterval, cfg.FlushThoroughInterval = time.Hour, time.Hour
@@ -91,35 +92,51 @@ func testProgress(t *testing.T, how string, sync bool) {
 		killed = killed.Crash(nil) // or another one would bring some of them back
 	}
 
-	var left []*logfile.Memory
-	seen := int64(0)
+	type cut struct {
+		fs    *logfile.Memory
+		power bool // and not only the process
+	}
+	var mu sync.Mutex // the store's loops sync too
+	var left []cut
+	over, seen := false, int64(0)
 	r := rand.New(rand.NewPCG(1, 0))
 	killed.BeforeSync = func() {
-		cp, err := readCheckpoint(killed, "/store/checkpoint")
-		if err != nil || cp.logicsOffset == seen && r.IntN(4) > 0 {
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
 			return
 		}
-		seen = cp.logicsOffset
-		left = append(left, killed.Kill(), killed.Crash(nil), killed.Crash(nil))
-		if how == "no checkpoint" { // else names of queues' files may be lost at random, and no checkpoint says of what
-			left[len(left)-1] = killed.Crash(r)
+		cp, err := readCheckpoint(killed, "/store/checkpoint")
+		switch {
+		case err != nil:
+			t.Error(err)
+		case cp.logicsOffset != seen:
+			seen = cp.logicsOffset
+			left = append(left, cut{killed.Kill(), false}, cut{killed.Crash(nil), true})
+		case r.IntN(8) > 0:
+		case how == "no checkpoint" && r.IntN(2) == 0: // else names of queues' files may be lost at random, and no checkpoint says of what
+			left = append(left, cut{killed.Crash(r), true})
+		default:
+			left = append(left, cut{killed.Kill(), false}, cut{killed.Crash(nil), true})
 		}
 	}
 	hasty := cfg
 	hasty.FS, hasty.now = killed, hastyClock()
 	s, err := Open(context.Background(), hasty, Hooks{})
 	check(t, err)
-	killed.BeforeSync = nil
+	mu.Lock()
+	over = true
+	mu.Unlock()
 	check(t, s.Close())
 
 	resumed := map[int64]bool{}
-	for n, fs := range left {
-		cp, err := readCheckpoint(fs, "/store/checkpoint")
+	for n, c := range left {
+		cp, err := readCheckpoint(c.fs, "/store/checkpoint")
 		check(t, err)
 		if cp.ours && cp.logicsOffset > 0 {
 			resumed[cp.logicsOffset] = true
 		}
-		cfg.FS = fs
+		cfg.FS = c.fs
 		s, err := Open(context.Background(), cfg, Hooks{})
 		if err != nil {
 			t.Fatalf("%d, %+v: %v", n, cp, err)
@@ -127,7 +144,7 @@ func testProgress(t *testing.T, how string, sync bool) {
 		for _, w := range all {
 			got := bodies(t, s, s.Queue(w.queue, 0), 0)
 			least := 0 // what a power cut leaves of what was only written
-			for n%3 == 0 && least < len(w.ends) || least < len(w.ends) && w.ends[least] <= cp.logicsOffset {
+			for !c.power && least < len(w.ends) || least < len(w.ends) && w.ends[least] <= cp.logicsOffset {
 				least++
 			}
 			if len(got) < least || len(got) > len(w.bodies) {
