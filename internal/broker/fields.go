@@ -14,9 +14,6 @@ func errNotNumber[K string | []byte](key K, v []byte) error {
 	return protocol.Errorf(protocol.CodeSystemError, "the custom field <%s> has the value %q, which is not a number", key, v)
 }
 
-// allFields needs every field that has a name.
-const allFields = 1<<16 - 1
-
 // missingField refuses a request that has not all fields that it needs, in Apache's words. names are those of the bits, the lowest first.
 func missingField(have, need uint16, names ...string) error {
 	for i, name := range names {

@@ -80,7 +80,6 @@ func decodePull(r *remoting.Request, p *pull) error {
 			bit = 128
 		case "subVersion":
 			p.subVersion, ok = protocol.ParseInt(v)
-			bit = 256
 		case "lo":
 			p.own = !r.IsNull(v) && !protocol.IsTrue(v)
 		case "liteTopic":
@@ -95,7 +94,14 @@ func decodePull(r *remoting.Request, p *pull) error {
 		}
 		have |= bit
 	}
-	return missingField(have, allFields, "consumerGroup", "topic", "queueId", "queueOffset", "maxMsgNums", "sysFlag", "commitOffset", "suspendTimeoutMillis", "subVersion")
+	need := uint16(1<<6 - 1)
+	if p.sysFlag&pullCommitOffset != 0 {
+		need |= 64
+	}
+	if p.sysFlag&pullSuspend != 0 {
+		need |= 128
+	}
+	return missingField(have, need, "consumerGroup", "topic", "queueId", "queueOffset", "maxMsgNums", "sysFlag", "commitOffset", "suspendTimeoutMillis")
 }
 
 // pullMessage serves a pull that has just come.

@@ -22,7 +22,8 @@ type sendHeader struct {
 // decodeSend reads the header of either form: one-letter names (310, 320) or long ones (10).
 func decodeSend(r *remoting.Request, h *sendHeader) error {
 	var have uint16
-	const required = 1<<8 - 1 // a to h
+	const required = 0b1111_0011 // a to h, but for c and d, of which a new topic is made
+	h.defaultQueues = 4          // as official clients ask for unless told otherwise
 	for i := range r.Fields {
 		key, v := r.Fields[i].Key, r.Fields[i].Value
 		letter := byte(0)

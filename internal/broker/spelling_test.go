@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -188,5 +189,40 @@ func TestUpdate_OfNoListIsRefused(t *testing.T) {
 		if r := call(t, c, code, nil, []byte(`{"topicConfigList":[],"groupConfigList":[]}`)); r.Code != 0 {
 			t.Errorf("%d with an empty list: %d %s", code, r.Code, r.Remark)
 		}
+	}
+}
+
+// What a request does not need may be missing, as Apache's broker has it.
+func TestHeaders_MayLackWhatTheyDoNotNeed(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	without := func(ext [][2]string, names ...string) [][2]string {
+		return slices.DeleteFunc(ext, func(f [2]string) bool { return slices.Contains(names, f[0]) })
+	}
+	call(t, c, protocol.ReqSendMessageV2, sendFields("T"), []byte("one"))
+	if r := call(t, c, protocol.ReqSendMessageV2, without(sendFields("T"), "c", "d"), []byte("two")); r.Code != 0 {
+		t.Error(r.Code, string(r.Remark))
+	}
+	if r := call(t, c, protocol.ReqSendMessageV2, without(sendFields("New"), "d"), []byte("two")); r.Code != 0 || b.topics.find("New").WriteQueueNums != 4 {
+		t.Error(r.Code, string(r.Remark))
+	}
+	if r := call(t, c, protocol.ReqSendMessageV2, without(sendFields("Newer"), "c"), []byte("two")); r.Code != protocol.CodeTopicNotExist {
+		t.Error(r.Code, string(r.Remark))
+	}
+	pull := func(sysFlag string, missing ...string) *remoting.Response {
+		return call(t, c, protocol.ReqPullMessage, without(pullFields("T", 0, 0, "sysFlag", sysFlag), missing...), nil)
+	}
+	if r := pull("4", "commitOffset", "subVersion", "suspendTimeoutMillis"); r.Code != 0 {
+		t.Error(r.Code, string(r.Remark))
+	}
+	for flag, needed := range map[string]string{"5": "commitOffset", "6": "suspendTimeoutMillis"} {
+		if r := pull(flag, needed); r.Code != protocol.CodeSystemError || string(r.Remark) != "the custom field <"+needed+"> is null" {
+			t.Error(r.Code, string(r.Remark))
+		}
+	}
+	h := sentHalf{}
+	if r := call(t, c, protocol.ReqEndTransaction, without(endFields(h, 8), "msgId"), nil); strings.Contains(string(r.Remark), "custom field") {
+		t.Error(r.Code, string(r.Remark))
 	}
 }

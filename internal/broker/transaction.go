@@ -76,8 +76,6 @@ func decodeEnd(r *remoting.Request, h *endHeader) error {
 		case "commitOrRollback":
 			h.decision, ok = parseInt32(v)
 			bit = 8
-		case "msgId":
-			bit = 16
 		case "fromTransactionCheck":
 			h.fromCheck = protocol.IsTrue(v)
 		}
@@ -86,7 +84,7 @@ func decodeEnd(r *remoting.Request, h *endHeader) error {
 		}
 		have |= bit
 	}
-	if err := missingField(have, allFields, "producerGroup", "tranStateTableOffset", "commitLogOffset", "commitOrRollback", "msgId"); err != nil {
+	if err := missingField(have, 1<<4-1, "producerGroup", "tranStateTableOffset", "commitLogOffset", "commitOrRollback"); err != nil {
 		return err
 	}
 	switch h.decision {
