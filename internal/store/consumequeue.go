@@ -48,6 +48,7 @@ type consumeQueue struct {
 	busy    bool         // pending was full since the last flush
 	used    bool         // since the last idle
 	dirty   bool         // files were changed since the last sync
+	syncing bool         // files are being synced
 	tailed  bool         // nothing but zeros follows written in the files
 
 	// Units that were read from a file ahead of who reads the queue in turn.
@@ -450,16 +451,19 @@ func (q *consumeQueue) flush() error {
 		q.pending = nil
 	}
 	q.busy = false
-	dirty, files := q.dirty, q.files // whose files are dirty keeps them
-	q.dirty = false
-	q.mu.Unlock()
-	if err != nil || !dirty {
+	if err != nil || !q.dirty {
+		q.mu.Unlock()
 		return err
 	}
-	if err := files.Sync(); err != nil {
-		q.mu.Lock()
-		q.dirty = true
-		q.mu.Unlock()
+	files := q.files // they know what is to be synced
+	q.dirty, q.syncing = false, true
+	q.mu.Unlock()
+	err = files.Sync()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.syncing = false
+	if err != nil {
+		q.dirty = q.dirty || q.files == files // else they were destroyed meanwhile
 		return fmt.Errorf("cannot sync %q: %w", q.dir, err)
 	}
 	return nil
@@ -477,9 +481,13 @@ func (q *consumeQueue) idle() {
 
 // idleLocked forgets the files when they have everything.
 func (q *consumeQueue) idleLocked() {
-	if len(q.pending) > 0 || q.dirty {
+	if len(q.pending) > 0 || q.dirty || q.syncing {
 		return
 	}
+	q.forgetLocked()
+}
+
+func (q *consumeQueue) forgetLocked() {
 	q.pending, q.ahead = nil, nil
 	if q.files != nil {
 		q.files.Close()
@@ -604,14 +612,19 @@ func (q *consumeQueue) destroy() error {
 }
 
 func (q *consumeQueue) destroyLocked() error {
-	q.cutLocked()
-	if files, err := q.filesLocked(); err == nil { // else some were removed or cut off from outside; the folder goes with what is there
+	if files, err := q.filesLocked(); err == nil {
+		q.cutLocked()
 		if err := files.RemoveFrom(0); err != nil {
 			return err
 		}
+	} else { // some were removed or cut off from outside: the folder goes with what is there, or all stays as it is
+		if err := q.fs.RemoveAll(q.dir); err != nil {
+			return fmt.Errorf("cannot remove %q: %w", q.dir, err)
+		}
+		q.cutLocked()
 	}
-	q.pending, q.dirty, q.tailed = nil, false, true
-	q.idleLocked()
+	q.dirty, q.tailed = false, true
+	q.forgetLocked()
 	q.written = 0
 	q.next.Store(0)
 	q.lowest.Store(0)
