@@ -18,16 +18,30 @@ func (s *Store) loosen(queues []*Queue) {
 	for some := range slices.Chunk(empty, looseMost) {
 		s.loosenSome(some)
 	}
-	t := &s.queues
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	s.queues.forgetGone()
+}
+
+// forgetGone takes the loose queues out of the table whose handle nobody has any more. Who looks for a queue waits for a few of them at most.
+func (t *queueTable) forgetGone() {
+	var gone []queueKey
+	t.mu.RLock()
 	for key, q := range t.loose {
 		if q.Value() == nil {
-			delete(t.loose, key)
+			gone = append(gone, key)
 		}
 	}
-	if len(t.loose) == 0 {
-		t.loose = nil
+	t.mu.RUnlock()
+	for some := range slices.Chunk(gone, looseMost) {
+		t.mu.Lock()
+		for _, key := range some {
+			if q, ok := t.loose[key]; ok && q.Value() == nil {
+				delete(t.loose, key)
+			}
+		}
+		if len(t.loose) == 0 {
+			t.loose = nil
+		}
+		t.mu.Unlock()
 	}
 }
 
