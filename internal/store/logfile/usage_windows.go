@@ -12,9 +12,9 @@ func (Disk) Usage(dir string) (Usage, error) {
 	if err != nil {
 		return Usage{}, &os.PathError{Op: "GetDiskFreeSpaceEx", Path: dir, Err: err}
 	}
-	var available, size, free uint64
-	if err := windows.GetDiskFreeSpaceEx(name, &available, &size, &free); err != nil {
+	var available, size uint64
+	if err := windows.GetDiskFreeSpaceEx(name, &available, &size, nil); err != nil {
 		return Usage{}, &os.PathError{Op: "GetDiskFreeSpaceEx", Path: dir, Err: err}
 	}
-	return Usage{Used: int64(size - min(size, free)), Available: int64(available)}, nil
+	return Usage{Used: int64(size - min(size, available)), Available: int64(available)}, nil
 }
