@@ -369,12 +369,9 @@ func (s *scanner) number() (int32, error) {
 	return int32(n), nil
 }
 
-// looseInt reads what clients in languages with one kind of number write for a whole one, 106.0 or 1.06e2, and takes null for 0, as Apache does.
+// looseInt reads what clients in languages with one kind of number write for a whole one, 106.0 or 1.06e2, as Apache does.
 func looseInt(v []byte) (int64, bool) {
 	const longest = 32 // digits of a number that makes sense
-	if v == nil {
-		return 0, true
-	}
 	if len(v) > longest {
 		return 0, false
 	}
