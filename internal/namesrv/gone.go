@@ -111,6 +111,9 @@ func (r *routes) noRoute(name string, now time.Time) string {
 		text = fmt.Sprintf("No broker has registered this topic; %d broker groups are registered. ", n)
 	}
 	if group, retry := strings.CutPrefix(name, "%RETRY%"); retry {
+		if group, topic, popped := strings.Cut(group, "+"); popped {
+			return text + "It is created when group " + group + " has popped a message of topic " + topic + " and not acknowledged it in time."
+		}
 		return text + "It is created when the first consumer of group " + group + " connects."
 	}
 	if r.topics[protocol.TopicAutoCreate] != nil {

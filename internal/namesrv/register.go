@@ -206,7 +206,9 @@ func (r *routes) register(reg *registration, cfg *config.Namesrv) (out registere
 // move takes an address out of the group that is there under another id.
 func (g *group) move(addr string, id int64) (moved bool) {
 	n := len(g.addrs)
-	maps.DeleteFunc(g.addrs, func(have int64, a string) bool { return a == addr && have != id })
+	elsewhere := func(have int64, a string) bool { return a == addr && have != id }
+	maps.DeleteFunc(g.addrs, elsewhere)
+	maps.DeleteFunc(g.ousted, elsewhere) // who has taken another id fights with nobody
 	return len(g.addrs) < n
 }
 

@@ -457,6 +457,12 @@ func TestRegister_WarnsOfTwoBrokersWithOneName(t *testing.T) {
 	other.register(member{name: "a", addr: "m:2", topics: []string{"T", "U"}, count: 1})
 	other.register(member{name: "a", id: 1, addr: "m:3", topics: []string{"T", "U"}})
 	other.register(member{name: "b", addr: "m:4", topics: []string{"T", "U"}})
+	for range 2 { // a controller makes one the master and then the other
+		one.register(member{name: "c", id: 0, addr: "m:5", topics: []string{"T", "U"}})
+		other.register(member{name: "c", id: 1, addr: "m:6", topics: []string{"T", "U"}})
+		other.register(member{name: "c", id: 0, addr: "m:6", topics: []string{"T", "U"}})
+		one.register(member{name: "c", id: 1, addr: "m:5", topics: []string{"T", "U"}})
+	}
 	s.log.Info("so far")
 	one.register(member{name: "a", addr: "m:1", topics: []string{"T", "U"}})
 	if err := s.Close(); err != nil {

@@ -64,6 +64,7 @@ func TestRoute_SaysWhyThereIsNone(t *testing.T) {
 	p.register(member{name: "b", addr: "m:2", topics: []string{"V", "W", protocol.TopicAutoCreate}, count: 1})
 	check("New", "created by the first message")
 	check("%RETRY%billing", "created when the first consumer of group billing connects")
+	check("%RETRY%billing+orders", "created when group billing has popped a message of topic orders and not acknowledged it in time")
 	p.ok(protocol.ReqDeleteTopicInNamesrv, &protocol.DeleteTopicInNamesrvHeader{Topic: "V"}, nil)
 	check("V", "taken off: deleted by 127.0.0.1:")
 	p.ok(protocol.ReqUnregisterBroker, &protocol.BrokerIdentityHeader{BrokerName: "a", BrokerAddr: "m:1", ClusterName: "C"}, nil)
