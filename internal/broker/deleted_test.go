@@ -303,6 +303,91 @@ func TestLite_MessageThatComesWhileItExpires(t *testing.T) {
 	}
 }
 
+// A group that has no offset any more begins with what came meanwhile, also after a kill, and is given nothing twice.
+func TestLite_MessagesThatComeWhileItExpiresArePopped(t *testing.T) {
+	t.Parallel()
+	for _, kill := range []bool{false, true} {
+		cfg := smallConfig(t)
+		l := newLiteLab(t, openTest(t, cfg))
+		const lite = "%LMQ%$Parent$a"
+		l.send("a", "a0", "a1", "a2")
+		l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 3, l.c)
+		if err := l.b.offsets.write(); err != nil {
+			t.Fatal(err)
+		}
+		q := l.b.store.Queue(lite, 0)
+		await(t, "all", func() bool { return q.MaxOffset() == 3 })
+		l.b.offsets.writeMu.Lock()
+		unlock := sync.OnceFunc(l.b.offsets.writeMu.Unlock)
+		defer unlock()
+		done := make(chan error)
+		go func() {
+			_, err := l.b.deleteQuietLites("Parent", []store.Quiet{{Queue: q, End: 3}})
+			done <- err
+		}()
+		await(t, "the queue to be deleted, and the offset in memory", func() bool {
+			return q.MaxOffset() == 0 && l.b.offsets.query("Lites", lite, 0) == -1
+		})
+		l.send("a", "b0", "b1", "b2")
+		await(t, "what came meanwhile", func() bool { return q.MaxOffset() == 6 })
+		over := func() {
+			unlock()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if kill {
+			over()
+			l = &liteLab{t, openTest(t, killedWhole(t, cfg)), nil}
+			l.c = dialTest(t, l.b, remoting.Options{})
+		}
+		l.subscribe("one", "Lites", "a")
+		list, got := l.pop("one")
+		if !kill {
+			over()
+		}
+		l.ackAll(list)
+		l.b.lites.tell("", lite)
+		_, more := l.pop("one")
+		l.want("in all", got+more, "a:b0:3:0 a:b1:4:0 a:b2:5:0")
+	}
+}
+
+// What a pop takes while the parent is deleted does not stay for the next one of that name.
+func TestLite_PoppedBesideTheDeletionOfTheParentIsForgotten(t *testing.T) {
+	t.Parallel()
+	cfg := smallConfig(t)
+	cfg.PopInitInMemory = false
+	l := newLiteLab(t, openTest(t, cfg))
+	const lite = "%LMQ%$Parent$a"
+	l.send("a", "a0", "a1", "a2")
+	l.subscribe("one", "Lites", "a")
+	l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 0, l.c)
+	q := l.b.store.Queue(lite, 0)
+	await(t, "all", func() bool { return q.MaxOffset() == 3 })
+	if err := l.b.offsets.write(); err != nil {
+		t.Fatal(err)
+	}
+	l.b.offsets.writeMu.Lock()
+	unlock := sync.OnceFunc(l.b.offsets.writeMu.Unlock)
+	defer unlock()
+	done := make(chan error)
+	go func() { done <- l.b.deleteLitesOf("Parent") }()
+	await(t, "the offset to be gone", func() bool { return l.b.offsets.query("Lites", lite, 0) == -1 })
+	p := &litePop{} // one that was checked before the deletion began
+	p.b, p.popTime, p.MaxMsgNum, p.ConsumerGroup, p.Topic, p.ClientID, p.InvisibleTime = l.b, time.Now().UnixMilli(), 32, "Lites", "Parent", "one", 60000
+	p.take(l.b.settings.Load(), lite)
+	unlock()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	l.send("a", "n0", "n1")
+	l.subscribe("one", "Lites", "a")
+	if _, got := l.pop("one"); got != "a:n1:1:0" { // the newest, as for any group that is new
+		t.Errorf("popped %q", got)
+	}
+}
+
 // What is committed while a topic is deleted does not stay for the next one of that name.
 func TestOffsets_CommittedBesideADeletionAreGone(t *testing.T) {
 	t.Parallel()

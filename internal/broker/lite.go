@@ -113,6 +113,14 @@ func (b *Broker) liteQueueOf(t *topic, lite []byte, id int32) (*store.Queue, err
 	return b.store.Queue(name, id), nil
 }
 
+// isThere says whether a topic is there, of a lite one whether its parent is.
+func (b *Broker) isThere(topic string) bool {
+	if parent, _ := splitLiteName(topic); parent != "" {
+		topic = parent
+	}
+	return b.topics.find(topic) != nil
+}
+
 // splitLiteName takes the name of a lite topic's light queue apart; both are empty when it is none.
 func splitLiteName(queue string) (parent, lite string) {
 	rest, ok := strings.CutPrefix(queue, store.LitePrefix)

@@ -90,7 +90,7 @@ func (b *Broker) expireLites(cfg *settings, now time.Time) {
 
 // deleteQuietLites deletes lite topics of a parent that have got no message, and returns how many. Only when the disk has no offsets of
 // groups in them any more their messages begin at 0. One that comes before goes on where the others were, which fits the offsets that a
-// kill leaves, and groups go on there.
+// kill leaves; groups without one begin there (liteOffset).
 func (b *Broker) deleteQuietLites(parent string, quiet []store.Quiet) (gone int, err error) {
 	deleted, err := b.store.DeleteQuiet(quiet)
 	groups := b.groups.boundTo()[parent]
@@ -98,12 +98,9 @@ func (b *Broker) deleteQuietLites(parent string, quiet []store.Quiet) (gone int,
 		b.forgetLite(parent, groups, d.Queue)
 	}
 	unwritten := b.offsets.writeRemoved()
-	for _, d := range deleted {
-		if unwritten == nil && b.store.BeginAnew(d) {
-			continue
-		}
-		for _, group := range groups {
-			b.offsets.commitText(group, d.Queue.Topic(), 0, d.End)
+	if unwritten == nil {
+		for _, d := range deleted {
+			b.store.BeginAnew(d)
 		}
 	}
 	return len(deleted), errors.Join(err, unwritten)
@@ -124,8 +121,8 @@ func (b *Broker) forgetLite(parent string, groups []string, q *store.Queue) {
 // deleteLitesOf deletes all lite topics of a topic that is not there any more, their offsets first as those of other topics.
 func (b *Broker) deleteLitesOf(parent string) error {
 	var names []string
-	groups := b.groups.boundTo()[parent]
-	for _, q := range b.store.LiteQueues(parent) {
+	groups, queues := b.groups.boundTo()[parent], b.store.LiteQueues(parent)
+	for _, q := range queues {
 		b.forgetLite(parent, groups, q)
 		names = append(names, q.Topic())
 	}
@@ -133,5 +130,9 @@ func (b *Broker) deleteLitesOf(parent string) error {
 		return nil
 	}
 	unwritten := b.offsets.writeRemoved()
-	return errors.Join(b.store.DeleteTopic(names...), unwritten)
+	err := b.store.DeleteTopic(names...)
+	for _, q := range queues { // what a pop that had begun has taken meanwhile
+		b.forgetLite(parent, groups, q)
+	}
+	return errors.Join(err, unwritten)
 }

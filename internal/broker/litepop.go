@@ -246,7 +246,10 @@ func (p *litePop) read(q *store.Queue, begin int64) store.GetResult {
 func (b *Broker) liteOffset(cfg *settings, key liteKey, q *store.Queue, x *liteBlock) int64 {
 	offset, reset := b.offsets.popFrom(key.group, key.queue, 0)
 	if offset < 0 {
-		offset = b.popFromMax(cfg, q)
+		// What came while the lite topic expired lies behind what it had before.
+		if offset = q.MinOffset(); offset == 0 {
+			offset = b.popFromMax(cfg, q)
+		}
 		b.offsets.commitText(key.group, key.queue, 0, offset)
 	}
 	if reset {

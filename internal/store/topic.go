@@ -112,15 +112,13 @@ func (s *Store) deleteQuiet(quiet Quiet) (gone bool, err error) {
 }
 
 // BeginAnew gives the messages to come of a queue that DeleteQuiet has deleted offsets from 0 on, unless some have come since.
-func (s *Store) BeginAnew(deleted Quiet) bool {
+func (s *Store) BeginAnew(deleted Quiet) {
 	q := deleted.Queue
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
-	if q.next != deleted.End || q.MaxOffset() != 0 {
-		return false
+	if q.next == deleted.End && q.MaxOffset() == 0 {
+		q.next = 0
 	}
-	q.next = 0
-	return true
 }
 
 // stopDispatch stops what changes the files of queues, until resume is called: files that go must not be those of a message
