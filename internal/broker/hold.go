@@ -3,6 +3,7 @@ package broker
 import (
 	"container/heap"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -93,19 +94,22 @@ func (w *held) refuse(err error) {
 // resume serves a request that was held, on a goroutine of others, whom a panic must not reach, and sends the answer.
 func (w *held) resume() {
 	conn, log, code := w.conn, w.b.log, w.asked.Code // the request may be given back then
-	defer func() {
-		if e := recover(); e != nil {
-			log.Error("panic while answering a held request", "code", code, "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
-		}
-	}()
+	defer survive(log, conn, code)
 	w.request.serveAgain()
 	conn.Flush()
+}
+
+// survive is deferred where a held request is answered: it ends a panic there.
+func survive(log *slog.Logger, conn *remoting.Conn, code int32) {
+	if e := recover(); e != nil {
+		log.Error("panic while answering a held request", "code", code, "addr", conn.RemoteAddr(), "err", fmt.Sprint(e), "stack", string(debug.Stack()))
+	}
 }
 
 func (h *holds) open() {
 	h.byQueue = make(map[*store.Queue][]*pull)
 	h.pops = make(map[*store.Queue][]*popGroup)
-	h.bytesMost = holdsMost(logfile.PhysicalMemory())
+	h.bytesMost = holdsMost(logfile.PhysicalMemory(), debug.SetMemoryLimit(-1))
 	h.timer = time.AfterFunc(time.Hour, h.expire)
 	h.timer.Stop()
 }
@@ -119,8 +123,8 @@ func (h *holds) hold(p *pull, q *store.Queue, sub *subscription, wait time.Durat
 		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on this connection may cost %d bytes of memory, and does; "+
 			"use fewer, shorter expressions or more connections", holderMax))
 	case holdsFull:
-		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on all connections may cost %d bytes of memory, a quarter of the "+
-			"machine's, and does", h.bytesMost))
+		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: what waits for messages on all connections may cost %d bytes of memory, a quarter of what "+
+			"there is, and does", h.bytesMost))
 	case notHeld:
 		p.resume()
 	}

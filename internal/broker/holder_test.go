@@ -190,9 +190,12 @@ func TestHolds_CostAllConnectionsNoMoreThanTheirRoom(t *testing.T) {
 func TestHolds_MayCostAQuarterOfTheMachine(t *testing.T) {
 	t.Parallel()
 	for memory, want := range map[int64]int64{0: 2 << 30, 4 << 30: 1 << 30} {
-		if got := holdsMost(memory); got != want {
+		if got := holdsMost(memory, 16<<30); got != want {
 			t.Errorf("with %d bytes of memory %d", memory, got)
 		}
+	}
+	if got := holdsMost(4<<30, 2<<30); got != 1<<29 {
+		t.Errorf("with a limit of 2 GiB %d", got)
 	}
 }
 

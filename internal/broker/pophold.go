@@ -266,10 +266,17 @@ func (h *holds) wakePops(pg *popGroup, queue int32) {
 		if p == nil {
 			return
 		}
-		conn := p.conn
-		_, pg, queue, _ = p.serveOnce()
-		conn.Flush()
+		pg, queue = p.serveWoken()
 	}
+}
+
+// serveWoken serves a pop that another one wakes, and returns whom it wakes in turn.
+func (p *popRequest) serveWoken() (wake *popGroup, queue int32) {
+	conn := p.conn
+	defer survive(p.b.log, conn, p.asked.Code) // what it does is not the other's doing
+	_, wake, queue, _ = p.serveOnce()
+	conn.Flush()
+	return wake, queue
 }
 
 // wakeQueue serves who waits at pg for a queue that may be popped again.
