@@ -96,10 +96,11 @@ func groupAttribute(key string) (attribute, bool) {
 // parseAttributes reads "+key=value,-key" into a map whose keys still begin with + or -. Commas at the end do not count.
 func parseAttributes(text string) (map[string]string, error) {
 	changes := map[string]string{}
+	text = strings.TrimRight(text, ",")
 	if text == "" {
 		return changes, nil
 	}
-	for _, kv := range strings.Split(strings.TrimRight(text, ","), ",") {
+	for _, kv := range strings.Split(text, ",") {
 		key, value, isSet := strings.Cut(kv, "=")
 		switch {
 		case isSet && !strings.Contains(key, "+"):

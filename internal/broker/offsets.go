@@ -169,7 +169,9 @@ func (o *offsets) make(group, topic string) *groupOffsets {
 	of := o.put(group, topic)
 	if o.isThere != nil && !o.isThere(topic) {
 		o.mu.Lock()
-		o.dropLocked(group, topic)
+		if o.byGroup[group][topic] == of { // and not of a topic that was made again
+			o.dropLocked(group, topic)
+		}
 		o.mu.Unlock()
 	}
 	return of

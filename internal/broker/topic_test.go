@@ -58,6 +58,7 @@ func TestTopic_RefusalsNameTheValue(t *testing.T) {
 	check(1, "delete attribute format is wrong: message.type", createFields("New", "attributes", "message.type"))
 	check(1, "value is not in range", createFields("T", "attributes", "+reserve.time=-2"))
 	check(0, "", createFields("T", "attributes", "+reserve.time=5,,")) // as Apache, whatever keeps messages
+	check(0, "", createFields("T", "attributes", ",,"))
 	check(0, "", createFields("T", "attributes", "-reserve.time"))
 	check(0, "", createFields("T", "attributes", "-message.type", "readQueueNums", "5"))
 	if b.topics.find("New") != nil {
