@@ -59,7 +59,9 @@ const (
 	batchMax      = math.MaxInt16 // messages in one record
 )
 
-func (u batchUnit) good() bool { return u.logOffset >= 0 && u.size > 0 && u.base >= 0 && u.count > 0 }
+func (u batchUnit) good() bool {
+	return u.logOffset >= 0 && u.size > 0 && u.end() > 0 && u.base >= 0 && u.base <= offsetMax && u.count > 0
+}
 
 // end is the log offset behind the unit's record, behind the queue offset behind its messages.
 func (u batchUnit) end() int64    { return u.logOffset + int64(u.size) }
@@ -156,7 +158,7 @@ func (q *batchQueue) append(u batchUnit) error {
 			return err
 		}
 	}
-	if !u.good() || u.end() <= q.reached.Load() || u.base < q.next.Load() || u.base > offsetMax {
+	if !u.good() || u.end() <= q.reached.Load() || u.base < q.next.Load() {
 		return nil
 	}
 	if len(q.pending) >= 4096 {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -224,6 +225,7 @@ func FuzzBatchQueue(f *testing.F) {
 	f.Add(append(good, batchUnit{logOffset: 100, size: 100, base: 4, count: 1}.appendTo(nil)...), int64(3))
 	f.Add(append(good, batchUnit{logOffset: 50, size: 100, base: 2, count: -1}.appendTo(nil)...), int64(-1))
 	f.Add(batchUnit{logOffset: 1 << 62, size: 1 << 30, base: 1 << 62, count: batchMax}.appendTo(nil), int64(1<<62))
+	f.Add(batchUnit{logOffset: 1 << 62, size: 1 << 30, base: math.MaxInt64 - 10, count: batchMax}.appendTo(nil), int64(1<<62))
 	f.Fuzz(func(t *testing.T, content []byte, offset int64) {
 		m := logfile.NewMemory()
 		files := logfile.NewLog(m, logfile.NewHandles(10), 10*batchUnitSize, "/q")
