@@ -74,7 +74,7 @@ type popKill struct {
 	sent     []string
 	kills    []time.Time
 	acked    map[string]time.Time // by place
-	consumed map[string]bool      // by body
+	consumed map[string]bool      // by body; also when it is not known, for the answer to an acknowledgement that counts was lost with the broker
 }
 
 // note remembers when the broker was killed.
@@ -183,6 +183,9 @@ func (k *popKill) take(ctx context.Context, c *remoting.Conn, r *remoting.Respon
 		a, err := c.Call(ctx, &remoting.Call{Code: protocol.ReqAckMessage, Ext: [][2]string{{"consumerGroup", killPopGroup}, {"topic", topic},
 			{"queueId", strconv.Itoa(int(m.QueueID))}, {"offset", strconv.FormatInt(m.QueueOffset, 10)}, {"extraInfo", string(receipt)}}})
 		if err != nil {
+			k.mu.Lock()
+			k.consumed[string(m.Body)] = true
+			k.mu.Unlock()
 			return false
 		}
 		if a.Code != protocol.CodeSuccess {
