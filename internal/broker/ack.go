@@ -441,7 +441,7 @@ func (b *Broker) changePoint(m *popped, h *ackHeader, now int64) (popTime int64,
 	case b.pops.isOver(m.popTime):
 		return 0, false, notInFlight(m)
 	}
-	c := &checkPoint{start: m.offset, popTime: now, invisible: h.invisible, next: m.offset + 1, n: 1, reviveQueue: m.reviveQueue, suspend: h.suspend}
+	c := &checkPoint{start: m.offset, popTime: pq.freeTimeLocked(m.offset, now), invisible: h.invisible, next: m.offset + 1, n: 1, reviveQueue: m.reviveQueue, suspend: h.suspend}
 	if old != nil {
 		if root := old.rootOf(pq); root != nil {
 			c.root = root

@@ -215,12 +215,17 @@ func (pg *popGroup) findQueue(id int32) *popQueue {
 	return pg.queues[id]
 }
 
-// addLocked adds a check point that a pop has made; inLine when the consumer offset must wait for it. pq.mu is held.
+// freeTimeLocked is the first time, in ms from popTime on, that no check point at start has: a receipt must name one delivery. pq.mu is held.
+func (pq *popQueue) freeTimeLocked(start, popTime int64) int64 {
+	for pq.points[pointKey{start, popTime}] != nil {
+		popTime++
+	}
+	return popTime
+}
+
+// addLocked adds a check point that a pop has made, at a free time; inLine when the consumer offset must wait for it. pq.mu is held.
 func (pq *popQueue) addLocked(c *checkPoint, inLine bool) {
 	c.pq = pq
-	for pq.points[pointKey{c.start, c.popTime}] != nil {
-		c.popTime++ // a receipt must name one delivery
-	}
 	pq.points[pointKey{c.start, c.popTime}] = c
 	if inLine {
 		pq.line = append(pq.line, c)

@@ -711,6 +711,36 @@ func TestPop_ResetIsForTheNextPop(t *testing.T) {
 	}
 }
 
+// A pop from an offset at which another pop of the same millisecond began, as behind a reset, has receipts of its own.
+func TestPop_SameMillisecondBehindAReset(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Same", 4, "e", "0")
+	sendN(t, c, "Same", 4, "e", "1")
+	pg := b.pops.of([]byte("Poppers"), []byte("Same"))
+	pq := pg.queue(b.pops, b.store.Queue("Same", 0))
+	pq.mu.Lock()
+	for at, end := time.Now().UnixMilli(), time.Now().Add(time.Minute).UnixMilli(); at < end; at++ {
+		pq.points[pointKey{0, at}] = &checkPoint{pq: pq, heapAt: -1}
+	}
+	pq.mu.Unlock()
+	for n := 0; n < 8; {
+		list := pop(t, c, "Same")
+		if n += len(list); len(list) == 0 {
+			t.Fatalf("%d of 8 messages were popped", n)
+		}
+		ack(t, c, "Same", list...)
+	}
+	for _, queue := range []int32{0, 1} {
+		pq := pg.findQueue(queue)
+		pq.mu.Lock()
+		if pq.inFlight != 0 {
+			t.Errorf("%d messages of queue %d are in flight still", pq.inFlight, queue)
+		}
+		pq.mu.Unlock()
+	}
+}
+
 func TestPop_StopsWhenTooMuchIsInFlight(t *testing.T) {
 	t.Parallel()
 	cfg := timerConfig(t)

@@ -152,7 +152,11 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 		b.offsets.commit([]byte(pq.group.group), []byte(pq.group.topic), pq.id, begin, p.conn)
 		body, res = p.get(pq.q, begin, room, &p.sub.filter, l.body)
 	}
-	if l.cold || l.overflows(body) {
+	popTime := pq.freeTimeLocked(begin, l.popTime)
+	if l.count == 0 {
+		l.popTime = popTime
+	}
+	if l.cold || l.overflows(body) || popTime != l.popTime { // an answer has one time
 		l.rest += max(res.MaxOffset-begin, 0)
 		return
 	}
