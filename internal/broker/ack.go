@@ -241,7 +241,7 @@ func (pq *popQueue) ackOrderlyLocked(from committer, m *popped) (free bool, err 
 		return false, nil
 	}
 	if next != old && !b.offsets.hasReset(pg.group, pg.topic, pq.id) {
-		b.offsets.commit(m.group, []byte(pg.topic), pq.id, next, from)
+		b.offsets.commitKnown(m.group, []byte(pg.topic), pq.id, next, from)
 	}
 	return !b.orders.isBlocked(pq, nil, m.invisible, time.Now().UnixMilli()), nil
 }

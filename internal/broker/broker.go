@@ -238,7 +238,7 @@ func (b *Broker) openState(cfg config.Broker) (err error) {
 		return err
 	}
 	b.offsets.settle, b.offsets.unsettled = b.savePops, b.pops.pending.isAny
-	b.offsets.flush, b.offsets.isThere = b.flushForOffsets, b.isThere
+	b.offsets.flush, b.offsets.isThere, b.offsets.isGroup = b.flushForOffsets, b.isThere, b.isGroup
 	if b.filters, err = openFilters(filepath.Join(dir, "consumerFilter.json"), b); err != nil {
 		return err
 	}

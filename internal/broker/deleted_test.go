@@ -422,3 +422,33 @@ func TestOffsets_CommittedBesideADeletionAreGone(t *testing.T) {
 		}
 	}
 }
+
+// What is committed by consuming while the group is deleted does not stay for the next one of that name.
+func TestOffsets_ConsumedBesideTheDeletionOfTheGroupAreGone(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "T", 4, "e", "0")
+	cfg := b.settings.Load()
+	p := &popRequest{} // one that was checked before the deletion began
+	p.b, p.conn, p.code, p.group, p.topic, p.queueID, p.maxMsgs, p.invisible = b, c, protocol.ReqPopMessage, []byte("G"), []byte("T"), 0, 32, 60000
+	p.sub = everything
+	topic, group, err := p.check(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.pg = b.pops.of(p.group, p.topic)
+	del := [][2]string{{"groupName", "G"}, {"cleanOffset", "true"}}
+	if r := call(t, c, protocol.ReqDeleteSubscriptionGroup, del, nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	p.walk(cfg, topic, group)
+	b.offsets.setPulled(p.group, p.topic, 0, 3)           // as a pull does
+	b.offsets.commitKnown(p.group, p.topic, 0, 3, p.conn) // with its flag for that
+	if at := b.offsets.queryPulled("G", "T", 0); p.look.count != 4 || at != -1 {
+		t.Errorf("%d messages were popped, and the group is at %d", p.look.count, at)
+	}
+	b.offsets.commit(p.group, p.topic, 0, 2, c) // who commits by itself may do so before there is a group
+	if at := b.offsets.query("G", "T", 0); at != 2 {
+		t.Errorf("the group that is not there is at %d", at)
+	}
+}

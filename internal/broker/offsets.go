@@ -33,6 +33,7 @@ type offsets struct {
 	log       *slog.Logger
 	endOf     func(topic string, queue int32) int64 // the offset behind a queue's newest message
 	isThere   func(topic string) bool               // nil for always
+	isGroup   func(group []byte) bool               // nil for always
 	counts    *counts
 	unsettled func() bool         // says whether something has come since settle; nil for no
 	settle    func() (again bool) // is called before the file is written, and says whether it must be again soon; nil for nothing
@@ -168,13 +169,31 @@ func (o *offsets) make(group, topic string) *groupOffsets {
 	}
 	of := o.put(group, topic)
 	if o.isThere != nil && !o.isThere(topic) {
-		o.mu.Lock()
-		if o.byGroup[group][topic] == of { // and not of a topic that was made again
-			o.dropLocked(group, topic)
-		}
-		o.mu.Unlock()
+		o.drop(group, topic, of)
 	}
 	return of
+}
+
+// known returns a group's offsets in a topic for who consumes it, made when there are none. If the group was deleted just now, they are nobody's
+// either. Who only commits, resets or copies may do so before there is a group, as in Apache.
+func (o *offsets) known(group, topic []byte) *groupOffsets {
+	of := o.findBytes(group, topic)
+	if of == nil {
+		of = o.make(string(group), string(topic))
+		if o.isGroup != nil && !o.isGroup(group) {
+			o.drop(string(group), string(topic), of)
+		}
+	}
+	return of
+}
+
+// drop takes of out of the table, and not those of a topic or group that was made again.
+func (o *offsets) drop(group, topic string, of *groupOffsets) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.byGroup[group][topic] == of {
+		o.dropLocked(group, topic)
+	}
 }
 
 func (o *offsets) put(group, topic string) *groupOffsets {
@@ -193,6 +212,15 @@ func (o *offsets) commit(group, topic []byte, queue int32, offset int64, from co
 	if of == nil {
 		of = o.make(string(group), string(topic))
 	}
+	o.commitIn(of, group, topic, queue, offset, from)
+}
+
+// commitKnown is commit for who consumes.
+func (o *offsets) commitKnown(group, topic []byte, queue int32, offset int64, from committer) {
+	o.commitIn(o.known(group, topic), group, topic, queue, offset, from)
+}
+
+func (o *offsets) commitIn(of *groupOffsets, group, topic []byte, queue int32, offset int64, from committer) {
 	of.mu.Lock()
 	if of.gone { // with its topic or group, meanwhile
 		of.mu.Unlock()
@@ -222,9 +250,9 @@ type byBroker struct{}
 // RemoteAddr is the committer's.
 func (byBroker) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// commitText is commit for the broker itself.
+// commitText is commitKnown for the broker itself.
 func (o *offsets) commitText(group, topic string, queue int32, offset int64) {
-	o.commit([]byte(group), []byte(topic), queue, offset, byBroker{})
+	o.commitKnown([]byte(group), []byte(topic), queue, offset, byBroker{})
 }
 
 func (o *offsets) bumpVersion() {
@@ -236,10 +264,7 @@ func (o *offsets) bumpVersion() {
 // setPulled remembers the offset behind the last message that a pull was given, and returns where what pulls get is counted. It costs
 // no write of the file.
 func (o *offsets) setPulled(group, topic []byte, queue int32, offset int64) *groupCounts {
-	of := o.findBytes(group, topic)
-	if of == nil {
-		of = o.make(string(group), string(topic))
-	}
+	of := o.known(group, topic)
 	of.mu.Lock()
 	defer of.mu.Unlock()
 	if of.pulled == nil {

@@ -149,7 +149,7 @@ func (p *popRequest) takeLocked(cfg *settings, pq *popQueue, begin int64, retry 
 			"to", res.NextOffset, "because", res.Status, "addr", p.conn.RemoteAddr())
 		begin = res.NextOffset
 		pq.restartLocked()
-		b.offsets.commit([]byte(pq.group.group), []byte(pq.group.topic), pq.id, begin, p.conn)
+		b.offsets.commitKnown([]byte(pq.group.group), []byte(pq.group.topic), pq.id, begin, p.conn)
 		body, res = p.get(pq.q, begin, room, &p.sub.filter, l.body)
 	}
 	popTime := pq.freeTimeLocked(begin, l.popTime)

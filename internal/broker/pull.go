@@ -238,7 +238,7 @@ func (p *pull) serve(r *remoting.Request) {
 		code = p.toLogic(code, &res)
 	}
 	if p.sysFlag&pullCommitOffset != 0 && p.commitOffset >= 0 && mayHold && !reset && cfg.BrokerRole != config.Slave {
-		b.offsets.commit(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
+		b.offsets.commitKnown(p.group, p.topic, p.queueID, p.commitOffset, p.conn)
 	}
 	if res.Err != nil && res.Count == 0 {
 		p.refuse(protocol.Errorf(protocol.CodeSystemError, "messages of topic %s, queue %d cannot be read from offset %d on, the client may try again: %s",

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"bytes"
+
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -26,6 +28,11 @@ func (b *Broker) consumingGroup(cfg *settings, name []byte) (*group, error) {
 		return nil, protocol.Errorf(protocol.CodeNoPermission, "subscription group no permission, %s (consumeEnable=false)", name)
 	}
 	return g, nil
+}
+
+// isGroup says whether a group is there. The broker's own always are.
+func (b *Broker) isGroup(name []byte) bool {
+	return b.groups.findBytes(name) != nil || bytes.HasPrefix(name, []byte(sysGroups))
 }
 
 // existingTopic finds a topic.
