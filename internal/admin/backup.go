@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,7 +68,8 @@ func (a *Admin) backupCommand() *cobra.Command {
 		Short: "Write topics, groups, offsets and configuration of a cluster to a file",
 		Long: `Write what a running cluster knows beside its messages to a file of JSON, - for the output: topics, groups, consumer offsets, delay offsets, how
 groups consume (message request modes), the KV configuration of the NameServer, and the configurations. Passwords and secret keys are left out.
-Works with Apache's servers too. Filters in SQL are not in it: consumers bring them when they connect.`,
+A backup that FILE has is replaced once the new one is complete; a file that is none is refused. Works with Apache's servers too. Filters in SQL
+are not in it: consumers bring them when they connect.`,
 		Example: "  liftoff backup cluster.json\n  liftoff backup -c DefaultCluster - | jq '.brokers[].topics | keys'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -84,6 +86,11 @@ Works with Apache's servers too. Filters in SQL are not in it: consumers bring t
 }
 
 func (a *Admin) backup(ctx context.Context, path string, o backupOptions) error {
+	if path != "-" {
+		if err := a.mayReplace(path); err != nil {
+			return err
+		}
+	}
 	b := backup{Format: backupFormat, Version: backupVersion, Time: time.Now().Truncate(time.Second), Namesrv: namesrvBackup{KV: map[string]map[string]string{}}}
 	masters, err := a.masters(ctx, o.target)
 	if err != nil {
@@ -153,9 +160,25 @@ func (b *backup) text() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// mayReplace refuses to replace what is no backup, and says which backup will be replaced.
+func (a *Admin) mayReplace(path string) error {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Mode().IsRegular() && info.Size() == 0:
+		return nil
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("cannot write backup to %s: it is no file; - is the output", path)
+	}
+	old, err := readBackup(path, nil)
+	if err != nil {
+		return fmt.Errorf("cannot replace what is no backup, name another file or remove it: %w", err)
+	}
+	a.say("the backup of %s in %s will be replaced", old.Time.Format(time.DateTime), path)
+	return nil
+}
+
 // writeNew writes a file whole or not at all; it may hold what not everyone should read.
 func writeNew(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".backup-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".liftoff-*")
 	if err != nil {
 		return fmt.Errorf("cannot write %q: %w", path, err)
 	}

@@ -145,3 +145,38 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+func TestBackup_ReplacesBackupsOnly(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "b.json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("somebody's notes")
+	for path, want := range map[string]string{file: "cannot replace what is no backup", dir: "it is no file"} {
+		if r := tool(t, c, "backup", path); r.err == nil || !strings.Contains(r.err.Error(), want) {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "somebody's notes" {
+		t.Errorf("the file has %d bytes now, %v", len(text), err)
+	}
+	write("") // as mktemp leaves it
+	if r := tool(t, c, "backup", file); r.err != nil || r.said != "" {
+		t.Error(r)
+	}
+	if r := tool(t, c, "backup", file); r.err != nil || !strings.Contains(r.said, "will be replaced") {
+		t.Error(r)
+	}
+	if _, err := readBackup(file, nil); err != nil {
+		t.Error(err)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 1 {
+		t.Error(all, err)
+	}
+}

@@ -41,7 +41,7 @@ func (a *Admin) export(dir, name string, v any, end string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	if err := writeNew(path, text); err != nil {
 		return err
 	}
 	return a.show(map[string]any{"file": path, "content": v}, func(w io.Writer) { fmt.Fprintf(w, "export %s success%s", path, end) })
