@@ -21,18 +21,26 @@ func (m Misuse) Unwrap() error { return m.err }
 func misuse(err error) error { return Misuse{err} }
 
 // readFlags takes blanks off the values of flags, as Apache's tool does: they come with what is pasted. It refuses addresses of brokers and
-// controllers that cannot be any.
+// controllers that cannot be any, and how many there cannot be of anything.
 func readFlags(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
-		if f.Value.Type() != "string" {
-			return
+		value := f.Value.String()
+		if f.Value.Type() == "string" {
+			value = strings.TrimSpace(value)
+			_ = f.Value.Set(value)
 		}
-		value := strings.TrimSpace(f.Value.String())
-		_ = f.Value.Set(value)
-		if kind, _ := pflag.UnquoteUsage(f); kind != "ADDRESS" || f.Name == "namesrvAddr" || err != nil {
-			return
+		var wrong error
+		switch kind, _ := pflag.UnquoteUsage(f); kind {
+		case "ADDRESS":
+			if f.Name != "namesrvAddr" {
+				_, wrong = config.ParseAddrs(value)
+			}
+		case "N", "BYTES", "SECONDS":
+			if strings.HasPrefix(value, "-") {
+				wrong = errors.New("it must not be below 0")
+			}
 		}
-		if _, wrong := config.ParseAddrs(value); wrong != nil {
+		if wrong != nil && err == nil {
 			err = misuse(fmt.Errorf("%s %s is wrong: %w", FlagName(f), value, wrong))
 		}
 	})

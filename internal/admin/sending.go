@@ -129,7 +129,7 @@ func bodyOf(word string, size int) ([]byte, error) {
 	if size > client.FrameMax {
 		return nil, misuse(fmt.Errorf("-s %d is wrong: a message has %d bytes at most", size, client.FrameMax))
 	}
-	return bytes.Repeat([]byte(word), (max(size, 0)+len(word)-1)/len(word)), nil
+	return bytes.Repeat([]byte(word), (size+len(word)-1)/len(word)), nil
 }
 
 // sendTime is how long a send took.

@@ -35,6 +35,13 @@ func TestSending_PrintsAsApacheDoes(t *testing.T) {
 		"queryCq -t nobody -q 0 -i 0":                 "No topic route info",
 		"queryCq -t orders -q 1 -i 99999":             "Index 99999 of 1@orders is not exist!",
 		"clusterRT -c nowhere":                        "knows no cluster nowhere",
+		"clusterRT --rounds -1":                       "--rounds -1 is wrong: it must not be below 0",
+		"clusterRT --rounds 1 -i -1":                  "-1 is wrong",
+		"clusterRT --rounds 1 -a -1":                  "-1 is wrong",
+		"checkMsgSendRT -t orders -s -1":              "-1 is wrong",
+		"sendMsgStatus -b broker-a -c -1":             "-1 is wrong",
+		"startMonitoring --rounds -1":                 "--rounds -1 is wrong",
+		"startMonitoring --rounds 1 --interval -1":    "--interval -1 is wrong",
 	} {
 		if r := mqadmin(t, append(strings.Fields(args), "-n", c.addr)...); r.err == nil || !strings.Contains(r.err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, r.err, want)
