@@ -215,8 +215,8 @@ func printBrokers(w io.Writer, lines []brokerLine, now time.Time) {
 			return v
 		}
 		hours := 0.0
-		if earliest := l.Info["earliestMessageTimeStamp"]; earliest != "" {
-			hours = float64(now.UnixMilli()-number("earliestMessageTimeStamp")) / 1000 / 60 / 60
+		if earliest := number("earliestMessageTimeStamp"); earliest > 0 { // -1 without messages
+			hours = float64(now.UnixMilli()-earliest) / 1000 / 60 / 60
 		}
 		fmt.Fprintf(w, columns+"%11s  %-12s  %-8s  %10t\n", l.Cluster, l.Broker, l.ID, l.Addr, text("brokerVersionDesc", "null"),
 			fmt.Sprintf("%9.2f(%s,%sms)", first("putTps"), text("sendThreadPoolQueueSize", "null"), text("sendThreadPoolQueueHeadWaitTimeMills", "null")),

@@ -5,8 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCommands_PrintWhatApachesToolPrints runs commands one after the other against one cluster of two brokers. <ns>, <0> and <1> stand for addresses; what
@@ -316,6 +318,18 @@ func TestCompletion_KnowsNamesOfTheCluster(t *testing.T) {
 		line := strings.ReplaceAll("__complete "+args, "<ns>", c.addr)
 		if r := mqadmin(t, strings.Fields(line)...); r.err != nil || r.out != want {
 			t.Errorf("%s: %v %q, want %q", line, r.err, r.out, want)
+		}
+	}
+}
+
+func TestPrintBrokers_HoursOfAnEmptyStore(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for earliest, want := range map[string]string{"-1": " 0.00 ", strconv.FormatInt(now.Add(-3*time.Hour).UnixMilli(), 10): " 3.00 "} {
+		var b strings.Builder
+		printBrokers(&b, []brokerLine{{Info: map[string]string{"earliestMessageTimeStamp": earliest, "commitLogDiskRatio": "0.5"}}}, now)
+		if !strings.Contains(b.String(), want+"         0.5000 ") {
+			t.Errorf("%s: %s", earliest, &b)
 		}
 	}
 }
