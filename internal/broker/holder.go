@@ -24,7 +24,7 @@ func (w *held) cost() int { return heldCost + textCost*w.text + w.sql }
 // hasRoom says whether a request can be held too. holds.mu is held.
 func (c *holder) hasRoom(w *held) bool { return c.bytes+w.cost() <= holderMax }
 
-// holdsMost is what held requests may cost all connections together, in bytes: a quarter of the machine's memory, 2 GiB where that is not known, or
+// holdsMost is what held requests may cost all connections together, in bytes: a quarter of the memory there is, 2 GiB where that is not known, or
 // of what Go is to use (GOMEMLIMIT) when that is less. Each GiB is 1.3 million plain pulls.
 func holdsMost(memory, limit int64) int64 {
 	if memory <= 0 {

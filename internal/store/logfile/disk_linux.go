@@ -94,12 +94,3 @@ func (f diskFile) onFd(op string, do func(fd int) error) error {
 	}
 	return err
 }
-
-// PhysicalMemory is the memory of the machine in bytes, 0 when unknown.
-func PhysicalMemory() int64 {
-	var info syscall.Sysinfo_t
-	if err := syscall.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return int64(info.Totalram) * int64(info.Unit)
-}
