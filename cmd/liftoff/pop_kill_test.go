@@ -26,7 +26,7 @@ func TestKill_PopDeliversWhatWasNotAcknowledged(t *testing.T) {
 	}
 	t.Parallel()
 	k := &popKill{victim: newVictim(t, "mappedFileSizeCommitLog=4194304", "flushConsumerOffsetInterval=200", "defaultTopicQueueNums=4", "timerPrecisionMs=100"),
-		acked: map[string]time.Time{}, consumed: map[string]bool{}, unsure: map[string]bool{}}
+		acked: map[string]time.Time{}, consumed: map[string]bool{}, unsure: map[string]bool{}, last: map[string]string{}}
 	k.killed = k.note
 	kills := max(envInt(t, "LIFTOFF_KILLS", 8)/4, 1)
 	rng := rand.New(rand.NewPCG(7, uint64(kills)))
@@ -50,7 +50,7 @@ func TestKill_PopDeliversWhatWasNotAcknowledged(t *testing.T) {
 	stop()
 	wg.Wait()
 	if n := k.missing(); n > 0 {
-		t.Errorf("%d of %d messages never came, or never could be acknowledged: %v", n, len(k.sent), k.some(10))
+		t.Errorf("%d of %d messages never came, or never could be acknowledged: %v; kills %v", n, len(k.sent), k.some(10), k.kills)
 	}
 	srv.stop(t)
 	if most := 3 * (kills + 1); len(k.unsure) > most { // a consumer has one in flight at each kill and at the end
@@ -84,6 +84,7 @@ type popKill struct {
 	acked    map[string]time.Time // by place
 	consumed map[string]bool      // by body
 	unsure   map[string]bool      // by body: the answer to its acknowledgement was lost with the broker, so it may count or not
+	last     map[string]string    // by body: where it came last, and when
 }
 
 // note remembers when the broker was killed.
@@ -108,7 +109,7 @@ func (k *popKill) missing() (n int) {
 func (k *popKill) some(n int) (list []string) {
 	for _, s := range k.sent {
 		if !k.consumed[s] && !k.unsure[s] && len(list) < n {
-			list = append(list, s)
+			list = append(list, s+", last seen at "+k.last[s])
 		}
 	}
 	return list
@@ -217,6 +218,7 @@ func (k *popKill) delivered(place, body string) {
 	k.deliveries.Add(1)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.last[body] = place + " " + time.Now().Format(time.StampMilli)
 	at, ok := k.acked[place]
 	if !ok {
 		return
