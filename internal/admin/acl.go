@@ -90,25 +90,23 @@ func (a *Admin) deleteAcl() *cobra.Command {
 	var subject, resource string
 	var dryRun bool
 	c := a.command("deleteAcl", "Forget what a subject may do", func(ctx context.Context) error {
-		var changes []change
-		err := a.everywhere(ctx, to, func(ctx context.Context, addr string) error {
-			acl, err := a.pool.ACL(ctx, addr, subject)
-			about := "all of the ACL of " + subject
-			if resource != "" {
-				about = "the ACL of " + subject + " for " + resource
-			}
-			changes = append(changes, change{what: fmt.Sprintf("delete %s %s at %s", about, aclText(acl, resource), addr), do: func(ctx context.Context) error {
-				if err := a.pool.DeleteACL(ctx, addr, subject, resource); err != nil {
-					return err
-				}
-				return a.told(addr, "delete acl of "+subject, "delete acl to %s success.\n", addr)
-			}})
-			return err
-		})
+		all, err := a.members(ctx, to)
 		if err != nil {
 			return err
 		}
-		return a.carry(ctx, dryRun, changes)
+		about := "all of the ACL of " + subject
+		if resource != "" {
+			about = "the ACL of " + subject + " for " + resource
+		}
+		return a.carryAt(ctx, dryRun, all, func(m member) (change, error) {
+			acl, err := a.pool.ACL(ctx, m.addr, subject)
+			return change{what: fmt.Sprintf("delete %s %s at %s", about, aclText(acl, resource), m.addr), do: func(ctx context.Context) error {
+				if err := a.pool.DeleteACL(ctx, m.addr, subject, resource); err != nil {
+					return err
+				}
+				return a.told(m.addr, "delete acl of "+subject, "delete acl to %s success.\n", m.addr)
+			}}, err
+		})
 	})
 	to.either(c)
 	required(c, &subject, "subject", "s", "`SUBJECT`, such as User:alice")

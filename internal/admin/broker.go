@@ -392,11 +392,10 @@ func (a *Admin) clean(name, about, what string, do func(*Admin, context.Context,
 		if err != nil {
 			return err
 		}
-		changes, _ := eachMember(brokers, func(m member) (change, error) {
+		if err := a.carryAt(ctx, dry, brokers, func(m member) (change, error) {
 			details, run := do(a, ctx, m)
 			return change{what: what + " at " + m.String(), details: details, do: run}, nil
-		})
-		if err := a.carry(ctx, dry, changes); err != nil || dry {
+		}); err != nil || dry {
 			return err
 		}
 		return a.show(map[string]any{"brokers": addresses(brokers), "success": true}, func(w io.Writer) { fmt.Fprint(w, "success") })

@@ -53,3 +53,24 @@ func (a *Admin) carry(ctx context.Context, dryRun bool, changes []change) error 
 	}
 	return nil
 }
+
+// carryAt is carry for a change at each of some brokers.
+func (a *Admin) carryAt(ctx context.Context, dryRun bool, all []member, of func(member) (change, error)) error {
+	changes, err := changesAt(all, of)
+	if err != nil {
+		return err
+	}
+	return a.carry(ctx, dryRun, changes)
+}
+
+// changesAt are a change for each broker.
+func changesAt(all []member, of func(member) (change, error)) (changes []change, _ error) {
+	for _, m := range all {
+		c, err := of(m)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, c)
+	}
+	return changes, nil
+}

@@ -319,12 +319,11 @@ func (a *Admin) exportPopRecord() *cobra.Command {
 			}
 			all[0].name = cfg["brokerName"]
 		}
-		changes, _ := eachMember(all, func(m member) (change, error) {
+		if err := a.carryAt(ctx, dry, all, func(m member) (change, error) {
 			return change{what: fmt.Sprintf("move pop records from RocksDB into the revive log at %s; a broker of Liftoff has none there", m), do: func(ctx context.Context) error {
 				return a.pool.PopRollback(ctx, m.addr)
 			}}, nil
-		})
-		if err := a.carry(ctx, dry, changes); err != nil {
+		}); err != nil {
 			return err
 		}
 		return a.show(map[string]any{"brokers": addresses(all), "dryRun": dry}, func(w io.Writer) {

@@ -57,17 +57,13 @@ func (a *Admin) updateSubGroup() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		changes, err := eachMember(masters, func(m member) (change, error) {
+		if err := a.carryAt(ctx, dry, masters, func(m member) (change, error) {
 			known, err := a.pool.Groups(ctx, m.addr)
 			if err != nil {
 				return change{}, err
 			}
 			return change{what: groupPlan(m, known, &g), do: func(ctx context.Context) error { return a.pool.CreateGroup(ctx, m.addr, &g) }}, nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := a.carry(ctx, dry, changes); err != nil || dry {
+		}); err != nil || dry {
 			return err
 		}
 		return a.show(map[string]any{"brokers": addresses(masters), "group": &g}, func(w io.Writer) {
@@ -131,7 +127,7 @@ func (a *Admin) updateSubGroupList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		changes, err := eachMember(masters, func(m member) (change, error) {
+		if err := a.carryAt(ctx, dry, masters, func(m member) (change, error) {
 			known, err := a.pool.Groups(ctx, m.addr)
 			if err != nil {
 				return change{}, err
@@ -143,11 +139,7 @@ func (a *Admin) updateSubGroupList() *cobra.Command {
 				all.details = append(all.details, groupPlan(m, known, g))
 			}
 			return all, nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := a.carry(ctx, dry, changes); err != nil || dry {
+		}); err != nil || dry {
 			return err
 		}
 		return a.show(map[string]any{"brokers": addresses(masters), "groups": groups}, func(w io.Writer) {
@@ -192,7 +184,7 @@ func (a *Admin) deleteSubGroup() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		changes, err := eachMember(masters, func(m member) (change, error) {
+		changes, err := changesAt(masters, func(m member) (change, error) {
 			what := fmt.Sprintf("delete group %s (%s) at %s", group, a.groupHoldings(ctx, m.addr, group), m)
 			if offsets {
 				what += ", with its offsets"
@@ -264,11 +256,10 @@ func (a *Admin) setConsumeMode() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		changes, _ := eachMember(masters, func(m member) (change, error) {
+		if err := a.carryAt(ctx, false, masters, func(m member) (change, error) {
 			return change{what: fmt.Sprintf("let group %s %s topic %s at %s", mode.ConsumerGroup, strings.ToLower(mode.Mode), mode.Topic, m),
 				do: func(ctx context.Context) error { return a.pool.SetRequestMode(ctx, m.addr, &mode) }}, nil
-		})
-		if err := a.carry(ctx, false, changes); err != nil {
+		}); err != nil {
 			return err
 		}
 		return a.show(map[string]any{"brokers": addresses(masters), "mode": &mode}, func(w io.Writer) {

@@ -143,7 +143,7 @@ func (a *Admin) updateTopic() *cobra.Command {
 			return err
 		}
 		done := topicResult{Topic: &t}
-		changes, err := eachMember(masters, func(m member) (change, error) {
+		changes, err := changesAt(masters, func(m member) (change, error) {
 			done.Brokers = append(done.Brokers, m.addr)
 			return a.topicChange(ctx, m, &t)
 		})
@@ -187,18 +187,6 @@ func printTopicResult(w io.Writer, to target, r *topicResult) {
 	fmt.Fprintln(w, topicText(r.Topic))
 }
 
-// eachMember makes a change for each broker.
-func eachMember(all []member, of func(member) (change, error)) (changes []change, _ error) {
-	for _, m := range all {
-		c, err := of(m)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, c)
-	}
-	return changes, nil
-}
-
 func (a *Admin) updateTopicList() *cobra.Command {
 	var to target
 	var file string
@@ -212,7 +200,7 @@ func (a *Admin) updateTopicList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		changes, err := eachMember(masters, func(m member) (change, error) {
+		if err := a.carryAt(ctx, dry, masters, func(m member) (change, error) {
 			all := change{what: fmt.Sprintf("create or change %d topics at %s", len(topics), m), do: func(ctx context.Context) error {
 				return a.pool.CreateTopics(ctx, m.addr, topics)
 			}}
@@ -224,11 +212,7 @@ func (a *Admin) updateTopicList() *cobra.Command {
 				all.details = append(all.details, one.what)
 			}
 			return all, nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := a.carry(ctx, dry, changes); err != nil || dry {
+		}); err != nil || dry {
 			return err
 		}
 		return a.show(map[string]any{"brokers": addresses(masters), "topics": topics}, func(w io.Writer) {
@@ -306,7 +290,7 @@ func (a *Admin) deleteTopic() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		changes, err := eachMember(masters, func(m member) (change, error) {
+		changes, err := changesAt(masters, func(m member) (change, error) {
 			c, _, err := a.deletion(ctx, m, topic)
 			return c, err
 		})

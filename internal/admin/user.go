@@ -92,21 +92,19 @@ func (a *Admin) deleteUser() *cobra.Command {
 	var name string
 	var dryRun bool
 	c := a.command("deleteUser", "Remove a user", func(ctx context.Context) error {
-		var changes []change
-		err := a.everywhere(ctx, to, func(ctx context.Context, addr string) error {
-			u, err := a.pool.User(ctx, addr, name)
-			changes = append(changes, change{what: fmt.Sprintf("delete %s at %s", userText(name, u), addr), do: func(ctx context.Context) error {
-				if err := a.pool.DeleteUser(ctx, addr, name); err != nil {
-					return err
-				}
-				return a.told(addr, "delete user "+name, "delete user to %s success.\n", addr)
-			}})
-			return err
-		})
+		all, err := a.members(ctx, to)
 		if err != nil {
 			return err
 		}
-		return a.carry(ctx, dryRun, changes)
+		return a.carryAt(ctx, dryRun, all, func(m member) (change, error) {
+			u, err := a.pool.User(ctx, m.addr, name)
+			return change{what: fmt.Sprintf("delete %s at %s", userText(name, u), m.addr), do: func(ctx context.Context) error {
+				if err := a.pool.DeleteUser(ctx, m.addr, name); err != nil {
+					return err
+				}
+				return a.told(m.addr, "delete user "+name, "delete user to %s success.\n", m.addr)
+			}}, err
+		})
 	})
 	to.either(c)
 	required(c, &name, "username", "u", "`NAME` of the user")
