@@ -59,6 +59,60 @@ func consumed(t *testing.T, b *Broker, c *remoting.Conn, group, topic string, n 
 	}
 }
 
+// holdOffsets keeps offsets from being written until the test unlocks that, or ends.
+func holdOffsets(t *testing.T, b *Broker) (unlock func()) {
+	b.offsets.writeMu.Lock()
+	unlock = sync.OnceFunc(b.offsets.writeMu.Unlock)
+	t.Cleanup(unlock)
+	return unlock
+}
+
+const expiringLite = "%LMQ%$Parent$a"
+
+// consumedLite is a broker with a lite topic of three messages of which a group has consumed some, and that is written down.
+func consumedLite(t *testing.T, cfg config.Broker, consumed int64) *liteLab {
+	t.Helper()
+	l := newLiteLab(t, openTest(t, cfg))
+	l.send("a", "a0", "a1", "a2")
+	await(t, "all", func() bool { return l.b.store.Queue(expiringLite, 0).MaxOffset() == 3 })
+	l.b.offsets.commit([]byte("Lites"), []byte(expiringLite), 0, consumed, l.c)
+	if err := l.b.offsets.write(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// deleteHeldUp deletes what remove does, and returns when the group's offset in the lite topic is gone from memory, and is on the disk still: the rest waits
+// for finish.
+func deleteHeldUp(t *testing.T, b *Broker, remove func() error) (finish func()) {
+	t.Helper()
+	unlock := holdOffsets(t, b)
+	done := make(chan error, 1)
+	go func() { done <- remove() }()
+	await(t, "the offset to be gone from memory", func() bool { return b.offsets.query("Lites", expiringLite, 0) == -1 })
+	return func() {
+		unlock()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// expiring is consumedLite while the lite topic expires.
+func expiring(t *testing.T, cfg config.Broker) (l *liteLab, finish func()) {
+	t.Helper()
+	l = consumedLite(t, cfg, 3)
+	q := l.b.store.Queue(expiringLite, 0)
+	finish = deleteHeldUp(t, l.b, func() error {
+		_, err := l.b.deleteQuietLites("Parent", []store.Quiet{{Queue: q, End: 3}})
+		return err
+	})
+	if end := q.MaxOffset(); end != 0 {
+		t.Fatalf("the lite topic ends at %d", end)
+	}
+	return l, finish
+}
+
 func TestTopic_DeletedOffsetsStayAwayAfterAKill(t *testing.T) {
 	t.Parallel()
 	cfg := smallConfig(t)
@@ -142,19 +196,13 @@ func TestLite_ExpiredOffsetsStayAwayAfterAKill(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := smallConfig(t)
-			l := newLiteLab(t, openTest(t, cfg))
-			const lite = "%LMQ%$Parent$a"
-			l.send("a", "a0", "a1", "a2")
-			l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 3, l.c)
-			if err := l.b.offsets.write(); err != nil {
-				t.Fatal(err)
-			}
+			l := consumedLite(t, cfg, 3)
 			remove(l)
 			if n := len(l.b.store.LiteQueues("Parent")); n != 0 {
 				t.Fatalf("%d lite topics are left", n)
 			}
 			again := openTest(t, killedWhole(t, cfg))
-			if at := again.offsets.query("Lites", lite, 0); at != -1 {
+			if at := again.offsets.query("Lites", expiringLite, 0); at != -1 {
 				t.Errorf("after a kill the group is at %d", at)
 			}
 		})
@@ -210,9 +258,7 @@ func TestTopic_DeletionIsFinishedAfterAKill(t *testing.T) {
 	if err := b.topics.file.write(); err != nil {
 		t.Fatal(err)
 	}
-	b.offsets.writeMu.Lock() // so that nothing but the name is deleted yet
-	unlock := sync.OnceFunc(b.offsets.writeMu.Unlock)
-	defer unlock()
+	unlock := holdOffsets(t, b) // so that nothing but the name is deleted yet
 	asked := start(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "T"}})
 	await(t, "the topic to be gone", func() bool { return b.topics.find("T") == nil })
 	if _, err := b.topics.delete("Again"); err != nil {
@@ -243,9 +289,7 @@ func TestTopic_DeletionIsKnownUntilItIsDone(t *testing.T) {
 	b := openTest(t, smallConfig(t))
 	c := dialTest(t, b, remoting.Options{})
 	consumed(t, b, c, "G", "T", 4)
-	b.offsets.writeMu.Lock()
-	unlock := sync.OnceFunc(b.offsets.writeMu.Unlock)
-	defer unlock()
+	unlock := holdOffsets(t, b)
 	asked := start(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "T"}})
 	await(t, "the topic to be gone", func() bool { return b.topics.find("T") == nil })
 	wrote := make(chan error)
@@ -268,31 +312,10 @@ func TestTopic_DeletionIsKnownUntilItIsDone(t *testing.T) {
 func TestLite_MessageThatComesWhileItExpires(t *testing.T) {
 	t.Parallel()
 	cfg := smallConfig(t)
-	l := newLiteLab(t, openTest(t, cfg))
-	const lite = "%LMQ%$Parent$a"
-	l.send("a", "a0", "a1", "a2")
-	l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 3, l.c)
-	if err := l.b.offsets.write(); err != nil {
-		t.Fatal(err)
-	}
-	q := l.b.store.Queue(lite, 0)
-	l.b.offsets.writeMu.Lock()
-	unlock := sync.OnceFunc(l.b.offsets.writeMu.Unlock)
-	defer unlock()
-	done := make(chan error)
-	go func() {
-		_, err := l.b.deleteQuietLites("Parent", []store.Quiet{{Queue: q, End: 3}})
-		done <- err
-	}()
-	await(t, "the queue to be deleted, and the offset in memory", func() bool {
-		return q.MaxOffset() == 0 && l.b.offsets.query("Lites", lite, 0) == -1
-	})
+	l, finish := expiring(t, cfg)
 	l.send("a", "b0", "b1")
 	killed := killedWhole(t, cfg)
-	unlock()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	finish()
 	for _, lab := range []*liteLab{l, {t, openTest(t, killed), nil}} {
 		if lab.c == nil {
 			lab.c = dialTest(t, lab.b, remoting.Options{})
@@ -308,46 +331,21 @@ func TestLite_MessagesThatComeWhileItExpiresArePopped(t *testing.T) {
 	t.Parallel()
 	for _, kill := range []bool{false, true} {
 		cfg := smallConfig(t)
-		l := newLiteLab(t, openTest(t, cfg))
-		const lite = "%LMQ%$Parent$a"
-		l.send("a", "a0", "a1", "a2")
-		l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 3, l.c)
-		if err := l.b.offsets.write(); err != nil {
-			t.Fatal(err)
-		}
-		q := l.b.store.Queue(lite, 0)
-		await(t, "all", func() bool { return q.MaxOffset() == 3 })
-		l.b.offsets.writeMu.Lock()
-		unlock := sync.OnceFunc(l.b.offsets.writeMu.Unlock)
-		defer unlock()
-		done := make(chan error)
-		go func() {
-			_, err := l.b.deleteQuietLites("Parent", []store.Quiet{{Queue: q, End: 3}})
-			done <- err
-		}()
-		await(t, "the queue to be deleted, and the offset in memory", func() bool {
-			return q.MaxOffset() == 0 && l.b.offsets.query("Lites", lite, 0) == -1
-		})
+		l, finish := expiring(t, cfg)
 		l.send("a", "b0", "b1", "b2")
-		await(t, "what came meanwhile", func() bool { return q.MaxOffset() == 6 })
-		over := func() {
-			unlock()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
+		await(t, "what came meanwhile", func() bool { return l.b.store.Queue(expiringLite, 0).MaxOffset() == 6 })
 		if kill {
-			over()
+			finish()
 			l = &liteLab{t, openTest(t, killedWhole(t, cfg)), nil}
 			l.c = dialTest(t, l.b, remoting.Options{})
 		}
 		l.subscribe("one", "Lites", "a")
 		list, got := l.pop("one")
 		if !kill {
-			over()
+			finish()
 		}
 		l.ackAll(list)
-		l.b.lites.tell("", lite)
+		l.b.lites.tell("", expiringLite)
 		_, more := l.pop("one")
 		l.want("in all", got+more, "a:b0:3:0 a:b1:4:0 a:b2:5:0")
 	}
@@ -358,29 +356,13 @@ func TestLite_PoppedBesideTheDeletionOfTheParentIsForgotten(t *testing.T) {
 	t.Parallel()
 	cfg := smallConfig(t)
 	cfg.PopInitInMemory = false
-	l := newLiteLab(t, openTest(t, cfg))
-	const lite = "%LMQ%$Parent$a"
-	l.send("a", "a0", "a1", "a2")
+	l := consumedLite(t, cfg, 0)
 	l.subscribe("one", "Lites", "a")
-	l.b.offsets.commit([]byte("Lites"), []byte(lite), 0, 0, l.c)
-	q := l.b.store.Queue(lite, 0)
-	await(t, "all", func() bool { return q.MaxOffset() == 3 })
-	if err := l.b.offsets.write(); err != nil {
-		t.Fatal(err)
-	}
-	l.b.offsets.writeMu.Lock()
-	unlock := sync.OnceFunc(l.b.offsets.writeMu.Unlock)
-	defer unlock()
-	done := make(chan error)
-	go func() { done <- l.b.deleteLitesOf("Parent") }()
-	await(t, "the offset to be gone", func() bool { return l.b.offsets.query("Lites", lite, 0) == -1 })
+	finish := deleteHeldUp(t, l.b, func() error { return l.b.deleteLitesOf("Parent") })
 	p := &litePop{} // one that was checked before the deletion began
 	p.b, p.popTime, p.MaxMsgNum, p.ConsumerGroup, p.Topic, p.ClientID, p.InvisibleTime = l.b, time.Now().UnixMilli(), 32, "Lites", "Parent", "one", 60000
-	p.take(l.b.settings.Load(), lite)
-	unlock()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	p.take(l.b.settings.Load(), expiringLite)
+	finish()
 	l.send("a", "n0", "n1")
 	l.subscribe("one", "Lites", "a")
 	if _, got := l.pop("one"); got != "a:n1:1:0" { // the newest, as for any group that is new
