@@ -405,25 +405,31 @@ func TestOffsets_CommittedBesideADeletionAreGone(t *testing.T) {
 	}
 }
 
-// What is committed by consuming while the group is deleted does not stay for the next one of that name.
-func TestOffsets_ConsumedBesideTheDeletionOfTheGroupAreGone(t *testing.T) {
-	t.Parallel()
-	b, c := openPop(t)
-	sendN(t, c, "T", 4, "e", "0")
+// checkedPop is a pop of T by G, checked and about to walk.
+func checkedPop(t *testing.T, b *Broker, c *remoting.Conn) (p *popRequest, walk func()) {
+	t.Helper()
 	cfg := b.settings.Load()
-	p := &popRequest{} // one that was checked before the deletion began
-	p.b, p.conn, p.code, p.group, p.topic, p.queueID, p.maxMsgs, p.invisible = b, c, protocol.ReqPopMessage, []byte("G"), []byte("T"), 0, 32, 60000
-	p.sub = everything
+	p = &popRequest{code: protocol.ReqPopMessage, group: []byte("G"), topic: []byte("T"), maxMsgs: 32, invisible: 60000, sub: everything}
+	p.b, p.conn = b, c
 	topic, group, err := p.check(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.pg = b.pops.of(p.group, p.topic)
+	return p, func() { p.walk(cfg, topic, group) }
+}
+
+// What is committed by consuming while the group is deleted does not stay for the next one of that name.
+func TestOffsets_ConsumedBesideTheDeletionOfTheGroupAreGone(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "T", 4, "e", "0")
+	p, walk := checkedPop(t, b, c)
 	del := [][2]string{{"groupName", "G"}, {"cleanOffset", "true"}}
 	if r := call(t, c, protocol.ReqDeleteSubscriptionGroup, del, nil); r.Code != 0 {
 		t.Fatal(r.Code, string(r.Remark))
 	}
-	p.walk(cfg, topic, group)
+	walk()
 	b.offsets.setPulled(p.group, p.topic, 0, 3)           // as a pull does
 	b.offsets.commitKnown(p.group, p.topic, 0, 3, p.conn) // with its flag for that
 	if at := b.offsets.queryPulled("G", "T", 0); p.look.count != 4 || at != -1 {
@@ -432,5 +438,28 @@ func TestOffsets_ConsumedBesideTheDeletionOfTheGroupAreGone(t *testing.T) {
 	b.offsets.commit(p.group, p.topic, 0, 2, c) // who commits by itself may do so before there is a group
 	if at := b.offsets.query("G", "T", 0); at != 2 {
 		t.Errorf("the group that is not there is at %d", at)
+	}
+}
+
+// What a pop takes while the topic is deleted does not stay for the next one of that name.
+func TestPop_TakenBesideTheDeletionOfTheTopicIsForgotten(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "T", 4, "e", "0")
+	p, walk := checkedPop(t, b, c)
+	b.offsets.writeMu.Lock()
+	flush := b.offsets.flush
+	b.offsets.flush = sync.OnceValue(func() error { // behind what is in flight already, and before the messages go
+		walk()
+		return flush()
+	})
+	b.offsets.writeMu.Unlock()
+	b.offsets.commit([]byte("Other"), []byte("T"), 0, 1, c)
+	if r := call(t, c, protocol.ReqDeleteTopicInBroker, [][2]string{{"topic", "T"}}, nil); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	sendN(t, c, "T", 6, "e", "0")
+	if list := pop(t, c, "T", "consumerGroup", "G"); p.look.count != 4 || len(list) != 6 {
+		t.Errorf("%d of 6 messages of the new topic were popped, %d beside the deletion", len(list), p.look.count)
 	}
 }
