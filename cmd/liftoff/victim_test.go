@@ -32,7 +32,7 @@ func newVictim(t *testing.T, settings ...string) *victim {
 	dir, port := t.TempDir(), freeBrokerPort(t)
 	v := &victim{t: t, bin: buildLiftoff(t), conf: filepath.Join(dir, "broker.properties"), addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
 		killed: func() {}}
-	settings = append(settings, "brokerName=broker-a", "brokerIP1=127.0.0.1", "bindAddress=127.0.0.1", fmt.Sprint("listenPort=", port),
+	settings = append(settings, "brokerName=broker-a", "brokerIP1=127.0.0.1", "bindAddress=127.0.0.1", "metricsExporterType=DISABLE", fmt.Sprint("listenPort=", port),
 		"storePathRootDir="+filepath.Join(dir, "store"))
 	if err := os.WriteFile(v.conf, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func killInEachFlushMode(t *testing.T, kills int, kill func(t *testing.T, flush 
 func (v *victim) start() *server {
 	t := v.t
 	t.Helper()
-	cmd := exec.Command(v.bin, "broker", "-c", v.conf, "--metrics-port", "0") //nolint:noctx // it is ended by signals
+	cmd := exec.Command(v.bin, "broker", "-c", v.conf) //nolint:noctx // it is ended by signals
 	cmd.Env = append(os.Environ(), "NAMESRV_ADDR=")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
