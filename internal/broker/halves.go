@@ -12,7 +12,8 @@ import (
 // halves is what is known of the half messages: which of them are undecided, and what the others came to.
 //
 // A half message waits in queue 0 of RMQ_SYS_TRANS_HALF_TOPIC. When its transaction ends, an op message in queue 0 of
-// RMQ_SYS_TRANS_OP_HALF_TOPIC says so: tag d, and as its body queue offsets of half messages, each with a comma behind it ("17,18,").
+// RMQ_SYS_TRANS_OP_HALF_TOPIC says so: tag d, and as its body the half message's queue offset. RocketMQ 5 puts many into one, each with a comma
+// behind it ("17,18,"), and reads both.
 // A half message whose producers were asked is stored again at the end of its queue, with TRANSACTION_CHECK_TIMES, and that copy stands
 // for it from then on. So the undecided ones are always among the newest, and two positions say where reading must begin after a start:
 // base, before which no half message is undecided, and the first op message that tells of one behind base. They are the consumer

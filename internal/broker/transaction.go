@@ -340,16 +340,15 @@ func (ss *session) putEnds(b *Broker) {
 	b.store.Add(&eb.Batch)
 }
 
-// appendOps appends op messages that tell of half messages.
+// appendOps appends op messages that tell of half messages, each of one: brokers before 5.0 take a list for damage, and would ask about all
+// that is in it again.
 func (h *halves) appendOps(puts []store.Put, cfg *settings, offsets []int64) []store.Put {
-	for len(offsets) > 0 {
-		body := make([]byte, 0, min(20*len(offsets), cfg.TransactionOpBytes+20))
-		for len(offsets) > 0 && (len(body) == 0 || len(body) < cfg.TransactionOpBytes) {
-			body = append(strconv.AppendInt(body, offsets[0], 10), ',')
-			offsets = offsets[1:]
-		}
+	bodies := make([]byte, 0, 20*len(offsets))
+	for _, offset := range offsets {
+		begin := len(bodies)
+		bodies = strconv.AppendInt(bodies, offset, 10)
 		p := store.Put{Queue: h.ops}
-		p.Body, p.Properties = body, opProperties
+		p.Body, p.Properties = bodies[begin:len(bodies):len(bodies)], opProperties
 		p.BornTimestamp, p.BornHost = time.Now().UnixMilli(), cfg.storeHost
 		puts = append(puts, p)
 	}

@@ -96,8 +96,6 @@ type Broker struct {
 	TransactionCheckInterval time.Duration `prop:"transactionCheckInterval,ms,long,important"`
 	// TransactionMetricsInterval is the time between two writings of transactionMetrics, while it changes. Default 10 s.
 	TransactionMetricsInterval time.Duration `prop:"transactionMetricFlushInterval,ms,long"`
-	// TransactionOpBytes is the largest body of a message that tells which half messages are done with. Default 4096.
-	TransactionOpBytes int `prop:"transactionOpMsgMaxSize"`
 	// PopPollingSize is how many pops of a group may wait for one queue, or for all queues, of a topic. Default 1024.
 	PopPollingSize int `prop:"popPollingSize"`
 	// PopPollingTotal is how many pops may wait altogether. Default 100000.
@@ -234,7 +232,6 @@ func DefaultBroker() Broker {
 		TransactionCheckMax:         15,
 		TransactionCheckInterval:    30 * time.Second,
 		TransactionMetricsInterval:  10 * time.Second,
-		TransactionOpBytes:          4096,
 		PopPollingSize:              1024,
 		PopPollingTotal:             100_000,
 		PopForceNotify:              800,
@@ -318,7 +315,6 @@ func (b *Broker) Validate() error {
 	v.atLeast("transactionCheckMax", int64(b.TransactionCheckMax), 0)
 	v.atLeast("transactionCheckInterval", b.TransactionCheckInterval.Milliseconds(), 1)
 	v.atLeast("transactionMetricFlushInterval", b.TransactionMetricsInterval.Milliseconds(), 1)
-	v.atLeast("transactionOpMsgMaxSize", int64(b.TransactionOpBytes), 1)
 	v.atLeast("filterDataCleanTimeSpan", b.FilterDataKept.Milliseconds(), 1)
 	v.within("expectConsumerNumUseFilter", int64(b.BloomConsumers), 1, 10_000)
 	v.within("maxErrorRateOfBloomFilter", int64(b.BloomErrorPercent), 1, 99)

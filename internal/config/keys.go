@@ -275,6 +275,11 @@ var groups = []struct {
 			transactionOpBatchInterval int 3000`,
 	},
 	{
+		why: "a message that says what became of a half message speaks of that one only, as RocketMQ 4 reads it",
+		keys: `
+			transactionOpMsgMaxSize int 4096`,
+	},
+	{
 		why: "half messages are always kept in RMQ_SYS_TRANS_HALF_TOPIC",
 		keys: `
 			transWriteOriginTransHalfEnable boolean true`,
