@@ -59,7 +59,15 @@ var groups = []struct {
 	{
 		why: "RocketMQ 5.5 has no such key",
 		keys: `
-			checkTransactionMessageEnable string -`,
+			checkTransactionMessageEnable string -
+			commercialEnable boolean true
+			commercialTimerCount int 1
+			commercialTransCount int 1
+			commercialBigCount int 1
+			filterServerNums int 0
+			haSlaveFallbehindMax int 268435456
+			maxDelayTime int 40
+			isEnableBatchPush boolean false`,
 	},
 	{
 		why: "RocketMQ 5.5 does not act on it either",

@@ -57,6 +57,16 @@ func TestLoadBroker_TakesPublishedSamples(t *testing.T) {
 	}
 }
 
+// A broker of 4.9 writes all its keys into its file when one is changed while it runs.
+func TestLoadBroker_KnowsTheKeysOfBefore5(t *testing.T) {
+	t.Parallel()
+	_, notes, err := LoadBroker(Sources{File: brokerFile(t, "commercialEnable=true\ncommercialTimerCount=1\ncommercialTransCount=1\ncommercialBigCount=1\nfilterServerNums=0\n"+
+		"haSlaveFallbehindMax=268435456\nmaxDelayTime=40\nisEnableBatchPush=false")})
+	if err != nil || len(notes) > 0 {
+		t.Error(notes, err)
+	}
+}
+
 func TestServer_TakesNoIdleTimeForNever(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{"0": -1, "-5": -1, "1": time.Second, "120": 120 * time.Second} {
