@@ -45,6 +45,7 @@ var methodAllowances = []allowance{
 	{"consumeMessageDirectly/result/spentTimeMills", anyNumber, "how long the client took"},
 
 	// What the store holds depends on what the broker itself writes.
+	{"fetchBrokerRuntimeStats/result/table/getTransferedTps", onlyOurs, "as it is spelled before 5.0, for its tools"},
 	{"fetchBrokerRuntimeStats/result/table/commitLogDirCapacity", anything, "of the disk; Liftoff counts what it may use, without what is reserved"},
 	{"fetchBrokerRuntimeStats/result/table/*DiskRatio*", anyNumber, "of the disk and the moment"},
 	{"fetchBrokerRuntimeStats/result/table/commitLogMaxOffset", anyNumber, "Apache writes check points of pops into the log"},

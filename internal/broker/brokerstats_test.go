@@ -13,6 +13,16 @@ import (
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
 
+// Tools before 5.0 fail without a rate under the name that it had.
+func TestRuntimeInfo_NamesARateAsBefore5(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, quietConfig(t))
+	info := b.runtimeInfo(time.Now())
+	if info["getTransferedTps"] == "" || info["getTransferedTps"] != info["getTransferredTps"] {
+		t.Errorf("%q and %q", info["getTransferedTps"], info["getTransferredTps"])
+	}
+}
+
 func TestBrokerStats_TellWhatWasCounted(t *testing.T) {
 	t.Parallel()
 	b := openTest(t, testConfig(t))

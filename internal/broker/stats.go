@@ -59,6 +59,7 @@ func (b *Broker) runtimeInfo(now time.Time) map[string]string {
 		"getMissTps":                  r.missed,
 		"getTotalTps":                 r.total,
 		"getTransferredTps":           r.transferred,
+		"getTransferedTps":            r.transferred, // as it is spelled before 5.0, whose tools fail without it
 		"msgPutTotalYesterdayMorning": n(r.putYesterday),
 		"msgPutTotalTodayMorning":     n(r.putToday),
 		"msgPutTotalTodayNow":         n(done.userPuts),
