@@ -205,11 +205,7 @@ func printBrokers(w io.Writer, lines []brokerLine, now time.Time) {
 			}
 			return absent
 		}
-		first := func(key string) float64 {
-			word, _, _ := strings.Cut(l.Info[key], " ")
-			v, _ := strconv.ParseFloat(word, 64)
-			return v
-		}
+		first := func(keys ...string) float64 { return firstRate(l.Info, keys...) }
 		number := func(key string) int64 {
 			v, _ := strconv.ParseInt(l.Info[key], 10, 64)
 			return v
@@ -220,12 +216,27 @@ func printBrokers(w io.Writer, lines []brokerLine, now time.Time) {
 		}
 		fmt.Fprintf(w, columns+"%11s  %-12s  %-8s  %10t\n", l.Cluster, l.Broker, l.ID, l.Addr, text("brokerVersionDesc", "null"),
 			fmt.Sprintf("%9.2f(%s,%sms)", first("putTps"), text("sendThreadPoolQueueSize", "null"), text("sendThreadPoolQueueHeadWaitTimeMills", "null")),
-			fmt.Sprintf("%9.2f(%s,%sms|%s,%sms)", first("getTransferredTps"), text("pullThreadPoolQueueSize", "null"), text("pullThreadPoolQueueHeadWaitTimeMills", "null"),
+			fmt.Sprintf("%9.2f(%s,%sms|%s,%sms)", first(transferredTPS...), text("pullThreadPoolQueueSize", "null"), text("pullThreadPoolQueueHeadWaitTimeMills", "null"),
 				text("ackThreadPoolQueueSize", "N"), text("ackThreadPoolQueueHeadWaitTimeMills", "N")),
 			fmt.Sprintf("%d-%d(%.1fw, %.1f, %.1f)", number("timerReadBehind"), number("timerOffsetBehind"), float64(number("timerCongestNum"))/10000,
 				first("timerEnqueueTps"), first("timerDequeueTps")),
 			text("pageCacheLockTimeMills", "null"), fmt.Sprintf("%2.2f", hours), fmt.Sprintf("%.4f", first("commitLogDiskRatio")), l.Info["brokerActive"] == "true")
 	}
+}
+
+// transferredTPS are the names of one rate, the second that of brokers before 5.0.
+var transferredTPS = []string{"getTransferredTps", "getTransferedTps"}
+
+// firstRate is the first number under the first of the keys that is there: of rates over 10 s, 1 min and 10 min the first.
+func firstRate(info map[string]string, keys ...string) float64 {
+	for _, key := range keys {
+		if text, ok := info[key]; ok {
+			word, _, _ := strings.Cut(text, " ")
+			v, _ := strconv.ParseFloat(word, 64)
+			return v
+		}
+	}
+	return 0
 }
 
 // printTotals prints the table of clusterList -m.

@@ -237,11 +237,6 @@ func (a *Admin) quota(ctx context.Context, addr string) (*quota, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := func(key string) float64 {
-		word, _, _ := strings.Cut(info[key], " ")
-		v, _ := strconv.ParseFloat(word, 64)
-		return v
-	}
 	between := func(from, to string) int64 {
 		begin, _ := strconv.ParseInt(info[from], 10, 64)
 		end, _ := strconv.ParseInt(info[to], 10, 64)
@@ -250,7 +245,7 @@ func (a *Admin) quota(ctx context.Context, addr string) (*quota, error) {
 	half := a.statsOf(ctx, addr, client.TopicPutNums, topicHalf)
 	scheduled := a.statsOf(ctx, addr, client.TopicPutNums, topicSchedule)
 	q := &quota{
-		tps: map[string]float64{"normalInTps": first("putTps"), "normalOutTps": first("getTransferredTps"), "transInTps": half.Minute.TPS, "scheduleInTps": scheduled.Minute.TPS},
+		tps: map[string]float64{"normalInTps": firstRate(info, "putTps"), "normalOutTps": firstRate(info, transferredTPS...), "transInTps": half.Minute.TPS, "scheduleInTps": scheduled.Minute.TPS},
 		day: map[string]int64{
 			"normalOneDayInNum":  between("msgPutTotalYesterdayMorning", "msgPutTotalTodayMorning"),
 			"normalOneDayOutNum": between("msgGetTotalYesterdayMorning", "msgGetTotalTodayMorning"),

@@ -307,7 +307,7 @@ func brokerOf(m member, info map[string]string, now time.Time) topBroker {
 		return -1
 	}
 	b := topBroker{Name: cmp.Or(m.name, info["brokerName"]), ID: m.id, Addr: m.addr, Version: info["brokerVersionDesc"],
-		In: number("putTps"), Out: number("getTransferredTps", "getTransferedTps"), Backlog: int64(number("dispatchBehindBytes")),
+		In: number("putTps"), Out: number(transferredTPS...), Backlog: int64(number("dispatchBehindBytes")),
 		Disk: number("commitLogDiskRatio"), Today: -1}
 	if boot := number("bootTimestamp"); boot > 0 {
 		b.Up = (now.UnixMilli() - int64(boot)) / 1000

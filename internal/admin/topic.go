@@ -21,11 +21,18 @@ func (a *Admin) topicCommands() []*cobra.Command {
 		a.topicClusterList(), a.topicList(), a.updateOrderConf(), a.allocateMQ()}
 }
 
-// topicAt returns a topic as a broker has it, nil when it has none.
+// topicAt returns a topic as a broker has it, nil when it has none. A broker before 5.0 only tells of all topics.
 func (a *Admin) topicAt(ctx context.Context, addr, topic string) (*protocol.TopicConfigAndMapping, error) {
 	t, err := a.pool.TopicConfig(ctx, addr, topic)
-	if refused(err, protocol.CodeTopicNotExist) {
+	switch {
+	case refused(err, protocol.CodeTopicNotExist):
 		return nil, nil
+	case refused(err, protocol.CodeRequestCodeNotSupported):
+		all, err := a.pool.TopicConfigs(ctx, addr)
+		if err != nil || all.TopicConfigTable[topic] == nil {
+			return nil, err
+		}
+		return &protocol.TopicConfigAndMapping{TopicConfig: *all.TopicConfigTable[topic]}, nil
 	}
 	return t, err
 }
