@@ -18,7 +18,7 @@ func TestGo_OutlivesRestarts(t *testing.T)        { outlivesRestarts(t, golang, 
 func TestGo_OutlivesKills(t *testing.T)           { outlivesRestarts(t, golang, true) }
 func TestGo_UsesSecondPort(t *testing.T)          { usesSecondPort(t, golang) }
 func TestGo_MeetsOverTwoNamesrvs(t *testing.T)    { meetsOverTwoNamesrvs(t, golang) }
-func TestGo_UnderApachesNamesrv(t *testing.T)     { underApachesNamesrv(t, golang) }
-func TestGo_OverApachesBroker(t *testing.T)       { overApachesBroker(t, golang) }
+func TestGo_UnderApachesNamesrv(t *testing.T)     { underApachesNamesrv(t, golang, apache) }
+func TestGo_OverApachesBroker(t *testing.T)       { overApachesBroker(t, golang, apache) }
 func TestGo_MovesBetweenBrokers(t *testing.T)     { movesBetweenBrokers(t, golang) }
 func TestGo_ServesFromOneProcess(t *testing.T)    { servesFromOneProcess(t, golang) }

@@ -22,7 +22,7 @@ func TestJava4_SpeaksCompactHeaders(t *testing.T)    { speaksCompactHeaders(t, j
 func TestJava4_SpeaksTLS(t *testing.T)               { speaksTLS(t, java4) }
 func TestJava4_UsesSecondPort(t *testing.T)          { usesSecondPort(t, java4) }
 func TestJava4_MeetsOverTwoNamesrvs(t *testing.T)    { meetsOverTwoNamesrvs(t, java4) }
-func TestJava4_UnderApachesNamesrv(t *testing.T)     { underApachesNamesrv(t, java4) }
-func TestJava4_OverApachesBroker(t *testing.T)       { overApachesBroker(t, java4) }
+func TestJava4_UnderApachesNamesrv(t *testing.T)     { underApachesNamesrv(t, java4, apache) }
+func TestJava4_OverApachesBroker(t *testing.T)       { overApachesBroker(t, java4, apache) }
 func TestJava4_MovesBetweenBrokers(t *testing.T)     { movesBetweenBrokers(t, java4) }
 func TestJava4_ServesFromOneProcess(t *testing.T)    { servesFromOneProcess(t, java4) }

@@ -22,7 +22,7 @@ func TestJava5_SpeaksCompactHeaders(t *testing.T)    { speaksCompactHeaders(t, j
 func TestJava5_SpeaksTLS(t *testing.T)               { speaksTLS(t, java5) }
 func TestJava5_UsesSecondPort(t *testing.T)          { usesSecondPort(t, java5) }
 func TestJava5_MeetsOverTwoNamesrvs(t *testing.T)    { meetsOverTwoNamesrvs(t, java5) }
-func TestJava5_UnderApachesNamesrv(t *testing.T)     { underApachesNamesrv(t, java5) }
-func TestJava5_OverApachesBroker(t *testing.T)       { overApachesBroker(t, java5) }
+func TestJava5_UnderApachesNamesrv(t *testing.T)     { underApachesNamesrv(t, java5, apache) }
+func TestJava5_OverApachesBroker(t *testing.T)       { overApachesBroker(t, java5, apache) }
 func TestJava5_MovesBetweenBrokers(t *testing.T)     { movesBetweenBrokers(t, java5) }
 func TestJava5_ServesFromOneProcess(t *testing.T)    { servesFromOneProcess(t, java5) }

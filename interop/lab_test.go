@@ -51,7 +51,7 @@ type lab struct {
 	dir     string
 	java    func(version string) func() (string, error)
 	golang  func() (string, error)
-	apache  func() (string, error)
+	apache  func(version string) func() (string, error)
 	liftoff func() (string, error)
 	// javaAdmin is the program on Apache's administration library.
 	javaAdmin func() (string, error)
@@ -77,7 +77,11 @@ func newLab(dir string) *lab {
 	}
 	l.golang = sync.OnceValues(buildGo)
 	l.javaAdmin = sync.OnceValues(buildJavaAdmin)
-	l.apache = sync.OnceValues(fetchApache)
+	apaches := map[string]func() (string, error){}
+	for _, version := range []string{apache.version(), apache4.version()} {
+		apaches[version] = sync.OnceValues(func() (string, error) { return fetchApache(version) })
+	}
+	l.apache = func(version string) func() (string, error) { return apaches[version] }
 	l.liftoff = sync.OnceValues(func() (string, error) {
 		return filepath.Join(dir, "liftoff"), run("..", "go", "build", "-o", filepath.Join(dir, "liftoff"), "./cmd/liftoff")
 	})

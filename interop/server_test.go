@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -25,7 +26,13 @@ type kind string
 const (
 	liftoff kind = "liftoff"
 	apache  kind = "apache"
+	apache4 kind = "apache4" // the last server of the 4.x line
 )
+
+// version is that of Apache's server of this kind, unless LIFTOFF_INTEROP_APACHE names another.
+func (k kind) version() string {
+	return cmp.Or(os.Getenv("LIFTOFF_INTEROP_APACHE"), map[kind]string{apache: "5.5.0", apache4: "4.9.7"}[k])
+}
 
 // underTest says whose NameServer or broker the scenarios run against: Liftoff's, unless LIFTOFF_INTEROP_NAMESRV or
 // LIFTOFF_INTEROP_BROKER is "apache".
@@ -87,7 +94,7 @@ func (s *server) command(conf string) (*exec.Cmd, error) {
 		cmd.Env = append(os.Environ(), "HOME="+s.dir, "ROCKETMQ_HOME="+s.dir)
 		return cmd, nil
 	}
-	jars, err := s.lab.apache()
+	jars, err := s.lab.apache(s.kind.version())()
 	if err != nil {
 		return nil, err
 	}
@@ -99,14 +106,30 @@ func (s *server) command(conf string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := logAs4(s.dir, logging); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command("java", append(quickJVM(s.dir, "512m"),
 		"-XX:MaxDirectMemorySize=512m",
+		"--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED", // for 4.x; later ones export it to themselves
 		"--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
 		"--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
 		"--add-opens=java.base/java.nio=ALL-UNNAMED",
 		"-cp", logging+":"+filepath.Join(jars, "*"), main, "-c", conf)...)
 	cmd.Env = append(os.Environ(), "ROCKETMQ_HOME="+s.dir)
 	return cmd, nil
+}
+
+// logAs4 writes the files by which servers of 4.x, whose logging library has another name, log as later ones do.
+func logAs4(dir, logging string) error {
+	xml, err := os.ReadFile(filepath.Join(logging, "rmq.logback.xml"))
+	if err != nil {
+		return err
+	}
+	xml = bytes.ReplaceAll(xml, []byte("org.apache.rocketmq.logging."), nil)
+	conf := filepath.Join(dir, "conf")
+	return errors.Join(os.MkdirAll(conf, 0o755), os.WriteFile(filepath.Join(conf, "logback_namesrv.xml"), xml, 0o644),
+		os.WriteFile(filepath.Join(conf, "logback_broker.xml"), xml, 0o644))
 }
 
 // quickJVM are the flags of a Java process that starts fast and leaves nothing outside its folder.
@@ -122,7 +145,7 @@ func (s *server) kill() {
 
 // alarm says what the server said that no server may say. Apache's may: it is not ours to mend.
 func (s *server) alarm() error {
-	if s.proc == nil || s.kind == apache {
+	if s.proc == nil || s.kind != liftoff {
 		return nil
 	}
 	s.proc.out.mu.Lock()

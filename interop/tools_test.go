@@ -137,13 +137,13 @@ func buildGo() (string, error) {
 	})
 }
 
-// fetchApache fetches Apache's NameServer and broker.
-func fetchApache() (string, error) {
+// fetchApache fetches Apache's NameServer and broker of one version.
+func fetchApache(version string) (string, error) {
 	if err := errors.Join(tool("java"), tool("mvn")); err != nil {
 		return "", err
 	}
-	return cached("apache", []string{"peer/pom.xml"}, func(dir string) error {
-		err := run(".", "mvn", "-q", "-B", "-f", "peer/pom.xml", "dependency:copy-dependencies", "-DoutputDirectory="+dir)
+	return cached("apache-"+version, []string{"peer/pom.xml"}, func(dir string) error {
+		err := run(".", "mvn", "-q", "-B", "-f", "peer/pom.xml", "-Drocketmq="+version, "dependency:copy-dependencies", "-DoutputDirectory="+dir)
 		if err != nil {
 			return &absence{"what Maven would have to fetch", err}
 		}

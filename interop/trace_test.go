@@ -14,7 +14,7 @@ func TestJava5_TracesAreFound(t *testing.T) { tracesAreFound(t, impatient(java5)
 // mqadmin runs a command of Apache's mqadmin.
 func mqadmin(t *testing.T, cl *cluster, args ...string) string {
 	t.Helper()
-	jars, err := cl.broker.lab.apache()
+	jars, err := cl.broker.lab.apache(apache.version())()
 	must(t, err)
 	logging, err := filepath.Abs("peer")
 	must(t, err)

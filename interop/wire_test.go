@@ -41,18 +41,18 @@ func servesFromOneProcess(t *testing.T, c client) {
 }
 
 // underApachesNamesrv: our broker registers with Apache's NameServer.
-func underApachesNamesrv(t *testing.T, c client) {
+func underApachesNamesrv(t *testing.T, c client, whose kind) {
 	t.Parallel()
-	cl := ownCluster(t, setup{namesrvs: []kind{apache}})
+	cl := ownCluster(t, setup{namesrvs: []kind{whose}})
 	basicTraffic(t, c, cl, 100)
 	cl.restartBroker(t, true)
 	basicTraffic(t, c, cl, 100)
 }
 
 // overApachesBroker: Apache's broker registers with our NameServer.
-func overApachesBroker(t *testing.T, c client) {
+func overApachesBroker(t *testing.T, c client, whose kind) {
 	t.Parallel()
-	cl := ownCluster(t, setup{namesrvs: []kind{underTest("namesrv")}, broker: apache})
+	cl := ownCluster(t, setup{namesrvs: []kind{underTest("namesrv")}, broker: whose})
 	basicTraffic(t, c, cl, 100)
 	cl.restartBroker(t, true)
 	basicTraffic(t, c, cl, 100)
