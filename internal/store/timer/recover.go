@@ -121,8 +121,8 @@ func (t *Timer) recover() error {
 	l := &t.log
 	l.start = l.files.Start()
 	t.reached = t.check.QueueFlushed
-	if t.check.Read == 0 { // without a checkpoint as old as the wheel is good for
-		t.check.Read = t.floor(t.cfg.clock()) - (t.wheel.slots/2-slotsSpared)*t.precision
+	if t.check.Read == 0 { // without a checkpoint
+		t.check.Read = t.oldest()
 	}
 	t.read = t.floor(t.check.Read)
 	if l.files.Len() == 0 {
@@ -171,6 +171,11 @@ func (t *Timer) recover() error {
 		return err
 	}
 	return t.recount(oldest)
+}
+
+// oldest is the time of the oldest slot that the wheel is good for; there are none from before 1970, where a clock may begin.
+func (t *Timer) oldest() int64 {
+	return max(0, t.floor(t.cfg.clock())-(t.wheel.slots/2-slotsSpared)*t.precision)
 }
 
 // fits says whether a wheel is that of the log, whose durable part ends at a position: with the same precision, and not of another time.
@@ -313,8 +318,7 @@ func (t *Timer) rebuild() error {
 		}
 	}
 	t.wheel.pages, t.wheel.occupied, t.waiting = nil, nil, 0
-	now := t.floor(t.cfg.clock())
-	oldest := max(t.read, now-(t.wheel.slots/2-slotsSpared)*t.precision)
+	oldest := max(t.read, t.oldest())
 	var again []record
 	seen := map[int64]bool{} // messages, by log offset
 	end := l.end

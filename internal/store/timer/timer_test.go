@@ -107,6 +107,27 @@ func TestTimer_TakesSlotsInOrder(t *testing.T) {
 	}
 }
 
+// A machine without a clock of its own begins in 1970.
+func TestTimer_WorksInTheFirstDaysOf1970(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	at := int64(100_000)
+	cfg.clock = func() int64 { return at }
+	w := open(t, cfg)
+	if n, err := w.Add(at, entry(0, at+3000)); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if due, ok := w.Next(); !ok || due != at+4000 {
+		t.Errorf("the next is due at %d, %v", due, ok)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	at += 5000
+	_, got := drain(t, w, at, 1)
+	equal(t, "delivered", got, 0)
+}
+
 func TestTimer_RollsAsApacheDoes(t *testing.T) {
 	t.Parallel()
 	check := func(due, want int64, roll bool) {
