@@ -177,7 +177,7 @@ func (b *Broker) ackInMemory(m *popped) bool {
 
 // isOver says whether what was popped at a time in ms and is not in memory cannot be in flight any more.
 func (p *pops) isOver(popTime int64) bool {
-	return popTime >= p.started && popTime > p.forgotten.Load()
+	return popTime >= p.started.Load() && popTime > p.forgotten.Load()
 }
 
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.

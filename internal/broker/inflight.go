@@ -27,8 +27,8 @@ import (
 // asked like Apache's. When as many are not in the log yet, they are saved at once; while they cannot be, pops are refused.
 type pops struct {
 	b         *Broker
-	started   int64 // ms: check points of older pops are not in memory
-	forgotten atomic.Int64
+	started   atomic.Int64 // ms: check points of older pops are not in memory
+	forgotten atomic.Int64 // ms: nor all of those up to then
 	revives   atomic.Uint64 // which revive queue is next
 
 	mu      sync.RWMutex // protects the field below
@@ -98,16 +98,16 @@ type checkPoint struct {
 
 	passed atomic.Bool // the log's reader need not wait for it any more
 
-	// Protected by pending.mu.
-	due           int64 // ms
-	heapAt        int   // in pending.byDue; -1 when it is not there any more
+	// Protected by pending.mu. due of one that only the log knows is when its messages are, and is the reviver's.
+	due           time.Time
+	heapAt        int // in pending.byDue; -1 when it is not there any more
 	inList        bool
 	before, after *checkPoint // in the list
 }
 
 func (c *checkPoint) reviveTime() int64 { return c.popTime + c.invisible }
 
-func (c *checkPoint) isBefore(other *checkPoint) bool { return c.due < other.due }
+func (c *checkPoint) isBefore(other *checkPoint) bool { return c.due.Before(other.due) }
 func (c *checkPoint) moveTo(at int)                   { c.heapAt = at }
 
 // offset is where its i-th message lies.
@@ -139,7 +139,9 @@ func (c *checkPoint) all() uint32 { return uint32(1<<c.n - 1) }
 func (c *checkPoint) isSettled() bool { return (c.done || c.stored) && c.children == 0 }
 
 func newPops(b *Broker) *pops {
-	p := &pops{b: b, started: time.Now().UnixMilli(), byTopic: map[string]map[string]*popGroup{}}
+	p := &pops{b: b, byTopic: map[string]map[string]*popGroup{}}
+	p.started.Store(time.Now().UnixMilli())
+	p.forgotten.Store(b.store.Stats().WriteTime) // until then earlier runs have popped, though the clock was set back
 	p.pending.wake = make(chan struct{}, 1)
 	p.pending.most = max(b.settings.Load().PopMaxBuffer, saveChunk)
 	return p
@@ -227,6 +229,9 @@ func (pq *popQueue) freeTimeLocked(start, popTime int64) int64 {
 func (pq *popQueue) addLocked(c *checkPoint, inLine bool) {
 	c.pq = pq
 	pq.points[pointKey{c.start, c.popTime}] = c
+	if started := &pq.pops.started; c.popTime < started.Load() { // the clock was set back
+		started.Store(c.popTime)
+	}
 	if inLine {
 		pq.line = append(pq.line, c)
 		pq.next = c.next

@@ -2,10 +2,13 @@ package broker
 
 import (
 	"container/heap"
+	"math"
 	"sync"
+	"time"
 )
 
-// pendingPoints are the check points that something must be done for: at their time, or before the next save.
+// pendingPoints are the check points that something must be done for: at their time, or before the next save. Their time comes by a clock
+// that nobody sets: who does not acknowledge for the invisible time has had it, whatever the wall clock says by then.
 type pendingPoints struct {
 	mu    sync.Mutex // protects the fields below
 	byDue heapOf[*checkPoint]
@@ -13,7 +16,7 @@ type pendingPoints struct {
 	last  *checkPoint
 	fresh int // of check points in the list
 	most  int // of those, before a save is wanted early
-	wakes int64
+	wakes time.Time     // when the reviver believes that the first is due; zero when none is
 	wake  chan struct{} // holds something when one is due earlier than the reviver believes
 }
 
@@ -21,23 +24,28 @@ type pendingPoints struct {
 func (p *pendingPoints) add(c *checkPoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.due = c.reviveTime()
+	c.due = time.Now().Add(visibleIn(c.invisible))
 	p.pushLocked(c)
 	p.linkLocked(c)
 }
 
-// arm makes c come due at a time, or at another one than before.
-func (p *pendingPoints) arm(c *checkPoint, due int64) {
+// visibleIn is how long an invisible time in ms is, which comes from clients.
+func visibleIn(ms int64) time.Duration {
+	return time.Duration(min(max(ms, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
+// arm makes c come due after a while, or at another time than before.
+func (p *pendingPoints) arm(c *checkPoint, in time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropLocked(c)
-	c.due = due
+	c.due = time.Now().Add(in)
 	p.pushLocked(c)
 }
 
 func (p *pendingPoints) pushLocked(c *checkPoint) {
 	heap.Push(&p.byDue, c)
-	if p.wakes == 0 || c.due < p.wakes {
+	if p.wakes.IsZero() || c.due.Before(p.wakes) {
 		p.wakes = c.due
 		p.wakeLocked()
 	}
@@ -143,16 +151,16 @@ func (p *pendingPoints) takeUnsaved() (list []*checkPoint) {
 	return list
 }
 
-// takeDue takes at most n that are due out of the heap, and says when the next one is; 0 when there is none.
-func (p *pendingPoints) takeDue(now int64, n int) (list []*checkPoint, next int64) {
+// takeDue takes at most n that are due out of the heap, and says when the next one is; zero when there is none.
+func (p *pendingPoints) takeDue(now time.Time, n int) (list []*checkPoint, next time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.byDue) > 0 && p.byDue[0].due <= now && len(list) < n {
+	for len(p.byDue) > 0 && !p.byDue[0].due.After(now) && len(list) < n {
 		c := p.byDue[0]
 		p.dropLocked(c)
 		list = append(list, c)
 	}
-	p.wakes = 0
+	p.wakes = time.Time{}
 	if len(p.byDue) > 0 {
 		p.wakes = p.byDue[0].due
 	}

@@ -583,7 +583,7 @@ func TestPop_CountsAcknowledgementsInTheLog(t *testing.T) {
 	b, c := openPop(t)
 	sendN(t, c, "Earlier", 5, "e", "0")
 	list := popAgain(t, c, "Earlier", 5, "queueId", "0")
-	popTime := b.pops.started - 1000
+	popTime := b.pops.started.Load() - 1000
 	for i := range list {
 		list[i].receipt = fmt.Sprintf("0 %d 60000 0 0 broker-a 0 %d", popTime, i)
 	}

@@ -136,7 +136,7 @@ func TestPop_ChangeFailsWhenItCannotBeKept(t *testing.T) {
 	b, c := openPop(t)
 	sendN(t, c, "Change", 2, "e", "0")
 	d := popAgain(t, c, "Change", 2, "queueId", "0")[0]
-	d.receipt = fmt.Sprintf("0 %d 60000 0 0 broker-a 0 0", b.pops.started-1000) // which the log alone can know
+	d.receipt = fmt.Sprintf("0 %d 60000 0 0 broker-a 0 0", b.pops.started.Load()-1000) // which the log alone can know
 	change := func(want int32) {
 		t.Helper()
 		if r := call(t, c, protocol.ReqChangeMessageInvisibleTime, changeFields("Change", &d, "30000"), nil); r.Code != want {

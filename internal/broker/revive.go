@@ -52,7 +52,7 @@ const (
 	reviveBytes     = 4 << 20                // of messages copied together, about
 	reviveOpenMax   = 10_000                 // check points of the log in memory before the first of them must be done
 	ackLateMS       = 2000                   // an acknowledgement comes out of the timer so much later than it is due at most
-	idleLateMS      = 3000                   // and so much when nothing behind it tells that the timer has come so far
+	idleLate        = 3 * time.Second        // and so much when nothing behind it tells that the timer has come so far
 	timerLate       = 500 * time.Millisecond // a timer that is not behind may be so late
 	reviveRetry     = 10 * time.Second
 	reviveLookAgain = time.Second
@@ -114,11 +114,11 @@ func (r *reviver) round() (more bool, next time.Time) {
 			soonest(time.Now().Add(reviveRetry))
 		}
 	}
-	due, after := r.b.pops.pending.takeDue(time.Now().UnixMilli(), reviveBatch)
+	due, after := r.b.pops.pending.takeDue(time.Now(), reviveBatch)
 	r.reviveAll(due)
 	more = more || len(due) > 0
-	if after > 0 {
-		soonest(time.UnixMilli(after))
+	if !after.IsZero() {
+		soonest(after)
 	}
 	for _, rq := range r.queues {
 		did, at := r.reviveLogged(rq)
@@ -170,10 +170,11 @@ func (rq *reviveQueue) isStuck() bool {
 // send here, is passed over.
 func (r *reviver) take(rq *reviveQueue, m *message.Message) (c *checkPoint) {
 	defer r.survive("a record of the revive log", "log_offset", m.LogOffset)
+	now := r.clockOf(m)
 	for _, name := range [...]string{message.PropTimerDeliverMS, message.PropTimerOutMS} {
 		if v, ok := message.Property(m.Properties, name); ok {
 			if at, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-				rq.newest = max(rq.newest, min(at, time.Now().UnixMilli()+ckAheadMS))
+				rq.newest = max(rq.newest, min(at, now+ckAheadMS))
 				break
 			}
 		}
@@ -183,11 +184,11 @@ func (r *reviver) take(rq *reviveQueue, m *message.Message) (c *checkPoint) {
 	switch string(tag) {
 	case tagCK:
 		body, ok := parseCK(m.Body)
-		if ok && body.PopTime+body.Invisible > time.Now().UnixMilli()+r.b.settings.Load().invisibleMax()+ckAheadMS {
+		if ok && body.PopTime+body.Invisible > now+r.b.settings.Load().invisibleMax()+ckAheadMS {
 			because, ok = "its messages are due later than the timer keeps any", false // all behind it would wait for them
 		}
 		if ok {
-			c = r.takeCK(rq, &body)
+			c = r.takeCK(rq, &body, now)
 			r.b.tallies.add(&metrics.PopReviveOut, 1, body.Topic, body.Group, rq.label, reviveCK)
 			return c
 		}
@@ -209,8 +210,17 @@ func (r *reviver) survive(what string, keys ...any) {
 	}
 }
 
-// takeCK finds the check point of a record, or makes one when memory does not know it.
-func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
+// clockOf is what time it is, in ms, by the clock that a record's times are of: the wall clock may have been set back since.
+func (r *reviver) clockOf(m *message.Message) int64 {
+	now := max(time.Now().UnixMilli(), m.StoreTimestamp)
+	if m.BornHost == r.b.settings.Load().storeHost { // no client's clock
+		now = max(now, m.BornTimestamp)
+	}
+	return now
+}
+
+// takeCK finds the check point of a record, or makes one when memory does not know it; now is clockOf the record.
+func (r *reviver) takeCK(rq *reviveQueue, body *ckBody, now int64) *checkPoint {
 	b := r.b
 	name := b.settings.Load().Name
 	if body.Broker == "" {
@@ -230,8 +240,8 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 				if c.acked == c.saved {
 					pq.dropLocked(c)
 				}
-			} else if c.reviveTime() <= time.Now().UnixMilli() {
-				b.pops.pending.arm(c, c.reviveTime())
+			} else if !b.pops.pending.isArmed(c) { // it came due, and waits for this
+				b.pops.pending.arm(c, 0)
 			}
 		}
 		pq.mu.Unlock()
@@ -245,6 +255,7 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 	}
 	c := &checkPoint{pq: pq, start: body.Start, popTime: body.PopTime, invisible: body.Invisible, offsets: body.Diffs, n: uint8(body.Num),
 		acked: uint32(body.BitMap), stored: true, arrived: true, suspend: body.Suspend, reviveQueue: rq.q.ID(), key: &key, heapAt: -1}
+	c.due = time.Now().Add(visibleIn(c.reviveTime() - now))
 	c.leaveToQueue()
 	rq.logged[key] = c
 	return c
@@ -253,7 +264,7 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody) *checkPoint {
 // leaveToQueue takes those messages for done that an earlier run has popped without moving the consumer offset past them: the queue gives
 // them once more.
 func (c *checkPoint) leaveToQueue() {
-	if c.pq.since < 0 || c.popTime >= c.pq.pops.started {
+	if c.pq.since < 0 || c.popTime >= c.pq.pops.started.Load() {
 		return
 	}
 	for i := range int(c.n) {
@@ -294,9 +305,9 @@ func (r *reviver) reviveLogged(rq *reviveQueue) (did bool, again time.Time) {
 			continue
 		}
 		if rq.newest-c.reviveTime() <= ackLateMS {
-			quiet := max(now.UnixMilli()-c.reviveTime(), 0)
-			if rq.next < rq.q.MaxOffset() || quiet < idleLateMS || now.Sub(rq.readAt) < reviveLookAgain || r.b.timerIsBehind() {
-				again = now.Add(max(reviveLookAgain, time.UnixMilli(c.reviveTime()+idleLateMS).Sub(now)))
+			left := min(time.UnixMilli(c.reviveTime()).Sub(now), c.due.Sub(now)) + idleLate // the wall clock may have been set back since
+			if rq.next < rq.q.MaxOffset() || left > 0 || now.Sub(rq.readAt) < reviveLookAgain || r.b.timerIsBehind() {
+				again = now.Add(max(reviveLookAgain, left))
 				break
 			}
 		}

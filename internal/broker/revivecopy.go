@@ -63,10 +63,11 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	defer r.survive("a check point", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "offset", c.start)
 	ok = true // of one that is passed over
 	pq.mu.Lock()
-	left, untold := c.all()&^c.acked, c.all()&^c.saved
-	waits := c.done || c.gone || c.storing || c.stored && !c.arrived // for its record; then it comes due again
+	left, untold, arrived := c.all()&^c.acked, c.all()&^c.saved, c.arrived
+	isBack := time.Now().UnixMilli() < c.reviveTime()-ckAheadMS               // the clock was set back: its record comes later, and the acknowledgement behind it
+	waits := c.done || c.gone || c.storing || c.stored && !arrived && !isBack // for its record; then it comes due again
 	if c.storing {
-		b.pops.pending.arm(c, time.Now().Add(100*time.Millisecond).UnixMilli())
+		b.pops.pending.arm(c, 100*time.Millisecond)
 	}
 	pq.mu.Unlock()
 	if waits {
@@ -83,7 +84,7 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	retry, err := b.popRetryTopicFor(cfg, pg, t)
 	if err != nil {
 		b.log.Error("cannot deliver popped messages again", "topic", pg.topic, "group", pg.group, "err", err)
-		b.pops.pending.arm(c, time.Now().Add(reviveRetry).UnixMilli())
+		b.pops.pending.arm(c, reviveRetry)
 		return nil, false
 	}
 	for i := range int(c.n) {
@@ -92,7 +93,7 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 			if err != nil {
 				b.log.Error("cannot read a popped message to deliver it again; it is tried once more", "topic", pg.topic, "group", pg.group, "queue_id", pq.id,
 					"offset", c.offset(i), "in", reviveRetry, "err", err)
-				b.pops.pending.arm(c, time.Now().Add(reviveRetry).UnixMilli())
+				b.pops.pending.arm(c, reviveRetry)
 				return nil, false
 			}
 			puts = append(puts, copies...)
@@ -100,7 +101,13 @@ func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok boo
 	}
 	if c.stored && left != 0 {
 		ack := b.ackPut(cfg, c.reviveQueue, c.ackBody(cfg, untold), c.reviveTime())
-		ack.Properties = message.DeleteProperty(ack.Properties, message.PropTimerDeliverMS) // now, whatever the clock says
+		if arrived {
+			ack.Properties = message.DeleteProperty(ack.Properties, message.PropTimerDeliverMS) // now, whatever the clock says
+		} else if err := b.divertTimer(cfg, &ack); err != nil {
+			b.log.Error("cannot deliver popped messages again", "topic", pg.topic, "group", pg.group, "err", err)
+			b.pops.pending.arm(c, reviveRetry)
+			return nil, false
+		}
 		puts = append(puts, ack)
 	}
 	return puts, true
@@ -198,7 +205,7 @@ func (r *reviver) finish(of []*checkPoint, err error) {
 		switch {
 		case err != nil:
 			c.tries++
-			r.b.pops.pending.arm(c, time.Now().Add(reviveRetry).UnixMilli())
+			r.b.pops.pending.arm(c, reviveRetry)
 		case !c.done:
 			if c.key == nil { // others were never counted
 				c.pq.inFlight -= bits.OnesCount32(c.all() &^ c.acked)

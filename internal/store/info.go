@@ -15,8 +15,9 @@ type Info struct {
 	Flushed    int64
 	Dispatched int64
 
-	FlushTime      int64 // store time of the newest flushed message, ms
-	CheckpointTime int64 // the same of queues and index
+	WriteTime      int64 // store time of the newest written message, ms
+	FlushTime      int64 // the same of the newest flushed one
+	CheckpointTime int64 // and of queues and index
 	OpenFiles      int
 	FlushWaiters   int // messages whose senders wait until they are flushed
 
@@ -64,6 +65,7 @@ func (s *Store) Stats() Info {
 		Written:        l.written.Load(),
 		Flushed:        l.flushed.Load(),
 		Dispatched:     s.dispatcher.dispatched.Load(),
+		WriteTime:      l.writeTime.Load(),
 		FlushTime:      l.flushTime.Load(),
 		OpenFiles:      s.handles.Open() + s.logHandles.Open(),
 		LogDiskRatio:   log.ratio,

@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+// What was popped an hour before the wall clock was set back by an hour has a pop time an hour from now.
+const setBack = int64(time.Hour / time.Millisecond)
+
+func TestPop_ComesAgainInTimeThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	for _, saved := range []bool{false, true} {
+		t.Run(fmt.Sprintf("saved=%v", saved), func(t *testing.T) {
+			t.Parallel()
+			b, c := openPop(t)
+			sendN(t, c, "Back", 2, "e", "0")
+			ack(t, c, "Back", popAgain(t, c, "Back", 1, "maxMsgNums", "1", "queueId", "0")...)
+			pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
+			pq.mu.Lock()
+			pq.addLocked(&checkPoint{start: 1, next: 2, popTime: time.Now().UnixMilli() + setBack, invisible: 500, n: 1}, true)
+			pq.mu.Unlock()
+			if saved {
+				b.pops.save()
+			}
+			if again := popAgain(t, c, "Back", 1); string(again[0].Body) != "1" {
+				t.Errorf("came again: %v", bodies(again))
+			}
+			if saved { // the acknowledgement must come behind the check point
+				awaitWaiting(t, b, 2)
+			}
+		})
+	}
+}
+
+// A check point that an earlier run has left by a clock that was set back since must neither be lost nor keep those behind it.
+func TestRevive_OfAClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Back", 1, "e", "0")
+	ack(t, c, "Back", popAgain(t, c, "Back", 1)...)
+	cfg := b.settings.Load()
+	body := ckBody{PopTime: time.Now().UnixMilli() + 365*24*setBack, Invisible: 1000, Num: 1, Topic: "Back", Group: "Poppers", Broker: cfg.Name}
+	put := b.revivePut(cfg, 0, tagCK, &body, nil, 0)
+	put.BornTimestamp = body.PopTime
+	if err := b.putAsIs([]store.Put{put}); err != nil {
+		t.Fatal(err)
+	}
+	popAgain(t, c, "Back", 1)
+}
+
+func TestPop_AcknowledgedByAnEarlierReceiptThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Back", 2, "e", "0")
+	list := popAgain(t, c, "Back", 2, "queueId", "0", "invisibleTime", "3000")
+	b, c = restart(t, b, c)
+	b.pops.started.Store(int64(atoi(t, strings.Fields(list[0].receipt)[1])) - setBack) // as by a clock that was set back
+	ack(t, c, "Back", list[0])
+	again := popAgain(t, c, "Back", 1)
+	if got := bodies(append(again, pop(t, c, "Back", "pollTime", "1000")...)); len(got) != 1 || got[0] != "1" {
+		t.Errorf("came again: %v", got)
+	}
+}
+
+// What this run pops after the clock was set back must not be taken for what an earlier one has popped and the queue gives once more.
+func TestPop_IsOfThisRunThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Back", 1, "e", "0")
+	popAgain(t, c, "Back", 1)
+	pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
+	at := b.pops.started.Load() - setBack
+	pq.mu.Lock()
+	pq.since = 0
+	pq.addLocked(&checkPoint{popTime: at, invisible: 60_000, n: 1}, false)
+	pq.mu.Unlock()
+	logged := &checkPoint{pq: pq, popTime: at, n: 1}
+	if logged.leaveToQueue(); logged.acked != 0 {
+		t.Error("it counts as acknowledged")
+	}
+}
