@@ -27,8 +27,8 @@ import (
 // asked like Apache's. When as many are not in the log yet, they are saved at once; while they cannot be, pops are refused.
 type pops struct {
 	b         *Broker
-	started   atomic.Int64 // ms: check points of older pops are not in memory
-	forgotten atomic.Int64 // ms: nor all of those up to then
+	started   atomic.Int64  // ms: check points of older pops are not in memory
+	forgotten atomic.Int64  // ms: nor all of those up to then
 	revives   atomic.Uint64 // which revive queue is next
 
 	mu      sync.RWMutex // protects the field below

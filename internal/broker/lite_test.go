@@ -343,7 +343,6 @@ func TestLite_WhatIsWrongIsRefused(t *testing.T) {
 	popIt := func(changes ...string) *remoting.Response {
 		return call(t, l.c, protocol.ReqPopLiteMessage, l.popFields("one", changes...), nil)
 	}
-	check("late", popIt("bornTime", "1000"), protocol.CodePollingTimeout, "timeout too much")
 	check("too many", popIt("maxMsgNum", "33"), protocol.CodeInvalidParameter, "greater than 32")
 	check("no topic", popIt("topic", "None"), protocol.CodeTopicNotExist, "topic [None] not exist")
 	check("no lite topic", popIt("topic", "Normal"), protocol.CodeInvalidParameter, "message type not match")

@@ -23,6 +23,7 @@ type litePop struct {
 	protocol.PopLiteHeader
 	held
 
+	until   time.Time // it may wait
 	popTime int64
 	body    []byte
 	count   int
@@ -42,17 +43,15 @@ func (b *Broker) popLiteMessage(ss *session, r *remoting.Request) {
 		p.refuse(err)
 		return
 	}
-	if p.BornTime == 0 {
-		p.BornTime = time.Now().UnixMilli()
-	}
+	p.until = pollUntil(r, p.PollTime)
 	p.serve()
 }
 
 // check says why the pop must not be served.
 func (p *litePop) check(cfg *settings) error {
 	b := p.b
-	if late := -popLeft(p.BornTime, p.PollTime); late > popLate && !p.asked.Held {
-		return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: it came %d ms after its bornTime + pollTime", cfg.BrokerIP1, late.Milliseconds())
+	if late := time.Since(p.until); late > popLate && p.PollTime > 0 && !p.asked.Held {
+		return errPopLate(cfg, late)
 	}
 	if err := cfg.checkRead("pop"); err != nil {
 		return err
@@ -266,7 +265,7 @@ func (b *Broker) liteOffset(cfg *settings, key liteKey, q *store.Queue, x *liteB
 
 // holdLite keeps p until its client is told of a lite topic or its time is over; then it is served again.
 func (h *holds) holdLite(cfg *settings, p *litePop) int {
-	wait := popWait(p.BornTime, p.PollTime)
+	wait := time.Until(p.until) - popMargin
 	if wait <= 0 {
 		return notHeld
 	}

@@ -14,8 +14,8 @@ type pendingPoints struct {
 	byDue heapOf[*checkPoint]
 	first *checkPoint // of those that the log does not know as they are
 	last  *checkPoint
-	fresh int // of check points in the list
-	most  int // of those, before a save is wanted early
+	fresh int           // of check points in the list
+	most  int           // of those, before a save is wanted early
 	wakes time.Time     // when the reviver believes that the first is due; zero when none is
 	wake  chan struct{} // holds something when one is due earlier than the reviver believes
 }

@@ -27,7 +27,8 @@ type popRequest struct {
 
 	group, topic, expression, expressionType, attempt []byte
 	queueID, maxMsgs, initMode                        int32
-	invisible, pollMS, bornTime                       int64
+	invisible, pollMS                                 int64
+	until                                             time.Time // it may wait
 	order                                             bool
 
 	buf  []byte  // what the byte slices above lie in while held
@@ -65,7 +66,7 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 			p.pollMS, ok = protocol.ParseInt(v)
 			bit = 32
 		case "bornTime":
-			p.bornTime, ok = protocol.ParseInt(v)
+			_, ok = protocol.ParseInt(v) // by another clock
 			bit = 64
 		case "initMode":
 			p.initMode, ok = parseInt32(v)
@@ -94,9 +95,7 @@ func decodePop(r *remoting.Request, p *popRequest) error {
 	if err := missingField(have, need, "consumerGroup", "topic", "queueId", "maxMsgNums", "invisibleTime", "pollTime", "bornTime", "initMode"); err != nil {
 		return err
 	}
-	if p.bornTime == 0 {
-		p.bornTime = time.Now().UnixMilli()
-	}
+	p.until = pollUntil(r, p.pollMS)
 	return nil
 }
 
@@ -165,15 +164,13 @@ func (p *popRequest) reply(fields func(*protocol.Frame), body []byte) {
 	p.release()
 }
 
-// popLate is how long past its time a pop may come in.
+// popLate is how long past its time a pop may be served.
 const popLate = 500 * time.Millisecond
 
-// popLeft is how long a pop that its client sent at born (ms since 1970) may still wait of pollMS; below 0 it is late. The sum of two
-// numbers of a stranger's may be more than an integer holds.
-func popLeft(born, pollMS int64) time.Duration {
-	const most = 250 * 365 * 24 * time.Hour
-	left := float64(born) - float64(time.Now().UnixMicro())/1e3 + float64(pollMS)
-	return time.Duration(min(max(left, -most.Seconds()*1e3), most.Seconds()*1e3) * 1e6)
+// pollUntil is until when a pop that has come may wait of pollMS. Its bornTime does not count: the client's clock may be minutes behind this
+// one, or ahead.
+func pollUntil(r *remoting.Request, pollMS int64) time.Time {
+	return time.Now().Add(min(visibleIn(pollMS), holdMax) - r.Age())
 }
 
 // check finds what the request is about, and says why it must not be served.
@@ -202,9 +199,14 @@ func (p *popRequest) check(cfg *settings) (*topic, *group, error) {
 	return t, g, nil
 }
 
+// errPopLate refuses a pop whose client has given up by now.
+func errPopLate(cfg *settings, late time.Duration) error {
+	return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: its pollTime was over %d ms ago", cfg.BrokerIP1, late.Milliseconds())
+}
+
 func (p *popRequest) checkPop(cfg *settings) error {
-	if late := -popLeft(p.bornTime, p.pollMS); late > popLate && p.pollMS > 0 && !p.asked.Held {
-		return protocol.Errorf(protocol.CodePollingTimeout, "the broker[%s] pop message is timeout too much: it came %d ms after its bornTime + pollTime", cfg.BrokerIP1, late.Milliseconds())
+	if late := time.Since(p.until); late > popLate && p.pollMS > 0 && !p.asked.Held {
+		return errPopLate(cfg, late)
 	}
 	if p.maxMsgs > popMax {
 		return protocol.Errorf(protocol.CodeInvalidParameter, "the broker[%s] pop message's num is greater than %d: maxMsgNums=%d", cfg.BrokerIP1, popMax, p.maxMsgs)

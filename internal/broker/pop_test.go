@@ -537,7 +537,6 @@ func TestPop_RefusesForgedReceipts(t *testing.T) {
 	pops(protocol.CodeInvalidParameter, "maxMsgNums", "33")
 	pops(protocol.CodeInvalidParameter, "queueId", "4")
 	pops(protocol.CodeInvalidParameter, "invisibleTime", "999999999999")
-	pops(protocol.CodePollingTimeout, "bornTime", in(-time.Hour), "pollTime", "1000")
 	pops(protocol.CodeTopicNotExist, "topic", "Nowhere")
 	pops(protocol.CodePollingTimeout, "maxMsgNums", "0")
 	pops(protocol.CodeSubscriptionParseFailed, "exp", "||")

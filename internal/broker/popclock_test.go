@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/store"
 )
 
@@ -64,6 +65,30 @@ func TestPop_AcknowledgedByAnEarlierReceiptThoughTheClockWasSetBack(t *testing.T
 	again := popAgain(t, c, "Back", 1)
 	if got := bodies(append(again, pop(t, c, "Back", "pollTime", "1000")...)); len(got) != 1 || got[0] != "1" {
 		t.Errorf("came again: %v", got)
+	}
+}
+
+// A pop waits for its pollTime by the broker's clock: clients' clocks are minutes behind, or ahead, and a message must not go to a client
+// that waits no more.
+func TestPop_WaitsAsLongWhateverItsClientsClockSays(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	for _, born := range []time.Duration{-time.Hour, time.Hour} {
+		sendN(t, c, "Skewed", 1, "e", "0")
+		popAgain(t, c, "Skewed", 1, "bornTime", in(born))
+		began := time.Now()
+		if list := pop(t, c, "Skewed", "bornTime", in(born), "pollTime", "500"); len(list) != 0 {
+			t.Errorf("popped %v", bodies(list))
+		}
+		if took := time.Since(began); took < 300*time.Millisecond || took > 20*time.Second {
+			t.Errorf("a pop born %v from now was answered after %v", born, took)
+		}
+		waits := start(t, c, protocol.ReqPopMessage, popFields("Skewed", "bornTime", in(born), "pollTime", "20000"))
+		await(t, "the pop to wait", func() bool { return b.holds.waitingPops(b.pops.find([]byte("Poppers"), []byte("Skewed")), -1) == 1 })
+		sendN(t, c, "Skewed", 1, "e", "0")
+		if r, err := waits.Wait(t.Context()); err != nil || len(deliveries(t, r, "Skewed")) != 1 {
+			t.Error("the one that waited was answered without the message", err)
+		}
 	}
 }
 

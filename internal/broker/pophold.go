@@ -25,7 +25,7 @@ const popMargin = 50 * time.Millisecond
 
 // holdPop keeps p until a message may be there for it or its time is over; then it is served again.
 func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
-	wait := popWait(p.bornTime, p.pollMS)
+	wait := time.Until(p.until) - popMargin
 	if wait <= 0 {
 		return notHeld
 	}
@@ -58,14 +58,6 @@ func (h *holds) holdPop(cfg *settings, p *popRequest, t *topic) int {
 	h.popsHeld++
 	h.pushLocked(&p.held, wait)
 	return nowHeld
-}
-
-// popWait is how long a pop is held at most; nothing when that is over.
-func popWait(born, poll int64) time.Duration {
-	if poll <= 0 {
-		return 0
-	}
-	return min(popLeft(born, poll)-popMargin, holdMax)
 }
 
 // mayHoldPopLocked is mayHoldLocked for a pop beside so many like it.
