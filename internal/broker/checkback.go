@@ -16,7 +16,7 @@ import (
 //
 // A round of checks is made when a half message is due, and not before transactionCheckInterval is over since the last. Each one that is
 // due is stored again with one check more, and one living producer of its group is asked, each in its turn; its answer is an
-// END_TRANSACTION like any other. After transactionCheckMax checks, or when it is older than fileReservedTime, it goes to
+// END_TRANSACTION like any other. After transactionCheckMax checks, or one when it is older than fileReservedTime, it goes to
 // TRANS_CHECK_MAX_TIME_TOPIC instead. So a check counts whether or not a producer was there to be asked, as in Apache.
 //
 // A checker looks at what has come since it last did, and not at what it knows: its costs follow the half messages and the undecided
@@ -115,14 +115,14 @@ func (c *checker) look(ctx context.Context) (next time.Time) {
 	c.advance()
 	due, any := c.firstDue()
 	if c.scannedTo() != before || unread != nil { // more are coming, and need not wake it each
-		if soon := now.Add(cfg.TransactionTimeout).UnixMilli(); !any || soon < due {
+		if soon := c.clock(now.Add(cfg.TransactionTimeout)); !any || soon < due {
 			due, any = soon, true
 		}
 	}
 	if !any {
 		return time.Time{}
 	}
-	next = time.UnixMilli(due + 1)
+	next = c.b.started.Add(durationMS(due + 1))
 	if floor = c.last.Add(cfg.TransactionCheckInterval); next.Before(floor) {
 		next = floor
 	}
@@ -178,7 +178,7 @@ func (h *halves) take(at *int, wanted func(openHalf) bool) (taken []openHalf) {
 
 // round checks the half messages that are due.
 func (c *checker) round(ctx context.Context, cfg *settings, now time.Time) {
-	begin := now.UnixMilli()
+	begin := c.clock(now)
 	var r roundResult
 	for at := 0; ctx.Err() == nil; {
 		taken := c.take(&at, func(o openHalf) bool { return o.due < begin })
@@ -251,7 +251,7 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 			c.restore(taken)
 			return err
 		}
-		c.moved(all, puts, time.Now().Add(cfg.TransactionCheckInterval).UnixMilli())
+		c.moved(all, puts, c.clock(time.Now().Add(cfg.TransactionCheckInterval)))
 		for i := range all {
 			r.count(&all[i], all[i].asks != nil && c.ask(cfg, &all[i], puts, r))
 		}
@@ -295,7 +295,7 @@ func (c *checker) prepare(cfg *settings, m *copied, puts []store.Put) []store.Pu
 	discard := f.checks > 0 && f.checks >= cfg.TransactionCheckMax
 	if !discard {
 		checks++
-		discard = time.Now().UnixMilli()-m.half.BornTimestamp > cfg.FileReserved.Milliseconds()
+		discard = f.checks > 0 && time.Now().UnixMilli()-m.half.BornTimestamp > cfg.FileReserved.Milliseconds() // asked once, for the clock may be ahead
 	}
 	props = message.AppendProperty(props, message.PropTransactionCheckTimes, strconv.Itoa(checks))
 	to := c.q

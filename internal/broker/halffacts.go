@@ -63,7 +63,9 @@ func (f *halfFacts) immunityMS(cfg *settings) int64 {
 	return seconds * 1000
 }
 
-// due is when its producers may be asked. A client's clock that is ahead does not count.
-func (f *halfFacts) due(cfg *settings, m *message.Message) int64 {
-	return min(m.BornTimestamp, m.StoreTimestamp) + f.immunityMS(cfg)
+// wait is how many ms its producers may not be asked yet, at a time in ms. That a client's clock is ahead, or this one was set back, does
+// not make it longer.
+func (f *halfFacts) wait(cfg *settings, m *message.Message, now int64) int64 {
+	immunity := f.immunityMS(cfg)
+	return min(max(min(m.BornTimestamp, m.StoreTimestamp)+immunity-now, 0), immunity)
 }

@@ -47,7 +47,7 @@ type halves struct {
 type openHalf struct {
 	offset int64
 	root   int64
-	due    int64 // Unix milliseconds from which on its producers may be asked
+	due    int64 // from when on its producers may be asked, ms as halves.clock has them
 }
 
 // halfState is what is known of one half message.
@@ -281,10 +281,14 @@ func (h *halves) gone(from, to int64) {
 	h.settled.Broadcast()
 }
 
+// clock is the time in ms since the broker's start, by a clock that nobody sets.
+func (h *halves) clock(t time.Time) int64 { return t.Sub(h.b.started).Milliseconds() }
+
 // list remembers an undecided half message.
 func (h *halves) list(m *message.Message) {
 	f := inspectHalf(m)
-	due := f.due(h.b.settings.Load(), m)
+	now := time.Now()
+	due := h.clock(now) + f.wait(h.b.settings.Load(), m, now.UnixMilli())
 	h.mu.Lock()
 	s := h.states.get(m.QueueOffset)
 	if s&halfListed != 0 || s.isFinished() {

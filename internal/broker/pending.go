@@ -24,13 +24,13 @@ type pendingPoints struct {
 func (p *pendingPoints) add(c *checkPoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.due = time.Now().Add(visibleIn(c.invisible))
+	c.due = time.Now().Add(durationMS(c.invisible))
 	p.pushLocked(c)
 	p.linkLocked(c)
 }
 
-// visibleIn is how long an invisible time in ms is, which comes from clients.
-func visibleIn(ms int64) time.Duration {
+// durationMS is a time in ms that may be any number, as it comes from clients.
+func durationMS(ms int64) time.Duration {
 	return time.Duration(min(max(ms, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 

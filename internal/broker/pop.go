@@ -170,7 +170,7 @@ const popLate = 500 * time.Millisecond
 // pollUntil is until when a pop that has come may wait of pollMS. Its bornTime does not count: the client's clock may be minutes behind this
 // one, or ahead.
 func pollUntil(r *remoting.Request, pollMS int64) time.Time {
-	return time.Now().Add(min(visibleIn(pollMS), holdMax) - r.Age())
+	return time.Now().Add(min(durationMS(pollMS), holdMax) - r.Age())
 }
 
 // check finds what the request is about, and says why it must not be served.

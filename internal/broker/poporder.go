@@ -215,7 +215,7 @@ func (o *orders) changedLocked(pq *popQueue, i *orderInfo) {
 		pq.order = &checkPoint{pq: pq, order: true, heapAt: -1}
 	}
 	if until > now && o.b.settings.Load().PopOrderNotify {
-		pending.arm(pq.order, visibleIn(until-now))
+		pending.arm(pq.order, durationMS(until-now))
 	} else {
 		pending.disarm(pq.order)
 	}

@@ -255,7 +255,7 @@ func (r *reviver) takeCK(rq *reviveQueue, body *ckBody, now int64) *checkPoint {
 	}
 	c := &checkPoint{pq: pq, start: body.Start, popTime: body.PopTime, invisible: body.Invisible, offsets: body.Diffs, n: uint8(body.Num),
 		acked: uint32(body.BitMap), stored: true, arrived: true, suspend: body.Suspend, reviveQueue: rq.q.ID(), key: &key, heapAt: -1}
-	c.due = time.Now().Add(visibleIn(c.reviveTime() - now))
+	c.due = time.Now().Add(durationMS(c.reviveTime() - now))
 	c.leaveToQueue()
 	rq.logged[key] = c
 	return c

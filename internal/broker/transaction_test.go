@@ -524,6 +524,34 @@ func TestCheckBack_GivesUpAfterTheLastCheckAndResumes(t *testing.T) {
 	}
 }
 
+// One that seems to be older than files are kept is asked about before it is given up: the clock may have been set ahead.
+func TestCheckBack_AsksOnceWhateverTheClockSays(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, txConfig(t))
+	p := newTxProducer(t, b, "p1")
+	old := in(-2 * b.settings.Load().FileReserved)
+	if r := call(t, p.conn, protocol.ReqSendMessageV2, sendFields("Topic", "f", "4", "g", old, "i", halfProps("old")), []byte("old")); r.Code != 0 {
+		t.Fatal(r.Code, string(r.Remark))
+	}
+	if c := p.next(t); c.key != "old" {
+		t.Error("asked about", c.key)
+	}
+	eventually(t, "given up", func() bool { return b.store.Queue(topicCheckMax, 0).MaxOffset() == 1 })
+}
+
+func TestHalfFacts_WaitIsBoundedThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	cfg := &settings{}
+	cfg.TransactionTimeout = 6 * time.Second
+	now := time.Now().UnixMilli()
+	for _, c := range []struct{ born, stored, want int64 }{{0, 0, 6000}, {-2000, 0, 4000}, {-9000, 0, 0}, {3600_000, 0, 6000}, {0, 3600_000, 6000}, {3600_000, 3600_000, 6000}} {
+		m := &message.Message{BornTimestamp: now + c.born, StoreTimestamp: now + c.stored}
+		if got := new(halfFacts).wait(cfg, m, now); got != c.want {
+			t.Errorf("born in %d ms and stored in %d ms it waits %d ms, want %d", c.born, c.stored, got, c.want)
+		}
+	}
+}
+
 func TestTransaction_MayBeCommittedAfterItWasGivenUp(t *testing.T) {
 	t.Parallel()
 	cfg := txConfig(t)
