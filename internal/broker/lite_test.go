@@ -204,6 +204,22 @@ func TestLite_WaitingPopIsWoken(t *testing.T) {
 	l.want("both", strings.Join(all, " "), "a:a0:0:0 b:b0:0:0")
 }
 
+func TestLite_IsBlockedNoLongerThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	l := newLiteLab(t, openTest(t, lightConfig(t)))
+	l.subscribe("one", "Lites", "a")
+	l.send("a", "a0")
+	l.pop("one", "invisibleTime", "700")
+	lites := l.b.lites
+	lites.mu.Lock()
+	for _, x := range lites.blocks {
+		x.info.PopTime += setBack
+	}
+	lites.mu.Unlock()
+	_, got := l.pop("one", "pollTime", "20000")
+	l.want("again", got, "a:a0:0:1")
+}
+
 func TestLite_InvisibleTimeChanges(t *testing.T) {
 	t.Parallel()
 	l := newLiteLab(t, openTest(t, lightConfig(t)))

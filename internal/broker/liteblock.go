@@ -12,11 +12,11 @@ type liteBlock struct {
 	info   *orderInfo // nil before the first pop is done
 	taking bool       // somebody is reading the queue for the group
 	missed bool       // somebody else wanted to meanwhile
-	due    int64      // ms: when its group is told
+	due    time.Time  // when its group is told
 	heapAt int        // in lites.byDue; -1 when it is not there
 }
 
-func (x *liteBlock) isBefore(other *liteBlock) bool { return x.due < other.due }
+func (x *liteBlock) isBefore(other *liteBlock) bool { return x.due.Before(other.due) }
 func (x *liteBlock) moveTo(at int)                  { x.heapAt = at }
 
 // liteBlockKept is how long what was taken and neither acknowledged nor popped again is remembered.
@@ -65,15 +65,16 @@ func (l *lites) end(x *liteBlock, info *orderInfo) (again bool) {
 
 // armLocked has the group be told when the block ends.
 func (l *lites) armLocked(x *liteBlock) {
-	now := time.Now().UnixMilli()
-	x.due = x.info.blockedUntil(now)
+	now := time.Now()
+	wait := durationMS(x.info.blockedUntil(now.UnixMilli()) - now.UnixMilli())
+	x.due = now.Add(wait)
 	if x.heapAt >= 0 {
 		heap.Remove(&l.byDue, x.heapAt)
 	}
-	if x.due > now && !l.closed && l.b.settings.Load().PopOrderNotify {
+	if wait > 0 && !l.closed && l.b.settings.Load().PopOrderNotify {
 		heap.Push(&l.byDue, x)
 		if x.heapAt == 0 {
-			l.timer.Reset(time.Duration(x.due-now) * time.Millisecond)
+			l.timer.Reset(wait)
 		}
 	}
 }
@@ -85,15 +86,15 @@ func (l *lites) unblock() {
 		return
 	}
 	defer l.firing.Done()
-	now := time.Now().UnixMilli()
-	for len(l.byDue) > 0 && l.byDue[0].due <= now {
+	now := time.Now()
+	for len(l.byDue) > 0 && !l.byDue[0].due.After(now) {
 		x := heap.Pop(&l.byDue).(*liteBlock)
 		if l.armLocked(x); x.heapAt < 0 { // else another of its messages has longer
 			free = append(free, x.key)
 		}
 	}
 	if len(l.byDue) > 0 {
-		l.timer.Reset(time.Duration(l.byDue[0].due-now) * time.Millisecond)
+		l.timer.Reset(l.byDue[0].due.Sub(now))
 	}
 	l.mu.Unlock()
 	for _, key := range free {

@@ -68,6 +68,43 @@ func TestPop_AcknowledgedByAnEarlierReceiptThoughTheClockWasSetBack(t *testing.T
 	}
 }
 
+func TestPop_InOrderIsBlockedNoLongerThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Back", 1, "e", "0")
+	order := []string{"order", "true", "queueId", "0", "invisibleTime", "700"}
+	popAgain(t, c, "Back", 1, order...)
+	pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
+	b.orders.mu.Lock()
+	b.orders.findLocked(pq).PopTime += setBack
+	b.orders.mu.Unlock()
+	if list := pop(t, c, "Back", order...); len(list) != 0 {
+		t.Errorf("popped %v", bodies(list))
+	}
+	if list := pop(t, c, "Back", append(order, "pollTime", "20000")...); len(list) != 1 {
+		t.Error("the queue stands still")
+	}
+}
+
+func TestOrderInfo_TimesOfAClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	i := newOrderInfo([]int64{5, 6}, 10_000_000, 1000, "")
+	check := func(what string, now, want int64) {
+		t.Helper()
+		if got := i.blockedUntil(now); got != want {
+			t.Errorf("%s: blocked until %d, want %d", what, got, want)
+		}
+	}
+	check("at once", 10_000_000, 10_001_000)
+	check("set back", 5_000_000, 5_001_000)
+	check("half a second later", 5_000_500, 5_001_000)
+	i.show(5, 5_900_000)
+	check("changed since", 5_000_600, 5_900_000)
+	check("set back once more", 1_000_000, 1_001_000)
+	check("over", 1_001_000, 1_001_000)
+	check("right again", 10_000_500, 10_000_500)
+}
+
 // A pop waits for its pollTime by the broker's clock: clients' clocks are minutes behind, or ahead, and a message must not go to a client
 // that waits no more.
 func TestPop_WaitsAsLongWhateverItsClientsClockSays(t *testing.T) {

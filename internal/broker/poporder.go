@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -36,6 +37,8 @@ type orderInfo struct {
 	LastConsumed  int64           `json:"l"`
 	Acked         uint64          `json:"cm"` // bits, by place in Offsets
 	AttemptID     *string         `json:"a"`
+
+	setBack int64 // ms: when it was seen last that the clock was set back, 0 for never
 }
 
 // orderFile is the content of consumerOrderInfo.json, keys topic@group.
@@ -127,8 +130,18 @@ func (i *orderInfo) index(offset int64) int {
 	return -1
 }
 
-// blockedUntil is when the queue may be popped again, in ms; not after now when it may be at once.
+// blockedUntil is when the queue may be popped again, in ms; not after now when it may be at once. What was taken in the future, for the
+// clock was set back since, is visible again when its invisible time from now on is over.
 func (i *orderInfo) blockedUntil(now int64) int64 {
+	if since := cmp.Or(i.setBack, i.PopTime); now < since && i.Invisible != nil && *i.Invisible > 0 {
+		i.setBack = now
+		for at := range i.Offsets {
+			offset := i.offset(at)
+			if until, ok := i.NextVisible[offset]; !ok || until > now+*i.Invisible {
+				i.show(offset, now+*i.Invisible)
+			}
+		}
+	}
 	for at := range i.Offsets {
 		if i.Acked&(1<<at) != 0 {
 			continue
@@ -208,6 +221,11 @@ func (i *orderInfo) appendCounts(dst []byte, topic string, queue int32) []byte {
 func (o *orders) changedLocked(pq *popQueue, i *orderInfo) {
 	o.dirty = true
 	o.b.offsets.touch()
+	o.armLocked(pq, i)
+}
+
+// armLocked makes who waits for the queue be woken when it is free, and says whether it is not free yet.
+func (o *orders) armLocked(pq *popQueue, i *orderInfo) (blocked bool) {
 	now := time.Now().UnixMilli()
 	until := i.blockedUntil(now)
 	pending := &o.b.pops.pending
@@ -216,9 +234,10 @@ func (o *orders) changedLocked(pq *popQueue, i *orderInfo) {
 	}
 	if until > now && o.b.settings.Load().PopOrderNotify {
 		pending.arm(pq.order, durationMS(until-now))
-	} else {
-		pending.disarm(pq.order)
+		return true
 	}
+	pending.disarm(pq.order)
+	return false
 }
 
 // blocking is the message that a queue is blocked by, when it was popped and when it will be visible again, ms; ok is false when the
@@ -296,8 +315,17 @@ func (o *orders) unblock(pq *popQueue) {
 	}
 }
 
-// released wakes who waits for a queue that has become free.
-func (o *orders) released(pq *popQueue) { o.b.holds.wakeQueue(pq.group, pq.id) }
+// released wakes who waits for a queue that has become free. One whose other messages are not visible again, or that the wall clock still
+// blocks, is waited for.
+func (o *orders) released(pq *popQueue) {
+	o.mu.Lock()
+	i := o.findLocked(pq)
+	blocked := i != nil && o.armLocked(pq, i)
+	o.mu.Unlock()
+	if !blocked {
+		o.b.holds.wakeQueue(pq.group, pq.id)
+	}
+}
 
 // remove forgets a topic of a group.
 func (o *orders) remove(topic, group string) {
