@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -152,15 +153,16 @@ func dialBroker(t *testing.T, addr string) *remoting.Conn {
 	return c
 }
 
-// freeBrokerPort finds a port whose neighbour two below, which a broker takes too, is free as well.
+// freeBrokerPort finds a port whose neighbour two below, which a broker takes too, is free as well. It is below the range from which the
+// system takes ports for outgoing connections: a broker that was killed must get it again.
 func freeBrokerPort(t *testing.T) int {
 	t.Helper()
 	for range 50 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
+		port := 30100 + 4*rand.IntN(600)
+		a, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		port := a.Addr().(*net.TCPAddr).Port
 		b, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port-2)))
 		_ = a.Close()
 		if err == nil {
