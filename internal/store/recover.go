@@ -232,8 +232,8 @@ func (s *Store) recover(ctx context.Context, clean bool) error {
 	if err := s.beginQueues(); err != nil {
 		return err
 	}
-	if len(d.dirty) > 0 {
-		s.wakeBehind(0)
+	if len(d.dirty) > 0 { // soon, or starts that are killed one after the other would do more of it each time
+		wake(s.behindNow)
 	}
 	if durable < end {
 		s.wakeFlush()

@@ -75,6 +75,32 @@ func TestRecover_AfterKill(t *testing.T) {
 	}
 }
 
+// What a start has recovered is in the checkpoint long before checkpointInterval is over: a broker that does not live so long must not recover
+// more each time.
+func TestRecover_IsInTheCheckpointSoon(t *testing.T) {
+	t.Parallel()
+	m := logfile.NewMemory()
+	cfg := memoryConfig(t, m)
+	s := openTest(t, cfg)
+	putMany(t, s, 1000)
+	if at := s.Stats().CheckpointTime; at != 0 {
+		t.Fatalf("there is a checkpoint already, of %d", at)
+	}
+	cfg.FS = m.Kill()
+	killed := openTest(t, cfg)
+	t.Cleanup(func() { killed.Close() })
+	for begun := time.Now(); killed.Stats().CheckpointTime == 0; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > checkpointInterval/2 {
+			t.Fatal("there is no checkpoint yet")
+		}
+	}
+	c, err := readCheckpoint(cfg.FS, killed.checkpointPath())
+	if end := killed.Stats().Written; err != nil || c.logicsOffset == 0 || c.reached != end {
+		t.Errorf("%+v %v, the log ends at %d", c, err, end)
+	}
+	check(t, s.Close())
+}
+
 // tearer damages the log behind the offset end of a good message, in the file that holds it.
 type tearer func(t *testing.T, f logfile.File, at int64)
 
