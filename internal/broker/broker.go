@@ -68,10 +68,9 @@ type Broker struct {
 	cold    coldLimits
 	beganAt int64 // the log's end when it was opened
 
-	slow     chan struct{} // one for each slow request being served
-	staticMu sync.Mutex    // one change of static topics at a time
-	asking   chan struct{} // one for each request that waits for another client
-	beside   sync.WaitGroup
+	slow, asking *lane
+	beside       sync.WaitGroup
+	staticMu     sync.Mutex // one change of static topics at a time
 
 	following     sync.WaitGroup
 	stopFollowers func() // ends the followers and waits for them; nil before they were started
@@ -105,7 +104,8 @@ func Open(ctx context.Context, cfg config.Broker, log *slog.Logger) (*Broker, er
 const portTries = 20
 
 func newBroker(log *slog.Logger) *Broker {
-	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), tallies: newTallies(), slow: make(chan struct{}, slowMax), asking: make(chan struct{}, askMax)}
+	b := &Broker{log: log, sql: sqlFilters{log: log}, started: time.Now(), latencies: remoting.NewLatencies(), tallies: newTallies(),
+		slow: newLane("that may wait for the disk", slowMax), asking: newLane("that wait for another client or broker", askMax)}
 	b.table = make(map[int32]*handler, len(handlers))
 	for i := range handlers {
 		b.table[int32(handlers[i].code)] = &handlers[i]

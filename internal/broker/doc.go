@@ -24,7 +24,7 @@
 //
 // Requests are served where their connection is: in a loop of package remoting, or elsewhere when they may have to wait. Those that wait
 // long, for a disk, another client or another broker, run beside it in a goroutine of their own (Broker.beside), and Close waits for them;
-// how many are served at once is bounded by slowMax and askMax. Besides:
+// how many are served at once, and how much waits for its turn, is bounded (beside.go). Besides:
 //
 //	registrar.registerLoop   owner registrar   one a NameServer; woken by its period and by changes of topics; ends with Run
 //	registrar.beatLoop       owner registrar   one a NameServer with enableSlaveActingMaster; woken by brokerHeartbeatInterval; ends with Run

@@ -217,29 +217,6 @@ func (p port) Serve(r *remoting.Request) {
 	}
 }
 
-// slowMax is how many slow requests are served at once, askMax how many that wait for another client; more are refused as busy.
-const (
-	slowMax = 64
-	askMax  = 1024
-)
-
-// serveBeside serves a request beside its connection; room holds one of what each of its kind takes.
-func (b *Broker) serveBeside(h *handler, room chan struct{}, r *remoting.Request) {
-	select {
-	case room <- struct{}{}:
-	default:
-		r.Conn.Reply(r, &remoting.Answer{Code: protocol.CodeSystemBusy, Remark: fmt.Sprintf("[OVERLOAD]system busy, start flow control for a while: %d long requests are being served already", cap(room))})
-		return
-	}
-	b.beside.Go(func() {
-		defer func() { <-room }()
-		remoting.Guard(r, func() {
-			remoting.Respond(r, func(r *remoting.Request) (*remoting.Answer, error) { return h.do(b, r) })
-		})
-		r.Conn.Flush()
-	})
-}
-
 // Flush stores what the requests of one read have sent.
 func (p port) Flush(c *remoting.Conn) {
 	ss, ok := c.State.(*session)

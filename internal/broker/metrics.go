@@ -63,9 +63,9 @@ func commonLabels(cfg *settings) []metrics.Label {
 
 func (b *Broker) addStats(s *metrics.Snapshot, cfg *settings) {
 	// Requests do not wait for threads. Those that are served beside their connection are counted where an operator would look for them.
-	beside := map[string]int{"admin": len(b.slow), "reply": len(b.asking)}
+	beside := map[string]int64{"admin": b.slow.size.Load(), "reply": b.asking.size.Load()}
 	for _, processor := range []string{"send", "async_put", "pull", "ack", "query_message", "client_manager", "heartbeat", "lite_pull", "transaction", "consumer_manager", "admin", "reply"} {
-		s.AddInt(&metrics.ProcessorWatermark, int64(beside[processor]), "processor", processor)
+		s.AddInt(&metrics.ProcessorWatermark, beside[processor], "processor", processor)
 	}
 	s.AddInt(&metrics.Permission, int64(cfg.Permission))
 	s.AddInt(&metrics.TopicNumber, int64(b.topics.count()))
@@ -248,8 +248,8 @@ func (b *Broker) addLoad(s *metrics.Snapshot) {
 	pulls, pops := b.holds.held()
 	s.AddInt(&metrics.PullsHeld, pulls)
 	s.AddInt(&metrics.PopsHeld, pops)
-	s.AddInt(&metrics.SlowRequests, int64(len(b.slow)), "kind", "slow")
-	s.AddInt(&metrics.SlowRequests, int64(len(b.asking)), "kind", "asking")
+	s.AddInt(&metrics.SlowRequests, b.slow.size.Load(), "kind", "slow")
+	s.AddInt(&metrics.SlowRequests, b.asking.size.Load(), "kind", "asking")
 	s.AddInt(&metrics.PutFailures, b.counters.putFailures.Load())
 	metrics.AddLoad(s, "main", metrics.Load(b.main.Load()))
 	if b.fast != nil {

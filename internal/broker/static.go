@@ -299,8 +299,7 @@ func (p *pull) toLogic(code int, r *store.GetResult) int {
 
 // askElsewhere serves a pull from a stretch that another broker has. It runs beside the connection and ends the pull.
 func (p *pull) askElsewhere() {
-	b, conn := p.b, p.conn
-	defer conn.Flush()
+	b := p.b
 	flags, expression, expressionType := p.sysFlag&^(pullSuspend|pullCommitOffset), string(p.expression), string(p.expressionType)
 	if p.sysFlag&pullSubscription == 0 { // the other broker knows nothing of this consumer
 		if s := b.findSubscription(string(p.group), string(p.topic)); s != nil {
@@ -337,16 +336,14 @@ func (p *pull) askElsewhere() {
 
 // serveElsewhere has askElsewhere run beside the connection.
 func (p *pull) serveElsewhere() {
-	select {
-	case p.b.asking <- struct{}{}:
-	default:
-		p.refuse(protocol.Errorf(protocol.CodeSystemBusy, "[OVERLOAD]system busy, start flow control for a while: %d requests wait for others already", cap(p.b.asking)))
-		return
-	}
 	p.keep()
-	b := p.b
-	b.beside.Go(func() {
-		defer func() { <-b.asking }()
+	b, conn := p.b, p.conn
+	b.runBeside(b.asking, len(p.buf), func(refused error) {
+		defer conn.Flush()
+		if refused != nil {
+			p.refuse(refused)
+			return
+		}
 		p.askElsewhere()
 	})
 }

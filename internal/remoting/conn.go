@@ -57,13 +57,18 @@ func (r *Request) Later() *Request {
 	return d
 }
 
-// Detach returns a copy of the request that outlives the handler's call.
-func (r *Request) Detach() *Request {
+// Size is how many bytes the request's fields, remark and body have.
+func (r *Request) Size() int {
 	n := len(r.Body) + len(r.Remark)
 	for _, f := range r.Fields {
 		n += len(f.Key) + len(f.Value)
 	}
-	buf := make([]byte, 0, n)
+	return n
+}
+
+// Detach returns a copy of the request that outlives the handler's call.
+func (r *Request) Detach() *Request {
+	buf := make([]byte, 0, r.Size())
 	keep := func(b []byte) []byte {
 		if b == nil {
 			return nil
