@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -118,13 +120,25 @@ func (s *Store) writeBehind(dirty []*Queue, to int64, mark dispatchMark) error {
 	return nil
 }
 
+// flushTogether is how many queues are flushed at once. A file system makes the names and sizes of many files durable with one write to its
+// journal, and waits for that once for each flush that comes alone.
+const flushTogether = 8
+
 // flushQueues makes queues and the index durable.
-func (s *Store) flushQueues(dirty []*Queue) (err error) {
-	for _, q := range dirty {
-		err = errors.Join(err, q.flush())
+func (s *Store) flushQueues(dirty []*Queue) error {
+	errs := make([]error, flushTogether)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for i := range min(flushTogether, len(dirty)) {
+		all.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(dirty)); n = next.Add(1) - 1 {
+				errs[i] = errors.Join(errs[i], dirty[n].flush())
+			}
+		})
 	}
+	all.Wait()
 	if s.index != nil {
-		err = errors.Join(err, s.index.flush())
+		errs = append(errs, s.index.flush())
 	}
-	return err
+	return errors.Join(errs...)
 }
