@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/logging"
 )
 
 // behind writes a file some time after what it holds has changed: once, however often that was. Nothing runs while nothing
@@ -12,6 +14,8 @@ type behind struct {
 	path  string // for the log
 	write func() error
 	log   *slog.Logger
+
+	trouble logging.Trouble
 
 	mu     sync.Mutex // protects the fields below
 	timer  *time.Timer
@@ -41,10 +45,17 @@ func (f *behind) run(interval time.Duration) {
 	f.mu.Lock()
 	f.armed, f.late = false, false // what changes from now on is written the next time
 	f.mu.Unlock()
-	if err := f.write(); err != nil {
-		f.log.Error("cannot write state file", "file", f.path, "err", err)
-		f.touch(max(interval, behindRetry))
+	err := f.write()
+	if err == nil {
+		if lasted, over := f.trouble.Passed(); over {
+			f.log.Info("state file is written again", "file", f.path, "after", lasted)
+		}
+		return
 	}
+	if f.trouble.Failed(err) {
+		f.log.Error("cannot write state file, trying again until it is written", "file", f.path, "err", logging.Advised(err))
+	}
+	f.touch(max(interval, behindRetry))
 }
 
 // close writes the file a last time if it is behind.

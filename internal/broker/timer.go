@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoffmq/liftoff/internal/config"
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -33,6 +34,22 @@ type timers struct {
 	starts    time.Time     // nothing is delivered before
 	offset    int64         // of the queue, taken in before it; used by the follower only
 	taken     timersTaken
+
+	untaken, unread, undelivered, unkept logging.Trouble
+}
+
+// fails tells of what is tried again, when that is due.
+func (t *timers) fails(k *logging.Trouble, what string, err error, args ...any) {
+	if k.Failed(err) {
+		t.b.log.Error(what+", this is tried again", append(args, "err", logging.Advised(err))...)
+	}
+}
+
+// goesOn tells that something goes well that did not.
+func (t *timers) goesOn(k *logging.Trouble, what string) {
+	if lasted, over := k.Passed(); over {
+		t.b.log.Info(what, "after", lasted)
+	}
 }
 
 // openTimers opens wheel and timer log. Without timerWheelEnable there are none.

@@ -103,9 +103,10 @@ func (d *delivery) wait(ctx context.Context) error {
 		d.t.delivered(d.batch.Puts, len(left))
 		d.batch.Puts = left
 		if len(left) == 0 {
+			d.t.goesOn(&d.t.undelivered, "timers that are due are stored in their topics again")
 			break
 		}
-		d.t.b.log.Error("timers that are due cannot be stored in their topics, this is tried again", "messages", len(left), "err", errors.Join(err, left[0].Err))
+		d.t.fails(&d.t.undelivered, "timers that are due cannot be stored in their topics", errors.Join(err, left[0].Err), "messages", len(left))
 		if pause(ctx, timerRetry) {
 			return ctx.Err()
 		}

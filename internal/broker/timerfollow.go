@@ -121,11 +121,12 @@ func (t *timers) takeIn(ctx context.Context) bool {
 	}
 	if err := t.sort(ctx, buf); err != nil {
 		if ctx.Err() == nil {
-			t.b.log.Error("cannot take in timers", "queue_offset", t.offset, "err", err)
+			t.fails(&t.untaken, "cannot take in timers", err, "queue_offset", t.offset)
 			pause(ctx, timerRetry)
 		}
 		return ctx.Err() == nil
 	}
+	t.goesOn(&t.untaken, "timers are taken in again")
 	t.offset = next
 	t.taken.offset.Store(next)
 	t.wheel.Reached(next)
@@ -184,7 +185,7 @@ func (t *timers) add(ctx context.Context, entries []timer.Entry) error {
 			entries = entries[1:]
 			continue
 		}
-		t.b.log.Error("cannot take in timers", "queue_offset", t.offset, "messages", len(entries), "err", err)
+		t.fails(&t.untaken, "cannot take in timers", err, "queue_offset", t.offset, "messages", len(entries))
 		if pause(ctx, timerRetry) {
 			return ctx.Err()
 		}
@@ -241,7 +242,7 @@ func (t *timers) wasTaken(m *message.Message, due int64) bool {
 func (t *timers) deliverDue(ctx context.Context) bool {
 	slot, items, err := t.wheel.Take(time.Now().UnixMilli())
 	if err != nil {
-		t.b.log.Error("cannot read timers that are due", "err", err)
+		t.fails(&t.unread, "cannot read timers that are due", err)
 		return !pause(ctx, timerRetry)
 	}
 	if slot == 0 {
@@ -254,7 +255,10 @@ func (t *timers) deliverDue(ctx context.Context) bool {
 		if err = t.wheel.Done(slot, t.offset); err == nil || pause(ctx, timerRetry) {
 			break
 		}
-		t.b.log.Error("cannot keep that timers were delivered", "err", err)
+		t.fails(&t.unkept, "cannot keep that timers were delivered", err)
+	}
+	if err == nil {
+		t.goesOn(&t.unkept, "it is kept again which timers were delivered")
 	}
 	if err := t.wheel.RemoveBefore(t.b.store.LogStart()); err != nil {
 		t.b.log.Error("cannot remove old files of the timer log", "err", err)
@@ -353,12 +357,13 @@ func (t *timers) read(ctx context.Context, buf *[]byte, places []store.Place) (m
 	at := len(*buf)
 	b, err := t.b.store.RecordAt(places, *buf)
 	for err != nil && !errors.Is(err, store.ErrNoMessage) {
-		t.b.log.Error("a timer that is due cannot be read now, this is tried again", "log_offset", places[0].LogOffset, "err", err)
+		t.fails(&t.unread, "a timer that is due cannot be read now", err, "log_offset", places[0].LogOffset)
 		if pause(ctx, timerRetry) {
 			return m, f, false, ctx.Err()
 		}
 		b, err = t.b.store.RecordAt(places, *buf)
 	}
+	t.goesOn(&t.unread, "timers that are due can be read again")
 	if err == nil {
 		err = message.Decode(b[at:], &m)
 	}

@@ -4,5 +4,7 @@
 // A daemon is handed the *slog.Logger only; what it may ask of the log itself it finds with [Of]. All daemons of a process share
 // one log, and so one level.
 //
+// What fails again and again until it passes is a [Trouble], so that it does not fill the log.
+//
 // It starts no goroutines but the one of timberjack that removes the oldest files; [Log.Close] waits for it.
 package logging

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/logging"
 )
 
 // The checkpoint moves at the latest after so much of the log or so much time, which bounds recovery.
@@ -67,8 +69,13 @@ func (s *Store) flushBehind() error {
 	err := s.writeBehind(dirty, to, mark)
 	switch {
 	case err == nil:
+		if lasted, over := s.lateBehind.Passed(); over {
+			s.logger.Info("consume queues, index and checkpoint are written again", "after", lasted)
+		}
 	case mayPass(err):
-		s.logger.Warn("cannot write consume queues, index or checkpoint, trying again", "err", err)
+		if s.lateBehind.Failed(err) {
+			s.logger.Warn("cannot write consume queues, index or checkpoint, trying again until they are written", "err", logging.Advised(err))
+		}
 		d := &s.dispatcher
 		d.mu.Lock()
 		for _, q := range dirty {

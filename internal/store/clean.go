@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/logging"
 )
 
 // ErrDiskFull says that nothing is stored until space on the disk is free again.
@@ -97,18 +99,19 @@ func (s *Store) diskRatios() (log diskUse, queues float64) {
 	return log, s.diskRatio(s.consumeQueueDir())
 }
 
-// diskRatio is asked every second at times, so of a folder whose disk does not answer only the first and the last time is logged.
+// diskRatio is how full the disk of a folder is, -1 when that cannot be told. It is asked every second at times.
 func (s *Store) diskRatio(dir string) float64 {
 	usage, err := s.cfg.FS.Usage(dir)
 	if err != nil {
-		if _, known := s.unmeasured.LoadOrStore(dir, true); !known {
+		if t, _ := s.unmeasured.LoadOrStore(dir, new(logging.Trouble)); t.(*logging.Trouble).Failed(err) {
 			s.logger.Warn("cannot tell how full the disk is; until it can be told, only a write that fails shows that it is full, and expired files go at any hour",
 				"dir", dir, "err", err)
 		}
 		return -1
 	}
-	if _, was := s.unmeasured.LoadAndDelete(dir); was {
-		s.logger.Info("it can be told again how full the disk is", "dir", dir)
+	if t, was := s.unmeasured.LoadAndDelete(dir); was {
+		lasted, _ := t.(*logging.Trouble).Passed()
+		s.logger.Info("it can be told again how full the disk is", "dir", dir, "after", lasted)
 	}
 	return usage.Ratio()
 }
@@ -246,8 +249,13 @@ func (s *Store) deleteLogFiles(atOnce bool) int {
 			break
 		}
 		if err := l.files.RemoveFirst(); err != nil {
-			s.logger.Error("cannot delete expired file", "err", err)
+			if s.undeleted.Failed(err) {
+				s.logger.Error("cannot delete expired file, it is tried again", "err", err)
+			}
 			break
+		}
+		if lasted, over := s.undeleted.Passed(); over {
+			s.logger.Info("expired files are deleted again", "after", lasted)
 		}
 		s.logger.Info("commit log file deleted", "file", f.Path, "expired", expired, "modified", f.ModTime)
 		n++

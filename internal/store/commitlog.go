@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -175,7 +176,7 @@ func (s *Store) getStuck(err error) {
 	l := &s.log
 	news := l.stuck == nil
 	if l.stuck = fmt.Errorf("%w: %w", ErrDiskFull, err); logfile.IsOutOfFiles(err) {
-		l.stuck = fmt.Errorf("nothing can be stored for now: %w", err)
+		l.stuck = fmt.Errorf("nothing can be stored for now: %w", logging.Advised(err))
 	}
 	told := l.stuck
 	written := l.written.Load()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/message"
 )
 
@@ -96,13 +97,15 @@ func (s *Store) dispatch(to int64) error {
 			s.fail(err)
 			return err
 		}
-		if !d.late {
-			s.logger.Error("messages are stored but not visible for now, trying again", "err", err)
+		if s.lateDispatch.Failed(err) {
+			s.logger.Error("messages are stored but not visible for now, trying again", "err", logging.Advised(err))
 		}
 		s.behindArmed.Store(true)
 		wake(s.behindWake)
 	} else if d.late {
-		s.logger.Info("messages are visible again")
+		if lasted, over := s.lateDispatch.Passed(); over {
+			s.logger.Info("messages are visible again", "after", lasted)
+		}
 	}
 	d.late = err != nil
 	if len(d.dirty) > 0 {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -587,4 +589,30 @@ func TestSettle_FlushesWhereTheDiskIsQuick(t *testing.T) {
 	check(t, <-done)
 	wantBodies(t, bodies(t, s, q, 0), []string{"one", "two", "three", "four"})
 	check(t, s.Close())
+}
+
+// Nothing that is written behind fills the log while the disk is full.
+func TestFlushBehind_TellsOfAFullDiskOnceAndOfItsEnd(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	s, faults := faultyStore(t, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&text, nil)) })
+	q := s.Queue("Topic", 0)
+	putWait(t, s, Written, testPut(q, "one"))
+	awaitVisible(t, q, 1)
+	faults.Inject(logfile.Fault{Op: logfile.OpCreate, Path: "consumequeue", Err: syscall.ENOSPC})
+	faults.Inject(logfile.Fault{Op: logfile.OpWrite, Path: "consumequeue", Err: syscall.ENOSPC})
+	for range 3 {
+		if err := s.flushBehind(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	faults.Heal()
+	check(t, s.flushBehind())
+	check(t, s.flushBehind())
+	check(t, s.Close())
+	for _, words := range []string{"cannot write consume queues, index or checkpoint", "consume queues, index and checkpoint are written again"} {
+		if n := strings.Count(text.String(), words); n != 1 {
+			t.Errorf("%q is told %d times", words, n)
+		}
+	}
 }

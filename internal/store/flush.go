@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/logging"
 )
 
 const (
@@ -254,11 +256,17 @@ func (s *Store) flushIsLate(err error) {
 	}
 	l.mu.Unlock()
 	switch {
-	case err != nil && before == nil:
-		s.logger.Error("messages are not durable for now, trying again", "err", err)
-		wake(s.flushWake) // flushLoop goes on from here, whoever it was that failed
-	case err == nil && before != nil:
-		s.logger.Info("messages are durable again")
+	case err != nil:
+		if s.lateFlush.Failed(err) {
+			s.logger.Error("messages are not durable for now, trying again", "err", logging.Advised(err))
+		}
+		if before == nil {
+			wake(s.flushWake) // flushLoop goes on from here, whoever it was that failed
+		}
+	case before != nil:
+		if lasted, over := s.lateFlush.Passed(); over {
+			s.logger.Info("messages are durable again", "after", lasted)
+		}
 	}
 }
 

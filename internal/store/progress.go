@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"time"
+
+	"github.com/liftoffmq/liftoff/internal/logging"
 )
 
 // progress keeps how far a recovery has come, in the checkpoint, so that one that is killed goes on from there. The caller of its functions
@@ -12,6 +14,8 @@ type progress struct {
 	from  int64     // log offset where the recovery began
 	doubt bool      // what was there before may not be durable
 	due   time.Time // the next time
+
+	trouble logging.Trouble
 }
 
 // progressShare is how much longer a recovery goes on than it has waited for the disk to keep its progress.
@@ -27,8 +31,13 @@ func (p *progress) keep(off int64, now time.Time) error {
 	wait := checkpointInterval
 	if err == nil {
 		wait = max(wait, progressShare*s.now().Sub(now))
+		if lasted, over := p.trouble.Passed(); over {
+			s.logger.Info("how far recovery has come is kept again", "log_offset", off, "after", lasted)
+		}
 	} else if mayPass(err) {
-		s.logger.Warn("cannot keep how far recovery has come, trying again", "log_offset", off, "err", err)
+		if p.trouble.Failed(err) {
+			s.logger.Warn("cannot keep how far recovery has come, trying again", "log_offset", off, "err", logging.Advised(err))
+		}
 		err = nil
 	}
 	p.due = s.now().Add(wait)

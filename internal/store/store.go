@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -61,7 +62,12 @@ type Store struct {
 	cleanedTo    int64           // queues and index have nothing before this log offset
 	notDeleted   map[string]bool // why the last round could not delete all of it
 	manualRounds atomic.Int32    // of cleaning that DeleteExpired has asked for
-	unmeasured   sync.Map        // folders of which it cannot be told how full their disk is
+	unmeasured   sync.Map        // *logging.Trouble of folders of which it cannot be told how full their disk is
+
+	lateFlush    logging.Trouble // the log
+	lateDispatch logging.Trouble // what is dispatched
+	lateBehind   logging.Trouble // queues, index and checkpoint
+	undeleted    logging.Trouble // the log's expired files
 
 	writeWake  chan struct{}
 	flushWake  chan struct{}
