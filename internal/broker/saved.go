@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/statefile"
 )
 
@@ -140,14 +141,14 @@ func (s *saved) add(line []byte) (int64, error) {
 // create makes the file of changes. mu is held.
 func (s *saved) create() error {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
-		return fmt.Errorf("cannot keep changes: %w", err)
+		return fmt.Errorf("cannot keep changes: %w", logging.Advised(err))
 	}
 	f, err := os.OpenFile(s.changesPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return fmt.Errorf("cannot keep changes: %w", err)
+		return fmt.Errorf("cannot keep changes: %w", logging.Advised(err))
 	}
 	if err := syncDir(filepath.Dir(s.path)); err != nil {
-		return fmt.Errorf("cannot keep changes: %w", errors.Join(err, f.Close()))
+		return fmt.Errorf("cannot keep changes: %w", errors.Join(logging.Advised(err), f.Close()))
 	}
 	s.changes = f
 	return nil

@@ -148,8 +148,8 @@ type Conn struct {
 	calls     map[int32]chan<- *Response
 	opaque    int32
 
-	left  func()        // tells the server that the connection is gone; nil of a dialed one
-	ended chan struct{} // closed when the handler has been told of the end
+	server *Server       // nil of a dialed one
+	ended  chan struct{} // closed when the handler has been told of the end
 }
 
 // newConn returns a connection that goroutines of its own serve.
@@ -368,6 +368,8 @@ func (c *Conn) greetLoop() {
 func (c *Conn) finish(err error) {
 	c.in.release()
 	switch {
+	case c.server != nil && isOutOfFiles(err):
+		c.server.refuses(err)
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !isReset(err):
 		c.log.Warn("connection closed", "addr", c.RemoteAddr(), "err", err)
 	case c.in.torn() && !c.IsClosed():
@@ -388,8 +390,8 @@ func (c *Conn) finish(err error) {
 		_ = c.nc.Close()
 	}
 	c.handler.Closed(c)
-	if c.left != nil {
-		c.left()
+	if c.server != nil {
+		c.server.left(c)
 	}
 	close(c.ended)
 }
@@ -397,6 +399,11 @@ func (c *Conn) finish(err error) {
 // isReset says whether the peer has ended the connection its own way.
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// isOutOfFiles says whether the process, or the machine, has too many open files to serve another connection.
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // inbound is the reading side's state: bytes that came and are not served yet.

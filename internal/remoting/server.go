@@ -12,9 +12,9 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 )
 
@@ -53,6 +53,7 @@ type Server struct {
 	opt     Options
 	loops   []*loop // none where plain connections are served as TLS ones are
 	nextTo  int     // of acceptLoop: the loop that gets the next connection
+	trouble logging.Trouble
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
@@ -71,7 +72,8 @@ func Listen(addr string, h Handler, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 	}
-	s := &Server{ln: ln, handler: h, opt: opt, conns: make(map[*Conn]struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	s := &Server{ln: ln, handler: h, opt: opt, conns: make(map[*Conn]struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		trouble: logging.Trouble{Calm: acceptCalm}}
 	if s.loops, err = openLoops(h, &s.wg); err != nil {
 		_ = ln.Close()
 		return nil, err
@@ -123,28 +125,20 @@ func (s *Server) StopAccepting() {
 	s.mu.Unlock()
 }
 
-// acceptTold is how often a server says that it cannot accept connections, which it tries ten times a second.
-const acceptTold = 10 * time.Second
+// acceptCalm is for how long all connections must have been accepted before that is told as the end of a trouble: of a process that has
+// too many open files each connection that ends lets another one in.
+const acceptCalm = 10 * time.Second
 
 func (s *Server) acceptLoop() {
-	var told time.Time
 	for {
 		nc, err := s.ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if time.Since(told) >= acceptTold {
-				told = time.Now()
-				if errors.Is(err, syscall.EMFILE) {
-					err = fmt.Errorf("%w: raise the limit of this process (ulimit -n; LimitNOFILE of systemd)", err)
-				}
-				s.opt.Log.Warn("cannot accept connections, and goes on trying", "addr", s.Addr(), "err", err)
-			}
-			select { // out of descriptors, most likely: give the others time to end
-			case <-s.stop:
+			s.refuses(err)
+			if s.rests() {
 				return
-			case <-time.After(100 * time.Millisecond):
 			}
 			continue
 		}
@@ -161,25 +155,52 @@ func (s *Server) acceptLoop() {
 		s.conns[c] = struct{}{}
 		s.gone.Add(1)
 		s.mu.Unlock()
-		c.left = func() {
-			s.mu.Lock()
-			delete(s.conns, c)
-			s.mu.Unlock()
-			s.gone.Done()
-		}
+		c.server = s
 		select {
 		case s.wake <- struct{}{}:
 		default:
 		}
 		if len(s.loops) == 0 {
 			go c.greetLoop()
-			continue
+		} else {
+			s.nextTo = (s.nextTo + 1) % len(s.loops)
+			if err := s.loops[s.nextTo].adopt(c); err != nil {
+				go c.finish(err)
+				if s.rests() {
+					return
+				}
+				continue
+			}
 		}
-		s.nextTo = (s.nextTo + 1) % len(s.loops)
-		if err := s.loops[s.nextTo].adopt(c); err != nil {
-			go c.finish(err)
+		if lasted, over := s.trouble.Passed(); over {
+			s.opt.Log.Info("connections are accepted again", "addr", s.Addr(), "after", lasted)
 		}
 	}
+}
+
+// refuses tells that a connection was not let in, when that is due.
+func (s *Server) refuses(err error) {
+	if s.trouble.Failed(err) {
+		s.opt.Log.Warn("cannot accept connections, or not all of them, and goes on trying", "addr", s.Addr(), "err", logging.Advised(err))
+	}
+}
+
+// rests waits after a failure, which most likely comes of too many open files, for others to end. It says whether the server does meanwhile.
+func (s *Server) rests() (stopped bool) {
+	select {
+	case <-s.stop:
+		return true
+	case <-time.After(100 * time.Millisecond):
+		return false
+	}
+}
+
+// left notes that a connection is gone.
+func (s *Server) left(c *Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.gone.Done()
 }
 
 // idleLoop closes connections that were silent for IdleTimeout, give or take a quarter of it, and those whose peer reads nothing.
