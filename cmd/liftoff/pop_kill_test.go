@@ -81,7 +81,7 @@ type popKill struct {
 	mu       sync.Mutex // protects the fields below
 	sent     []string
 	kills    []time.Time
-	acked    map[string]time.Time // by place
+	acked    map[string]time.Time // by place: when it was asked for
 	consumed map[string]bool      // by body
 	unsure   map[string]bool      // by body: the answer to its acknowledgement was lost with the broker, so it may count or not
 	last     map[string]string    // by body: where it came last, and when
@@ -190,6 +190,7 @@ func (k *popKill) take(ctx context.Context, c *remoting.Conn, r *remoting.Respon
 		if rand.IntN(100) >= percent {
 			continue
 		}
+		asked := time.Now() // the answer may be read after a kill that came behind it
 		a, err := c.Call(ctx, &remoting.Call{Code: protocol.ReqAckMessage, Ext: [][2]string{{"consumerGroup", killPopGroup}, {"topic", topic},
 			{"queueId", strconv.Itoa(int(m.QueueID))}, {"offset", strconv.FormatInt(m.QueueOffset, 10)}, {"extraInfo", string(receipt)}}})
 		if err != nil {
@@ -205,8 +206,8 @@ func (k *popKill) take(ctx context.Context, c *remoting.Conn, r *remoting.Respon
 		popTime, _ := strconv.ParseInt(strings.Fields(string(receipt))[1], 10, 64)
 		k.mu.Lock()
 		k.consumed[string(m.Body)] = true
-		if now := time.Now(); now.Sub(time.UnixMilli(popTime)) < killPopInvisible/2 { // else it may be due already
-			k.acked[place] = now
+		if time.Since(time.UnixMilli(popTime)) < killPopInvisible/2 { // else it may be due already
+			k.acked[place] = asked
 		}
 		k.mu.Unlock()
 	}
