@@ -176,11 +176,12 @@ func (r *restorer) broker(ctx context.Context, from *brokerBackup, to member) er
 	return nil
 }
 
-// topics plans topics. Those that brokers make for themselves are left to them.
+// topics plans topics. Those that brokers make for themselves are left to them, also those of later versions that the broker does not know:
+// brokers refuse to have them made.
 func (r *restorer) topics(from *brokerBackup, to member, have *protocol.TopicConfigsAndMappings, system []string) {
 	for _, name := range sorted(from.Topics) {
 		want, now := from.Topics[name], have.TopicConfigTable[name]
-		if slices.Contains(system, name) || want == nil {
+		if slices.Contains(system, name) || strings.HasPrefix(name, "rmq_sys_") || strings.HasPrefix(name, "RMQ_SYS_ROCKSDB_") || want == nil {
 			continue
 		}
 		want.TopicName = cmp.Or(want.TopicName, name)

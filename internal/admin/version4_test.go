@@ -40,3 +40,18 @@ func TestCommands_WorkAtBrokersBefore5(t *testing.T) {
 		}
 	}
 }
+
+// A broker of 4.9 does not count the topics that 5.x has for itself among those of the system, and refuses to make them.
+func TestRestore_LeavesTopicsThatBrokersMake(t *testing.T) {
+	t.Parallel()
+	from := &brokerBackup{Topics: map[string]*protocol.TopicConfig{}}
+	for _, name := range []string{"Plain", "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC", "RMQ_SYS_TRACE_TOPIC", "rmq_sys_REVIVE_LOG_c", "rmq_sys_wheel_timer"} {
+		topic := protocol.NewTopicConfig(name)
+		from.Topics[name] = &topic
+	}
+	r := restorer{left: map[string]int{}}
+	r.topics(from, member{}, &protocol.TopicConfigsAndMappings{}, []string{"RMQ_SYS_TRACE_TOPIC"})
+	if len(r.changes) != 1 || !strings.HasPrefix(r.changes[0].what, "create topic Plain ") {
+		t.Errorf("%+v", r.changes)
+	}
+}
