@@ -130,8 +130,8 @@ var groups = []struct {
 			statefulAuthorizationCacheExpiredSecond int 60`,
 	},
 	{
-		why:   "RocketMQ 5.5 itself no longer acts on it; there is no access control here yet",
-		level: slog.LevelWarn,
+		why:     "with RocketMQ 4 it asks for signed requests, there is no access control here yet, and the broker would serve everyone, as that of RocketMQ 5.5 does",
+		refused: true,
 		keys: `
 			aclEnable boolean false`,
 	},

@@ -106,6 +106,8 @@ func TestLoadBroker_NamesFileLineAndWhatIsAllowed(t *testing.T) {
 	check("bindAddress=0.0.0.0:10911", "broker.properties:1: bindAddress=0.0.0.0:10911 is wrong: it must be an address or a name without a port; that is in listenPort")
 	check("namesrvAddr=localhost", `broker.properties:1: namesrvAddr=localhost is wrong: it must be addresses such as "127.0.0.1:9876;192.168.0.1:9876"; "localhost" has no host and port`)
 	check("storeType=defaultRocksDB", "broker.properties:1: storeType=defaultRocksDB is wrong: it must be default: nothing is kept in RocksDB here, and what such a store holds could not be read")
+	check("aclEnable=true", "broker.properties:1: aclEnable=true is wrong: it must be false: with RocketMQ 4 it asks for signed requests, there is no access control here yet, "+
+		"and the broker would serve everyone, as that of RocketMQ 5.5 does")
 	check("enableDLegerCommitLog=true", "broker.properties:1: enableDLegerCommitLog=true is wrong: it must be false: there is no DLedger commit log here, and a group of such brokers would have several masters")
 	check("brokerIP1=192.168.0.1:10911", "broker.properties:1: brokerIP1=192.168.0.1:10911 is wrong: it must be an address or a name without a port; that is in listenPort")
 	check("brokerIP1=[::1]:10911\nbrokerIP2=b.example:10912", "broker.properties:1: brokerIP1=[::1]:10911 is wrong: it must be an address or a name without a port; that is in listenPort",
