@@ -2,7 +2,7 @@
 //
 // broker.go is its life, handlers.go the table of what it answers. A file a family of codes, each of which begins with them:
 //
-//	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, sendback.go, recall.go, timer.go, transaction.go, resumecheck.go, query.go
+//	messages     send.go, reply.go, pull.go, pop.go, poll.go, ack.go, invisible.go, sendback.go, recall.go, timer.go, transaction.go, resumecheck.go, query.go
 //	lite topics  litesub.go, litepop.go, liteinfo.go; liteexpire.go lets them go
 //	the rest     offset.go, reset.go, client.go, ask.go, lock.go, queuestate.go, assign.go, popmode.go, topic.go, mapping.go, group.go,
 //	             stats.go, consumestats.go, brokerstats.go, brokerconfig.go, clean.go, member.go, coldread.go, rocksdb.go, users.go
