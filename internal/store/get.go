@@ -382,6 +382,9 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 			return b[:size], nil
 		}
 	}
+	if u.logOffset < 0 || u.logOffset > g.logEnd-int64(size) {
+		return nil, fmt.Errorf("it would end behind the log's end, %d: %w", g.logEnd, message.ErrDamaged)
+	}
 	fileSize := l.files.FileSize()
 	if size > cacheRecord || fileSize%cacheChunk != 0 {
 		return g.read(u)
