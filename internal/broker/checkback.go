@@ -236,7 +236,9 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 				return err
 			}
 			if isThere {
-				puts = c.prepare(cfg, &m, puts)
+				if !survived(c.b.log, "half message is left as it is", func() { puts = c.prepare(cfg, &m, puts) }, "queue_offset", m.offset) {
+					m.to, m.put, m.asks = halfOpen, -1, nil
+				}
 				bytes += len(m.half.Body)
 			} else {
 				c.b.log.Warn("half message cannot be read any more", "queue_offset", m.offset)
@@ -276,7 +278,7 @@ func (r *roundResult) count(m *copied, asked bool) {
 
 // readHalf reads the half message at a queue offset, with bytes of its own, and says whether it is there still.
 func (h *halves) readHalf(offset int64, m *message.Message) (isThere bool, err error) {
-	rec, res := h.b.store.Get(h.q, offset, 1, maxPullBytes, nil, nil)
+	rec, res := h.b.readOn(h.q, offset, 1, maxPullBytes, nil)
 	if len(rec) == 0 && res.Err != nil {
 		return false, res.Err
 	}

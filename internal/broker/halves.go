@@ -156,7 +156,7 @@ func (h *halves) readOps(from int64, each func(*message.Message) bool) (next int
 	var m message.Message
 	var buf []byte
 	for from < h.ops.MaxOffset() {
-		records, res := h.b.store.Get(h.ops, from, 32, 1<<20, nil, buf[:0])
+		records, res := h.b.readOn(h.ops, from, 32, 1<<20, buf[:0])
 		buf = records
 		for len(records) > 0 {
 			if err := message.Decode(records, &m); err != nil {
@@ -217,7 +217,7 @@ func (h *halves) scan() error {
 		if n == 0 {
 			return nil
 		}
-		records, res := h.b.store.Get(h.q, from, n, 1<<20, nil, buf[:0])
+		records, res := h.b.readOn(h.q, from, n, 1<<20, buf[:0])
 		buf = records
 		next := from
 		for len(records) > 0 {
@@ -227,7 +227,7 @@ func (h *halves) scan() error {
 			}
 			records = records[m.Size:]
 			h.gone(next, m.QueueOffset)
-			h.list(&m)
+			survived(h.b.log, "half message is passed over", func() { h.list(&m) }, "queue_offset", m.QueueOffset)
 			next = m.QueueOffset + 1
 		}
 		behind := max(res.NextOffset, next, from+1)

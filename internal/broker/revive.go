@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -138,7 +136,7 @@ func (r *reviver) read(rq *reviveQueue) (more bool) {
 	}
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
-	body, res := r.b.store.Get(rq.q, rq.next, reviveRead, maxPullBytes, nil, (*buf)[:0])
+	body, res := r.b.readOn(rq.q, rq.next, reviveRead, maxPullBytes, (*buf)[:0])
 	*buf = body[:0]
 	rq.unread = res.Err != nil
 	if res.NextOffset == rq.next {
@@ -169,7 +167,7 @@ func (rq *reviveQueue) isStuck() bool {
 // take looks at one record of the log, and returns the check point that it is. What is none and no acknowledgement either, as clients may
 // send here, is passed over.
 func (r *reviver) take(rq *reviveQueue, m *message.Message) (c *checkPoint) {
-	defer r.survive("a record of the revive log", "log_offset", m.LogOffset)
+	defer endPanic(r.b.log, "a record of the revive log is passed over", "log_offset", m.LogOffset)
 	now := r.clockOf(m)
 	for _, name := range [...]string{message.PropTimerDeliverMS, message.PropTimerOutMS} {
 		if v, ok := message.Property(m.Properties, name); ok {
@@ -201,13 +199,6 @@ func (r *reviver) take(rq *reviveQueue, m *message.Message) (c *checkPoint) {
 	}
 	r.b.log.Warn("a record of the revive log is passed over", "topic", rq.q.Topic(), "queue_id", rq.q.ID(), "offset", m.QueueOffset, "addr", m.BornHost, "because", because)
 	return nil
-}
-
-// survive, deferred, ends a panic: one record must not stop all others, now and at each start.
-func (r *reviver) survive(what string, keys ...any) {
-	if e := recover(); e != nil {
-		r.b.log.Error("panic: "+what+" is passed over", append(keys, "err", fmt.Sprint(e), "stack", string(debug.Stack()))...)
-	}
 }
 
 // clockOf is what time it is, in ms, by the clock that a record's times are of: the wall clock may have been set back since.

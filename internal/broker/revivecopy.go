@@ -60,7 +60,7 @@ func (r *reviver) reviveAll(due []*checkPoint) {
 // copies makes what is put for a check point; ok is false when nothing is to be done for it now.
 func (r *reviver) copies(cfg *settings, c *checkPoint) (puts []store.Put, ok bool) {
 	b, pq := r.b, c.pq
-	defer r.survive("a check point", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "offset", c.start)
+	defer endPanic(r.b.log, "a check point is passed over", "topic", pq.group.topic, "group", pq.group.group, "queue_id", pq.id, "offset", c.start)
 	ok = true // of one that is passed over
 	pq.mu.Lock()
 	left, untold, arrived := c.all()&^c.acked, c.all()&^c.saved, c.arrived

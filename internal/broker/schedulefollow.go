@@ -158,12 +158,32 @@ func (s *schedule) collect(l *delayLevel, now time.Time) time.Duration {
 	}
 	l.behind = next
 	var done int
-	s.buf, done, err = s.b.store.Records(l.queue, s.entries[:due], s.buf, func(e store.Entry, record []byte) { s.take(l, e, record) })
-	if err != nil {
+	if done, err = s.takeAll(l, s.entries[:due]); err != nil {
 		l.behind = s.entries[done].QueueOffset
 		return s.unreadable(l, err)
 	}
 	return wait
+}
+
+// takeAll takes messages that are due, up to one that cannot be read now. When that panics they are taken one by one, and the one that
+// is to blame is passed over.
+func (s *schedule) takeAll(l *delayLevel, entries []store.Entry) (done int, err error) {
+	take := func(e store.Entry, record []byte) { s.take(l, e, record) }
+	puts, buf := len(s.puts), s.buf
+	if survived(s.b.log, "delayed messages are taken one by one", func() { s.buf, done, err = s.b.store.Records(l.queue, entries, buf, take) }) {
+		return done, err
+	}
+	s.puts, s.from = s.puts[:puts], s.from[:puts]
+	for i := range entries {
+		puts, buf = len(s.puts), s.buf
+		one := func() { s.buf, _, err = s.b.store.Records(l.queue, entries[i:i+1], buf, take) }
+		if !survived(s.b.log, "delayed message is passed over", one, "level", l.level, "offset", entries[i].QueueOffset, "log_offset", entries[i].LogOffset) {
+			s.puts, s.from = s.puts[:puts], s.from[:puts]
+		} else if err != nil {
+			return i, err
+		}
+	}
+	return len(entries), nil
 }
 
 // unreadable says that a message cannot be read now, and returns when to try again.

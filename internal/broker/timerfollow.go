@@ -58,7 +58,7 @@ func (b *Broker) followTimers(ctx context.Context) {
 		takes := !cfg.TimerStopEnqueue && !t.farBehind()
 		busy := (!takes || t.offset >= t.taken.end) && t.delivers(cfg) && t.deliverDue(ctx)
 		if takes {
-			busy = t.takeIn(ctx) || busy
+			busy = t.takeInSafely(ctx) || busy
 		}
 		if busy {
 			continue
@@ -93,8 +93,27 @@ func (t *timers) farBehind() bool {
 	return ok && time.Since(time.UnixMilli(due)) > t.wheel.Span()
 }
 
-// takeIn takes some messages of the queue in and says whether there were any.
-func (t *timers) takeIn(ctx context.Context) bool {
+// takeInSafely is takeIn; when that panics messages are taken in one by one, and the one that is to blame is passed over.
+func (t *timers) takeInSafely(ctx context.Context) (busy bool) {
+	log := t.b.log
+	if survived(log, "timers are taken in one by one", func() { busy = t.takeIn(ctx, takeInMax) }) {
+		return busy
+	}
+	for range takeInMax {
+		at := t.offset
+		if !survived(log, "a timer is passed over", func() { busy = t.takeIn(ctx, 1) }, "queue_offset", at) {
+			t.passed(at + 1)
+			busy = true
+		}
+		if !busy || t.offset == at {
+			break
+		}
+	}
+	return busy
+}
+
+// takeIn takes some messages of the queue in, at most so many, and says whether there were any.
+func (t *timers) takeIn(ctx context.Context, most int) bool {
 	s := t.b.store
 	max := t.queue.MaxOffset()
 	if t.offset >= max {
@@ -102,10 +121,10 @@ func (t *timers) takeIn(ctx context.Context) bool {
 	}
 	var buf []byte
 	next, unread := t.offset, false
-	for n := 0; n < takeInMax && next < max; {
+	for n := 0; n < most && next < max; {
 		var r store.GetResult
 		at := len(buf)
-		buf, r = s.Get(t.queue, next, takeInMax-n, deliverBytes, nil, buf)
+		buf, r = s.Get(t.queue, next, most-n, deliverBytes, nil, buf)
 		if len(buf) == at && r.NextOffset <= next {
 			break
 		}
@@ -127,10 +146,15 @@ func (t *timers) takeIn(ctx context.Context) bool {
 		return ctx.Err() == nil
 	}
 	t.goesOn(&t.untaken, "timers are taken in again")
+	t.passed(next)
+	return true
+}
+
+// passed notes that the messages before a queue offset are taken in.
+func (t *timers) passed(next int64) {
 	t.offset = next
 	t.taken.offset.Store(next)
 	t.wheel.Reached(next)
-	return true
 }
 
 // sort puts what is due of some records to its topics, and then the others into the wheel.
@@ -201,7 +225,7 @@ func (t *timers) add(ctx context.Context, entries []timer.Entry) error {
 // deliverLate delivers a message whose slot was taken before it came there.
 func (t *timers) deliverLate(ctx context.Context, e *timer.Entry) error {
 	d := newDelivery(t)
-	m, f, ok, err := t.read(ctx, &d.buf, []store.Place{{LogOffset: e.LogOffset, Size: e.Size}})
+	m, f, ok, err := t.readSafely(ctx, &d.buf, []store.Place{{LogOffset: e.LogOffset, Size: e.Size}})
 	if err != nil {
 		return err
 	}
@@ -283,7 +307,7 @@ func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) er
 		if items[i].Delete && !items[i].Roll {
 			continue
 		}
-		m, f, ok, err := t.read(ctx, &next.buf, places[i:])
+		m, f, ok, err := t.readSafely(ctx, &next.buf, places[i:])
 		if err != nil {
 			return err
 		}
@@ -323,7 +347,7 @@ func (t *timers) deleted(ctx context.Context, items []timer.Item) (keys map[stri
 			continue
 		}
 		buf = buf[:0]
-		_, f, ok, err := t.read(ctx, &buf, []store.Place{{LogOffset: it.LogOffset, Size: it.Size}})
+		_, f, ok, err := t.readSafely(ctx, &buf, []store.Place{{LogOffset: it.LogOffset, Size: it.Size}})
 		if err != nil {
 			return nil, err
 		}
@@ -349,6 +373,15 @@ func timerDeleteKey(cfg *settings, topic, uniqKey string) string {
 		return topic + "+" + uniqKey
 	}
 	return uniqKey
+}
+
+// readSafely is read; a message at which it panics is passed over.
+func (t *timers) readSafely(ctx context.Context, buf *[]byte, places []store.Place) (m message.Message, f timerFacts, ok bool, err error) {
+	read := func() { m, f, ok, err = t.read(ctx, buf, places) }
+	if !survived(t.b.log, "a timer that is due is passed over", read, "log_offset", places[0].LogOffset) {
+		return m, f, false, nil
+	}
+	return m, f, ok, err
 }
 
 // read reads the message at the first of some places into buf. What is no timer is of another time: the log was cut there and

@@ -1,0 +1,58 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/liftoffmq/liftoff/internal/remoting"
+	"github.com/liftoffmq/liftoff/internal/store"
+)
+
+func TestFollowers_BeginAnewAfterAPanic(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	begun := 0
+	b.keepFollowing(t.Context(), func(*Broker, context.Context) {
+		if begun++; begun == 1 {
+			panic("a follower")
+		}
+	})
+	if begun != 2 {
+		t.Errorf("begun %d times, want 2", begun)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b.keepFollowing(ctx, func(*Broker, context.Context) { // ends although it panics each time
+		cancel()
+		panic("a follower")
+	})
+}
+
+func TestFollowers_PassOverWhatTheyCannotRead(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, testConfig(t))
+	if records, res := b.readOn(&store.Queue{}, 5, 32, 1000, []byte("a")); res.NextOffset != 6 || res.Count != 0 || string(records) != "a" {
+		t.Errorf("a queue that panics: %+v, %q", res, records)
+	}
+	b.stopFollowers()
+	c := dialTest(t, b, remoting.Options{})
+	for _, body := range []string{"0", "1", "2"} {
+		if r := sendDelayed(t, c, "Delayed", "18", body); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	l := b.schedule.levels[17]
+	entries := make([]store.Entry, 3)
+	if n, _, err := b.store.Entries(l.queue, 0, entries); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	entries[1].Size = -500 // the store panics
+	done, err := b.schedule.takeAll(l, entries)
+	var got []byte
+	for _, p := range b.schedule.puts {
+		got = append(got, p.Body...)
+	}
+	if done != 3 || err != nil || !bytes.Equal(got, []byte("02")) || len(b.schedule.from) != 2 {
+		t.Errorf("%d done with %q, %v", done, got, err)
+	}
+}
