@@ -180,7 +180,10 @@ func (b *Broker) open(ctx context.Context, cfg config.Broker) error {
 // fastPortBelow is how far the second port, which old clients send to and slaves read from, lies below the first.
 const fastPortBelow = 2
 
-func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+// hostPort joins a host, an IPv6 address with brackets or without, and a port.
+func hostPort(host string, port int) string {
+	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(port))
+}
 
 // checkPorts says whether the broker's two ports can be listened on. Of port 0 it makes one that can.
 func checkPorts(host string, port int) (int, error) {

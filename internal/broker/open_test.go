@@ -98,3 +98,12 @@ func TestOpen_WarnsOfTopicsThatWereLost(t *testing.T) {
 		t.Errorf("it says %s", said)
 	}
 }
+
+func TestHostPort_HasOnePairOfBrackets(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"::1", "[::1]"} {
+		if got := hostPort(host, 10911); got != "[::1]:10911" {
+			t.Errorf("%s gives %s", host, got)
+		}
+	}
+}

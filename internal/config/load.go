@@ -53,6 +53,7 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 		l.origins["namesrvAddr"] = origin{file: "$NAMESRV_ADDR"}
 	}
 	b.adviseBind(l.origins)
+	b.bracketAddresses(&l.notes)
 	b.OwnNamesrv = from.OwnNamesrv
 	b.besideNamesrv(&l, "")
 	b.Metrics.settle(l.origins, b.BrokerIP1)
@@ -68,17 +69,35 @@ func LoadBroker(from Sources) (Broker, []Note, error) {
 
 // adviseBind tells others the one address that the broker listens on, where they are told no other.
 func (b *Broker) adviseBind(set map[string]origin) {
-	host := b.BindAddress
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+	if ip, err := netip.ParseAddr(b.BindAddress); err == nil && ip.IsUnspecified() {
 		return
-	} else if err == nil && ip.Is6() {
-		host = "[" + host + "]"
 	}
+	host := bracketed(b.BindAddress)
 	for key, ip := range map[string]*string{"brokerIP1": &b.BrokerIP1, "brokerIP2": &b.BrokerIP2} {
 		if _, told := set[key]; !told && host != "" {
 			*ip = host
 		}
 	}
+}
+
+// bracketAddresses makes of what others are told something that all of them can put a port behind.
+func (b *Broker) bracketAddresses(n *notes) {
+	take := func(key string, ip *string) {
+		if told := bracketed(*ip); told != *ip {
+			n.info(key, "taken as %s: RocketMQ tells clients the address as it is, and those in Go cannot connect to it without brackets", told)
+			*ip = told
+		}
+	}
+	take("brokerIP1", &b.BrokerIP1)
+	take("brokerIP2", &b.BrokerIP2)
+}
+
+// bracketed is an IPv6 address in brackets, and anything else as it is.
+func bracketed(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 // LoadNamesrv reads a NameServer's configuration in the same way.
@@ -377,6 +396,7 @@ func (b Broker) With(changes map[string]string) (Broker, []Note, error) {
 	}
 	b.extra = l.extra
 	b.besideNamesrv(l, own)
+	b.bracketAddresses(&l.notes)
 	b.settle(&l.notes)
 	if _, set := changes["brokerRole"]; set {
 		b.adviseRole(&l.notes)

@@ -139,6 +139,8 @@ func TestLoadBroker_TellsWhatIsUnusual(t *testing.T) {
 	check("brokerName=a\nbrokerName=b", "brokerName", "WARN broker.properties:2: brokerName: stands in line 1 already; this one counts")
 	check("sendMessageThreadPoolNums=64", "sendMessageThreadPoolNums", "INFO broker.properties:1: sendMessageThreadPoolNums: has no effect: a request is served by...")
 	check("transientStorePoolEnable=false", "transientStorePoolEnable", "")
+	check("brokerIP1=::1", "brokerIP1", "INFO broker.properties:1: brokerIP1: taken as [::1]: ...")
+	check("brokerIP1=[::1]", "brokerIP1", "")
 	check("brokerContainer=true", "brokerContainer", "WARN broker.properties:1: brokerContainer: has no effect: ...")
 	check("destroyMapedFileIntervalForcibly=1", "destroyMapedFileIntervalForcibly", "INFO broker.properties:1: destroyMapedFileIntervalForcibly: has no effect...")
 	check("destroyMappedFileIntervalForcibly=1", "destroyMappedFileIntervalForcibly", "INFO broker.properties:1: destroyMappedFileIntervalForcibly: taken as destroyMapedFileIntervalForcibly, which is how RocketMQ spells it")
@@ -224,6 +226,11 @@ func TestLoadBroker_TellsClientsWhereItListens(t *testing.T) {
 	check("bindAddress=::", LocalAddress())
 	check("bindAddress=::1", "[::1]")
 	check("bindAddress=127.0.0.7\nbrokerIP1=a\nbrokerIP2=a", "a")
+	check("brokerIP1=2001:db8::1\nbrokerIP2=2001:db8::1", "[2001:db8::1]")
+	check("brokerIP1=[2001:db8::1]\nbrokerIP2=[2001:db8::1]", "[2001:db8::1]")
+	if b, _, err := DefaultBroker().With(map[string]string{"brokerIP1": "2001:db8::1"}); err != nil || b.BrokerIP1 != "[2001:db8::1]" {
+		t.Error(b.BrokerIP1, err)
+	}
 }
 
 func TestDefaults_AreValidAndUnchangedByLoading(t *testing.T) {
