@@ -380,7 +380,11 @@ func (g *getter) getBatch() {
 		if n == 0 {
 			break
 		}
+		began := g.r.NextOffset
 		for _, u := range units[:n] {
+			if !u.good() || u.behind() <= g.r.NextOffset || u.behind() > g.q.MaxOffset() {
+				continue // damaged
+			}
 			if (u.base-g.offset)*batchUnitSize >= g.maxScan || g.isBatchFull(u) {
 				return
 			}
@@ -393,6 +397,11 @@ func (g *getter) getBatch() {
 				g.r.NextOffset = max(at, u.base)
 				return
 			}
+		}
+		if g.r.NextOffset == began {
+			g.s.passHole(hole{g.q, began, began + 1})
+			g.r.NextOffset++ // the next one is searched for from there
+			return
 		}
 	}
 }
@@ -443,7 +452,9 @@ func (q *Queue) unitAt(offset int64) (u unit, err error) {
 	} else {
 		var units [1]unit
 		n, err = q.units.read(offset, units[:], false)
-		u = units[0]
+		if u = units[0]; !u.good() {
+			n = 0
+		}
 	}
 	switch {
 	case err == nil && n == 1:

@@ -189,13 +189,62 @@ func (q *consumeQueue) cutLocked() {
 	q.cuts++
 }
 
-// searchFiles returns the first queue offset in [lo, hi) whose unit is found, or hi. From it on all must be.
+// cutsNow changes whenever units in the files are taken away.
+func (q *consumeQueue) cutsNow() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.cuts
+}
+
+// refill writes units that are not empty over those in the files, unless some were taken away since there were so many cuts.
+func (q *consumeQueue) refill(from int64, units []unit, cuts int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.cuts != cuts {
+		return nil
+	}
+	files, err := q.filesLocked()
+	if err != nil {
+		return err
+	}
+	q.cutLocked() // of what was read ahead
+	var b [unitSize]byte
+	for i, u := range units {
+		at := from + int64(i)
+		if u.size <= 0 || at < q.lowest.Load() || at >= q.written {
+			continue
+		}
+		u.put(b[:])
+		q.dirty = true
+		if _, err := files.WriteAt(b[:], at*unitSize); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// searchFiles returns the first queue offset in [lo, hi) whose unit is found, or hi. From it on all must be. For a damaged unit the next good
+// one speaks.
 func (q *consumeQueue) searchFiles(files *logfile.Log, lo, hi int64, found func(unit) bool) (int64, error) {
-	return search(lo, hi, func(at int64) (bool, error) {
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		at := mid
 		var u [1]unit
-		_, err := readFiles(files, at, u[:])
-		return found(u[0]), err
-	})
+		for ; at < hi; at++ {
+			if _, err := readFiles(files, at, u[:]); err != nil {
+				return lo, err
+			}
+			if u[0].good() {
+				break
+			}
+		}
+		if at == hi || found(u[0]) {
+			hi = mid
+		} else {
+			lo = at + 1
+		}
+	}
+	return lo, nil
 }
 
 func search(lo, hi int64, found func(at int64) (bool, error)) (int64, error) {

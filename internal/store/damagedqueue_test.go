@@ -28,10 +28,16 @@ func damagedQueue(t testing.TB, count int, damage func(f logfile.File)) (s *Stor
 	return s, s.Queue("TopicA", 0), want
 }
 
-func writeUnits(t testing.TB, f logfile.File, from, to int, u unit) {
+// writeUnits writes a unit over some of a queue's files.
+func writeUnits(t testing.TB, q *Queue, from, to int, u unit) {
 	t.Helper()
+	q.units.mu.Lock()
+	defer q.units.mu.Unlock()
+	files, err := q.units.filesLocked()
+	check(t, err)
+	q.units.ahead = nil
 	for ; from < to; from++ {
-		_, err := f.WriteAt(u.appendTo(nil), int64(from)*unitSize)
+		_, err := files.WriteAt(u.appendTo(nil), int64(from)*unitSize)
 		check(t, err)
 	}
 }
@@ -55,4 +61,102 @@ func TestRecords_PassOverWhatPointsBehindTheLog(t *testing.T) {
 	if err != nil || done != 30 || got != 10 {
 		t.Errorf("%d records of %d entries, %v", got, done, err)
 	}
+}
+
+func TestGet_MendsHolesFromTheLog(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		from, to int
+		unit     unit
+	}{
+		"zero":             {30, 31, unit{}},
+		"negative":         {30, 31, unit{logOffset: -1, size: -1}},
+		"behind the log":   {0, 40, unit{logOffset: 1 << 40, size: 500}},
+		"at the beginning": {0, 3, unit{}},
+		"at the end":       {59, 60, unit{logOffset: 1, size: 1 << 30}},
+	} {
+		for _, begin := range []int{0, c.from, (c.from + c.to) / 2} {
+			t.Run(fmt.Sprint(name, begin), func(t *testing.T) {
+				t.Parallel()
+				s, q, want := holedQueue(t, 60, func(q *Queue) { writeUnits(t, q, c.from, c.to, c.unit) })
+				if _, _, ok := s.GetNow(q, int64(c.from), 32, 1<<20, nil, nil); ok {
+					t.Error("what must not wait has read the log")
+				}
+				wantBodies(t, bodies(t, s, q, int64(begin)), want[begin:])
+				wantBodies(t, bodies(t, s, q, 0), want)
+				entries := make([]Entry, 100)
+				if n, next, err := s.Entries(q, 0, entries); n != 60 || next != 60 || err != nil {
+					t.Errorf("%d entries to %d, %v", n, next, err)
+				}
+			})
+		}
+	}
+}
+
+// holedQueue is a store with count messages in a queue that damage changes while it is open.
+func holedQueue(t testing.TB, count int, damage func(q *Queue)) (*Store, *Queue, []string) {
+	t.Helper()
+	s, q, want := damagedQueue(t, count, func(logfile.File) {})
+	damage(q)
+	return s, q, want
+}
+
+func TestEntries_MendHolesFromTheLog(t *testing.T) {
+	t.Parallel()
+	s, q, _ := holedQueue(t, 60, func(q *Queue) { writeUnits(t, q, 20, 40, unit{}) })
+	entries := make([]Entry, 100)
+	n, next, err := s.Entries(q, 25, entries)
+	if n != 35 || next != 60 || err != nil || entries[0].QueueOffset != 25 || entries[0].Size == 0 {
+		t.Errorf("%d entries to %d, %v, first %+v", n, next, err, entries[0])
+	}
+}
+
+// Units of messages that the log does not have become fillers, and those of a log that cannot be read to the end of the hole stay.
+func TestGet_PassesOverHolesWithoutMessages(t *testing.T) {
+	t.Parallel()
+	for _, damaged := range []bool{false, true} {
+		s, q, _ := holedQueue(t, 60, func(*Queue) {})
+		var entries [60]Entry
+		_, _, err := s.Entries(q, 0, entries[:])
+		check(t, err)
+		f := s.log.files
+		if damaged {
+			_, err = f.WriteAt(make([]byte, 12), entries[30].LogOffset)
+		} else { // it is another queue's message
+			_, err = f.WriteAt([]byte{0, 0, 0, 9}, entries[30].LogOffset+12)
+		}
+		check(t, err)
+		writeUnits(t, q, 30, 31, unit{})
+		_, r := s.Get(q, 30, 32, 1<<20, nil, nil)
+		if r.Status != Found || r.Count != 29 || r.NextOffset != 60 || r.Err != nil {
+			t.Errorf("damaged %v: %+v", damaged, r)
+		}
+		var units [1]unit
+		_, err = q.units.read(30, units[:], false)
+		if check(t, err); units[0].filler() == damaged {
+			t.Errorf("damaged %v: the unit is %+v", damaged, units[0])
+		}
+	}
+}
+
+func TestOffsetByTime_PassesOverHoles(t *testing.T) {
+	t.Parallel()
+	s, q, _ := holedQueue(t, 60, func(q *Queue) { writeUnits(t, q, 25, 35, unit{}) })
+	if at := offsetByTime(t, s, q, 1, Lower); at != 0 {
+		t.Errorf("older than all is %d", at)
+	}
+}
+
+func TestDeleteBefore_DoesNotTakeAHoleForOld(t *testing.T) {
+	t.Parallel()
+	s, q, want := holedQueue(t, 60, func(*Queue) {})
+	var entries [60]Entry
+	_, _, err := s.Entries(q, 0, entries[:])
+	check(t, err)
+	writeUnits(t, q, 25, 45, unit{})
+	_, err = q.units.deleteBefore(entries[10].LogOffset)
+	if check(t, err); q.MinOffset() != 10 {
+		t.Errorf("the queue begins at %d", q.MinOffset())
+	}
+	wantBodies(t, bodies(t, s, q, 10), want[10:])
 }

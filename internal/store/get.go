@@ -212,11 +212,29 @@ func (g *getter) scanFile() {
 			return
 		}
 		for i, u := range units[:n] {
-			if u.size <= 0 || !g.scanUnit(at+int64(i), u) {
+			if u.isHole(g.logEnd) {
+				if !g.overHole(at + int64(i)) {
+					return
+				}
+				break
+			}
+			if !g.scanUnit(at+int64(i), u) {
 				return
 			}
 		}
 	}
+}
+
+// overHole has a hole of the queue mended or passes over it, and reports whether to go on.
+func (g *getter) overHole(at int64) bool {
+	next, err := at, error(logfile.ErrWouldWait)
+	if !g.now {
+		if next, err = g.s.mend(g.q, at); err != nil {
+			g.s.logger.Error("cannot read consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", at, "err", err)
+		}
+	}
+	g.r.NextOffset, g.r.Err = next, err
+	return err == nil
 }
 
 // scanUnit looks at one unit and reports whether to go on.

@@ -25,8 +25,15 @@ func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64,
 		if got == 0 {
 			return n, next, nil
 		}
+		end := s.log.written.Load()
 		for _, u := range units[:got] {
-			if u.good() && !u.filler() {
+			if u.isHole(end) {
+				if next, err = s.mend(q, next); err != nil {
+					return n, next, err
+				}
+				break
+			}
+			if !u.filler() {
 				if q.ext != nil && isExtAddress(u.tagsCode) {
 					if g == nil {
 						g = s.getter(q, nil)

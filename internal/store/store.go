@@ -35,6 +35,7 @@ type Store struct {
 	checkpoint checkpoint
 	dispatcher dispatcher
 	cache      readCache
+	holes      holes
 	live       atomic.Pointer[live]
 
 	full atomic.Pointer[error] // why the disk takes no more, for now
