@@ -242,7 +242,7 @@ func (s *Store) recoverExts(clean bool, dispatchedFrom int64) error {
 			}
 		}
 		err := q.ext.load(q.tagsCodeAt(q.units.max()-1), clean)
-		if err := cannotOpen("extension of consume queue", "mappedFileSizeConsumeQueueExt", err); err != nil {
+		if err := cannotOpen("extension of consume queue", "mappedFileSizeConsumeQueueExt", leaveOut, err); err != nil {
 			return err
 		}
 	}

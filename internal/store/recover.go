@@ -23,7 +23,7 @@ func (s *Store) load(ctx context.Context) error {
 			return fmt.Errorf("cannot make folder %q: %w", dir, err)
 		}
 	}
-	if err := cannotOpen("commit log", "mappedFileSizeCommitLog", l.files.Load()); err != nil {
+	if err := cannotOpen("commit log", "mappedFileSizeCommitLog", bringBack, l.files.Load()); err != nil {
 		return err
 	}
 	clean, err := s.wasClean()
@@ -89,7 +89,7 @@ func (s *Store) logIsAway(end, reached int64) error {
 func (s *Store) loadQueues(durable int64) error {
 	s.queues.batch = map[string]bool{}
 	err := s.eachQueueDir(s.batchQueueDir(), func(topic string) { s.queues.batch[topic] = true }, func(q *Queue) error {
-		return cannotOpen("batch consume queue", "mapperFileSizeBatchConsumeQueue", q.batch.load())
+		return cannotOpen("batch consume queue", "mapperFileSizeBatchConsumeQueue", makeAnew, q.batch.load())
 	})
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (s *Store) loadQueues(durable int64) error {
 		return err
 	}
 	return s.eachQueueDir(s.consumeQueueDir(), nil, func(q *Queue) error {
-		return cannotOpen("consume queue", "mappedFileSizeConsumeQueue", q.units.load(durable))
+		return cannotOpen("consume queue", "mappedFileSizeConsumeQueue", makeAnew, q.units.load(durable))
 	})
 }
 
@@ -147,15 +147,26 @@ func eachFolder(fs logfile.FS, dir string, found func(topic string), do func(top
 	return nil
 }
 
-// cannotOpen says what could not be opened, and which setting it is that does not fit its files; nil stays nil.
-func cannotOpen(what, setting string, err error) error {
-	if errors.Is(err, logfile.ErrFileSize) {
+// What may be done about files between which one is missing.
+const (
+	bringBack = "bring the missing one back from a copy or another replica, for `liftoff store check --repair` cannot make it; to go on without " +
+		"all messages up to it, move the files before it elsewhere"
+	makeAnew = "`liftoff store check --repair` makes the queue anew from the log"
+	leaveOut = "remove the folder consumequeue_ext, it is made anew for new messages and needed for none"
+)
+
+// cannotOpen says what could not be opened, which setting it is that does not fit its files, and what to do when one of them is missing; nil
+// stays nil.
+func cannotOpen(what, setting, missing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, logfile.ErrFileSize):
 		err = fmt.Errorf("%w by %s", err, setting)
+	case errors.Is(err, logfile.ErrGap):
+		err = fmt.Errorf("%w; %s", err, missing)
 	}
-	if err != nil {
-		err = fmt.Errorf("cannot open %s: %w", what, err)
-	}
-	return err
+	return fmt.Errorf("cannot open %s: %w", what, err)
 }
 
 // recover finds the end of the log and makes everything end there.

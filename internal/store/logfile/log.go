@@ -17,6 +17,8 @@ var (
 	ErrOutside = errors.New("no file of the log holds this position")
 	// ErrFileSize says that a file's length is not the one configured.
 	ErrFileSize = errors.New("length differs from the configured file size")
+	// ErrGap says that a file does not begin where the one before it ends.
+	ErrGap = errors.New("it does not begin where the file before it ends")
 	// ErrSync says that what was written may be lost, whatever a later sync says: the kernel tells of that once, and forgets it.
 	ErrSync = errors.New("cannot sync")
 )
@@ -77,7 +79,7 @@ func (l *Log) Load() error {
 			return fmt.Errorf("cannot load %q: %w: it is %d bytes long, configured are %d", f.Path, ErrFileSize, f.Size, l.fileSize)
 		}
 		if i > 0 && f.Start != files[i-1].Start+l.fileSize {
-			return fmt.Errorf("cannot load %q: the file before it is %q, so one between them is missing or both are one", f.Path, files[i-1].Path)
+			return fmt.Errorf("cannot load %q: %w: that is %q, so one between them is missing or both are one", f.Path, ErrGap, files[i-1].Path)
 		}
 		segments = append(segments, &segment{fs: l.fs, path: f.Path, start: f.Start})
 	}
