@@ -22,16 +22,30 @@ import (
 // pairFiles is what the files of a certificate and its private key hold.
 type pairFiles struct{ chain, key string }
 
-func readPair(certPath, keyPath string) (f pairFiles, err error) {
-	chain, err := os.ReadFile(certPath)
-	if err != nil {
-		return f, fmt.Errorf("cannot read certificate: %w", err)
+// readPair reads the files of a certificate and its private key, which two settings name.
+func (t *TLS) readPair(certKey, certPath, keyKey, keyPath string) (f pairFiles, err error) {
+	if f.chain, err = t.read("certificate", certKey, certPath); err == nil {
+		f.key, err = t.read("private key", keyKey, keyPath)
 	}
-	key, err := os.ReadFile(keyPath)
+	return f, err
+}
+
+// read reads a file that a setting names.
+func (t *TLS) read(what, setting, path string) (string, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return f, fmt.Errorf("cannot read private key: %w", err)
+		return "", t.about(setting, fmt.Errorf("cannot read %s: %w", what, err))
 	}
-	return pairFiles{string(chain), string(key)}, nil
+	return string(data), nil
+}
+
+// about says of which setting an error is, and where that stands.
+func (t *TLS) about(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	from := t.origins[setting]
+	return fmt.Errorf("%s%s: %w", place(from.file, from.line), setting, err)
 }
 
 // load makes a certificate of what was read from two files.
@@ -51,15 +65,11 @@ func (f pairFiles) load(certPath, keyPath, password string) (tls.Certificate, er
 }
 
 // readTrusted reads the file of trusted certificates; none named gives nothing.
-func readTrusted(path string) (string, error) {
+func (t *TLS) readTrusted(setting, path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("cannot read trusted certificates: %w", err)
-	}
-	return string(data), nil
+	return t.read("trusted certificates", setting, path)
 }
 
 // loadTrusted makes a pool of what was read from a file; those of the system when none is named.

@@ -191,6 +191,7 @@ func (l *loader) load(from Sources, t *TLS) error {
 	for _, key := range sortedKeys(from.Flags) {
 		l.put(key, from.Flags[key], origin{})
 	}
+	defer l.tellOrigins(t)
 	if t.ConfigFile == "" {
 		return nil
 	}
@@ -202,6 +203,18 @@ func (l *loader) load(from Sources, t *TLS) error {
 		return nil
 	}
 	return err
+}
+
+// tellOrigins keeps where the settings of TLS stand: what is wrong with the files that they name turns out later.
+func (l *loader) tellOrigins(t *TLS) {
+	for key, from := range l.origins {
+		if strings.HasPrefix(key, "tls.") && from.file != "" {
+			if t.origins == nil {
+				t.origins = make(map[string]origin)
+			}
+			t.origins[key] = from
+		}
+	}
 }
 
 func (l *loader) file(path string, wanted func(key string) bool) error {

@@ -19,10 +19,10 @@ type serverFiles struct {
 }
 
 func (t *TLS) readFiles() (f serverFiles, err error) {
-	if f.pairFiles, err = readPair(t.CertPath, t.KeyPath); err != nil || !t.AuthClient {
+	if f.pairFiles, err = t.readPair("tls.server.certPath", t.CertPath, "tls.server.keyPath", t.KeyPath); err != nil || !t.AuthClient {
 		return f, err
 	}
-	f.trusted, err = readTrusted(t.TrustCertPath)
+	f.trusted, err = t.readTrusted("tls.server.trustCertPath", t.TrustCertPath)
 	return f, err
 }
 

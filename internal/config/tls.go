@@ -67,6 +67,8 @@ type TLS struct {
 	Ciphers string `prop:"tls.ciphers,restart,local"`
 	// Protocols lists TLSv1, TLSv1.1, TLSv1.2, TLSv1.3, separated by commas. Default TLSv1.2 and TLSv1.3.
 	Protocols string `prop:"tls.protocols,restart,local"`
+
+	origins map[string]origin // where the keys of this table were set
 }
 
 func defaultTLS() TLS {
@@ -158,16 +160,16 @@ func (t *TLS) withFiles(f serverFiles) (*tls.Config, error) {
 	}
 	cert, err := f.load(t.CertPath, t.KeyPath, t.KeyPassword)
 	if err != nil {
-		return nil, err
+		return nil, t.about("tls.server.keyPath", err)
 	}
 	if err := t.suits(&cert); err != nil {
-		return nil, err
+		return nil, t.about("tls.server.certPath", err)
 	}
 	c.Certificates = []tls.Certificate{cert}
 	c.ClientAuth = clientAuth[strings.ToLower(t.NeedClientAuth)]
 	if t.AuthClient {
 		if c.ClientCAs, err = loadTrusted(t.TrustCertPath, f.trusted); err != nil {
-			return nil, err
+			return nil, t.about("tls.server.trustCertPath", err)
 		}
 		switch c.ClientAuth {
 		case tls.RequestClientCert:
@@ -212,23 +214,23 @@ func (t *TLS) ClientConfig() (*tls.Config, error) {
 		return c, nil
 	}
 	if t.ClientCertPath != "" || t.ClientKeyPath != "" {
-		f, err := readPair(t.ClientCertPath, t.ClientKeyPath)
+		f, err := t.readPair("tls.client.certPath", t.ClientCertPath, "tls.client.keyPath", t.ClientKeyPath)
 		if err != nil {
 			return nil, err
 		}
 		cert, err := f.load(t.ClientCertPath, t.ClientKeyPath, t.ClientKeyPassword)
 		if err != nil {
-			return nil, err
+			return nil, t.about("tls.client.keyPath", err)
 		}
 		c.Certificates = []tls.Certificate{cert}
 	}
 	if t.AuthServer {
-		trusted, err := readTrusted(t.ClientTrustCertPath)
+		trusted, err := t.readTrusted("tls.client.trustCertPath", t.ClientTrustCertPath)
 		if err != nil {
 			return nil, err
 		}
 		if c.RootCAs, err = loadTrusted(t.ClientTrustCertPath, trusted); err != nil {
-			return nil, err
+			return nil, t.about("tls.client.trustCertPath", err)
 		}
 	}
 	return c, nil

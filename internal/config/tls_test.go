@@ -179,6 +179,34 @@ func TestTLS_SaysWhatIsMissing(t *testing.T) {
 	check("cannot read trusted certificates", TLS{CertPath: cert, KeyPath: key, AuthClient: true, TrustCertPath: "none"})
 }
 
+func TestTLS_SaysWhichSettingNamesAFileThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	cert, key := certificateFiles(t)
+	check := func(text, want string) {
+		t.Helper()
+		path := brokerFile(t, "tls.test.mode.enable=false\n"+text)
+		b, _, err := LoadBroker(Sources{File: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = b.TLS.ServerConfig(slog.New(slog.DiscardHandler)); err == nil {
+			_, err = b.TLS.ClientConfig()
+		}
+		if want = path + ":" + want; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	server := "tls.server.certPath=" + cert + "\ntls.server.keyPath=" + key + "\n"
+	check("tls.server.certPath=/none\ntls.server.keyPath="+key, "2: tls.server.certPath: cannot read certificate: open /none")
+	check("tls.server.certPath="+cert+"\ntls.server.keyPath=/none", "3: tls.server.keyPath: cannot read private key: open /none")
+	check("tls.server.certPath="+key+"\ntls.server.keyPath="+key, "3: tls.server.keyPath: cannot use certificate")
+	check(server+"tls.server.authClient=true\ntls.server.trustCertPath=/none", "5: tls.server.trustCertPath: cannot read trusted")
+	check(server+"tls.server.authClient=true\ntls.server.trustCertPath="+key, "5: tls.server.trustCertPath: cannot read trusted")
+	check(server+"tls.enable=true\ntls.client.certPath=/none\ntls.client.keyPath="+key, "5: tls.client.certPath: cannot read certificate")
+	check(server+"tls.enable=true\ntls.client.certPath="+cert+"\ntls.client.keyPath=/none", "6: tls.client.keyPath: cannot read private key")
+	check(server+"tls.enable=true\ntls.client.authServer=true\ntls.client.trustCertPath=/none", "6: tls.client.trustCertPath: cannot read trusted")
+}
+
 func TestTLS_FileOverridesTheDaemonsFile(t *testing.T) {
 	t.Parallel()
 	settings := brokerFile(t, "tls.server.certPath=there\ntls.server.mode=enforcing\ntls.server.keyPath=k\nsomething=else")
