@@ -150,6 +150,20 @@ func TestServer_SaysWhoHasThePort(t *testing.T) {
 	}
 }
 
+func TestServer_SaysThatItsFolderIsAFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{file, filepath.Join(file, "folder")} {
+		_, errs, code := runProgram(t, "liftoff", "server", "--data", data, "--bind", "127.0.0.1", "--namesrv-port", "0", "--broker-port", "0", "--metrics-port", "0")
+		if code != exitMisused || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "--data "+strconv.Quote(data)) {
+			t.Errorf("%d\n%s", code, errs)
+		}
+	}
+}
+
 func TestServer_TakesTheBrokersFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "broker.conf")

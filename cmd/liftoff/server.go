@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,6 +60,9 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 	if err != nil {
 		return config.Namesrv{}, config.Broker{}, nil, fmt.Errorf("cannot find folder %q: %w", f.data, err)
 	}
+	if err := checkFolder(data); err != nil {
+		return config.Namesrv{}, config.Broker{}, nil, fmt.Errorf("cannot keep data in --data %q: %w", f.data, err)
+	}
 	own := map[string]string{
 		"listenPort":      strconv.Itoa(f.namesrvPort),
 		"kvConfigPath":    filepath.Join(data, "namesrv", "kvConfig.json"),
@@ -102,6 +106,18 @@ func (f *serverFlags) load(c *cobra.Command) (config.Namesrv, config.Broker, []c
 	n.Log, n.SharedLog = b.Log, true
 	n.FrameMax = max(n.FrameMax, b.FrameMax) // as one process has one in RocketMQ
 	return n, b, append(notes, more...), err
+}
+
+// checkFolder says why a folder can neither be there nor be made.
+func checkFolder(path string) error {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && !st.IsDir():
+		return errors.New("it is a file and not a folder")
+	}
+	return err
 }
 
 func exists(path string) bool {
