@@ -12,6 +12,9 @@ import (
 // helpWidth is how wide help is at most: what a terminal shows without breaking lines amid words.
 const helpWidth = 100
 
+// noDefault takes away what cobra calls the default of a flag that has none.
+var noDefault = strings.NewReplacer(" (default [])", "", " (default -1)", "")
+
 // tameHelp keeps help within helpWidth, and lets it refuse what is no command; it would show the help of the command above it.
 func tameHelp(root *cobra.Command) {
 	standard := root.HelpFunc()
@@ -20,7 +23,7 @@ func tameHelp(root *cobra.Command) {
 		c.SetOut(text)
 		standard(c, args)
 		c.SetOut(out)
-		_, _ = io.WriteString(out, wrapHelp(text.String()))
+		_, _ = io.WriteString(out, wrapHelp(noDefault.Replace(text.String())))
 	})
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {

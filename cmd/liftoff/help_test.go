@@ -30,6 +30,9 @@ func TestHelp_FitsATerminal(t *testing.T) {
 			}
 			continue
 		}
+		if strings.Contains(out, "default []") || strings.Contains(out, "default -1") {
+			t.Errorf("%v: a default that is none: %s", words, out)
+		}
 		for line := range strings.Lines(out) {
 			if len(line) > helpWidth+1 && len(strings.Fields(line)) > 1 {
 				t.Errorf("%v: too wide: %s", words, line)
