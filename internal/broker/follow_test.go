@@ -3,6 +3,11 @@ package broker
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -54,5 +59,50 @@ func TestFollowers_PassOverWhatTheyCannotRead(t *testing.T) {
 	}
 	if done != 3 || err != nil || !bytes.Equal(got, []byte("02")) || len(b.schedule.from) != 2 {
 		t.Errorf("%d done with %q, %v", done, got, err)
+	}
+}
+
+// Units that point behind the log's end ended the broker at each start, and a zero one ended the queue.
+func TestSchedule_DeliversWhatDamagedUnitsStandFor(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.DelayLevels = "2s"
+	b, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialTest(t, b, remoting.Options{})
+	for i := range 30 {
+		if r := sendDelayed(t, c, "Delayed", "1", fmt.Sprint(i)); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(cfg.RootDir, "consumequeue", topicSchedule, "0", "00000000000000000000"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := binary.BigEndian.AppendUint64(nil, 1<<40)
+	behind = binary.BigEndian.AppendUint32(behind, 500)
+	behind = binary.BigEndian.AppendUint64(behind, 1)
+	for i := range int64(22) {
+		if i >= 20 {
+			clear(behind)
+		}
+		if _, err := f.WriteAt(behind, 20*i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openTest(t, cfg)
+	ms := awaitMessages(t, dialTest(t, b, remoting.Options{}), "Delayed", 0, 30)
+	for i, m := range ms {
+		if string(m.Body) != fmt.Sprint(i) {
+			t.Errorf("message %d is %q", i, m.Body)
+		}
 	}
 }

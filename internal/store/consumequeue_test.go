@@ -123,7 +123,7 @@ func TestConsumeQueue_IsFoundAgain(t *testing.T) {
 			check(t, writeQueue(q))
 			q.close()
 			q = testQueue(dir)
-			check(t, q.load(durable))
+			check(t, q.load(durable, nil))
 			wantUnits(t, q, 0, n)
 			appendUnits(t, q, 0, n+3)
 			wantUnits(t, q, 0, n+3)
@@ -150,7 +150,7 @@ func TestConsumeQueue_BeginsAnywhereBehindFillers(t *testing.T) {
 		}
 		q.close()
 		q = testQueue(dir)
-		check(t, q.load(0))
+		check(t, q.load(0, nil))
 		wantUnits(t, q, first, first+4)
 	}
 }
@@ -165,13 +165,13 @@ func TestConsumeQueue_EndsAtALostPageAndForgetsWhatIsBehind(t *testing.T) {
 	zero(t, filepath.Join(dir, logfile.FileName(10*unitSize)), 3*unitSize, 2*unitSize) // 13 and 14
 
 	q = testQueue(dir)
-	check(t, q.load(testUnit(12).logOffset))
+	check(t, q.load(testUnit(12).logOffset, nil))
 	wantUnits(t, q, 0, 13)
 	appendUnits(t, q, 12, 14)
 	check(t, q.flush())
 	q.close()
 	q = testQueue(dir)
-	check(t, q.load(0))
+	check(t, q.load(0, nil))
 	wantUnits(t, q, 0, 14) // and not up to 28
 }
 
@@ -219,7 +219,7 @@ func TestConsumeQueue_IsTruncatedAtALogOffset(t *testing.T) {
 			wantUnits(t, q, 0, end)
 			q.close()
 			q = testQueue(dir)
-			check(t, q.load(0))
+			check(t, q.load(0, nil))
 			wantUnits(t, q, 0, end)
 			appendUnits(t, q, end, 40)
 			wantUnits(t, q, 0, 40)
@@ -238,7 +238,7 @@ func TestConsumeQueue_KeepsItsOffsetWhenAllIsTruncated(t *testing.T) {
 	}
 	q.close()
 	q = testQueue(dir)
-	check(t, q.load(0))
+	check(t, q.load(0, nil))
 	if q.min() != 15 || q.max() != 15 || q.end() != 0 {
 		t.Errorf("loaded: [%d, %d) up to %d", q.min(), q.max(), q.end())
 	}
@@ -267,7 +267,7 @@ func TestConsumeQueue_DeletesFilesBeforeALogOffset(t *testing.T) {
 	del(9000, 0, 9)
 	del(9001, 1, 10)
 	del(24_500, 1, 25)
-	check(t, q.load(math.MaxInt64))
+	check(t, q.load(math.MaxInt64, nil))
 	if q.min() != 20 {
 		t.Errorf("loaded: min %d", q.min())
 	}
@@ -275,7 +275,7 @@ func TestConsumeQueue_DeletesFilesBeforeALogOffset(t *testing.T) {
 	del(1_000_000, 1, 35) // all messages are gone, the last file stays
 	q.close()
 	q = testQueue(dir)
-	check(t, q.load(0))
+	check(t, q.load(0, nil))
 	if q.max() != 35 {
 		t.Errorf("offset forgotten: max %d", q.max())
 	}
@@ -405,7 +405,7 @@ func TestGolden_ConsumeQueuesAreReadAndRebuiltEqual(t *testing.T) {
 			src := filepath.Join(dir, "apache", name)
 			check(t, os.CopyFS(src, os.DirFS(filepath.Join("testdata/golden/store/consumequeue", name))))
 			q = newConsumeQueue(logfile.Disk{}, handles, src, fileSize)
-			check(t, q.load(0))
+			check(t, q.load(0, nil))
 			read[name] = q
 			rebuilt[name] = newConsumeQueue(logfile.Disk{}, handles, filepath.Join(dir, "ours", name), fileSize)
 		}
@@ -483,7 +483,7 @@ func FuzzConsumeQueueLoad(f *testing.F) {
 			check(t, os.WriteFile(filepath.Join(dir, logfile.FileName(int64(start))), file, 0o644))
 		}
 		q := testQueue(dir)
-		check(t, q.load(durable))
+		check(t, q.load(durable, nil))
 		if q.min() < 0 || q.min() > q.max() || q.max() > 5*testFileUnits {
 			t.Fatalf("[%d, %d)", q.min(), q.max())
 		}
@@ -526,7 +526,7 @@ func TestConsumeQueue_LosesNothingInAPowerCut(t *testing.T) {
 			case 3:
 				disk = disk.Crash(rnd)
 				q = open()
-				check(t, q.load(max(1, testUnit(durable).logOffset)))
+				check(t, q.load(max(1, testUnit(durable).logOffset), nil))
 				next = durable + rnd.Int64N(next-durable+1) // so much of the log is there
 				appendUnits(t, q, max(0, durable-1), next)
 				if q.end() > testUnit(next).logOffset {

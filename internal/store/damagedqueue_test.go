@@ -160,3 +160,80 @@ func TestDeleteBefore_DoesNotTakeAHoleForOld(t *testing.T) {
 	}
 	wantBodies(t, bodies(t, s, q, 10), want[10:])
 }
+
+// A start must find the end of a queue behind damage, or the log's messages there are lost to it and new ones get their offsets.
+func TestOpen_FindsTheEndOfAQueueBehindDamage(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []bool{false, true} {
+		for name, c := range map[string]struct {
+			from, to int
+			unit     unit
+		}{
+			"zero":             {3, 4, unit{}},
+			"zero in the half": {15, 16, unit{}},
+			"zeros":            {10, 25, unit{}},
+			"behind the log":   {0, 20, unit{logOffset: 1 << 40, size: 500}},
+			"the last behind":  {20, 30, unit{logOffset: 1 << 40, size: 500}},
+			"negative":         {7, 8, unit{logOffset: -1, size: -1}},
+		} {
+			if killed && c.to == 30 {
+				continue // nobody knows that they were there
+			}
+			t.Run(fmt.Sprint(name, killed), func(t *testing.T) {
+				t.Parallel()
+				m := logfile.NewMemory()
+				cfg := memoryConfig(t, m)
+				s := openTest(t, cfg)
+				var want []string
+				for i := range 30 {
+					want = append(want, fmt.Sprint("message ", i))
+					putWait(t, s, Written, testPut(s.Queue("TopicA", 0), want[i]), testPut(s.Queue("TopicB", 0), "other"))
+				}
+				putWait(t, s, Flushed, testPut(s.Queue("TopicB", 0), "other"))
+				check(t, s.flushBehind())
+				if killed {
+					m = m.Kill()
+				}
+				check(t, s.Close())
+				cfg.FS = m
+				f, err := m.Open("/store/consumequeue/TopicA/0/" + logfile.FileName(0))
+				check(t, err)
+				for i := c.from; i < c.to; i++ {
+					_, err := f.WriteAt(c.unit.appendTo(nil), int64(i)*unitSize)
+					check(t, err)
+				}
+				s = openTest(t, cfg)
+				q := s.Queue("TopicA", 0)
+				if q.MaxOffset() != 30 {
+					t.Errorf("the queue ends at %d", q.MaxOffset())
+				}
+				if p := putWait(t, s, Written, testPut(q, "after"))[0]; p.QueueOffset != 30 {
+					t.Errorf("the next message has offset %d", p.QueueOffset)
+				}
+				want = append(want, "after")
+				wantBodies(t, bodies(t, s, q, 0), want)
+				check(t, s.Close())
+				s = openTest(t, cfg)
+				wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
+				check(t, s.Close())
+			})
+		}
+	}
+}
+
+// What the log does not prove is none of the queue's: it may be left of what was cut off.
+func TestOpen_EndsAQueueBeforeWhatTheLogDoesNotHave(t *testing.T) {
+	t.Parallel()
+	s, q, _ := damagedQueue(t, 30, func(f logfile.File) {
+		for i := range int64(10) {
+			_, err := f.WriteAt(unit{logOffset: 5000 + 200*i, size: 200}.appendTo(nil), (35+i)*unitSize)
+			check(t, err)
+		}
+	})
+	if q.MaxOffset() != 30 {
+		t.Errorf("the queue ends at %d", q.MaxOffset())
+	}
+	if p := putWait(t, s, Written, testPut(q, "after"))[0]; p.QueueOffset != 30 {
+		t.Errorf("the next message has offset %d", p.QueueOffset)
+	}
+}

@@ -25,7 +25,7 @@ func TestConsumeQueue_BeginsBeforeAGapOfFillers(t *testing.T) {
 		q.close()
 		for _, durable := range []int64{math.MaxInt64, testUnit(12).logOffset, 0} {
 			q = gapped()
-			check(t, q.load(durable))
+			check(t, q.load(durable, nil))
 			if q.min() != begin || q.max() != 40 {
 				t.Errorf("durable to %d: queue is %d to %d, want %d to 40", durable, q.min(), q.max(), begin)
 			}
@@ -33,7 +33,7 @@ func TestConsumeQueue_BeginsBeforeAGapOfFillers(t *testing.T) {
 		}
 		for first := begin; first < 40; first++ {
 			q = gapped()
-			check(t, q.load(math.MaxInt64))
+			check(t, q.load(math.MaxInt64, nil))
 			_, err := q.deleteBefore(testUnit(first + 1).logOffset)
 			check(t, err)
 			want := first
@@ -65,7 +65,7 @@ func TestConsumeQueue_EndsAtALostPageBeforeAGap(t *testing.T) {
 	check(t, err)
 	check(t, f.Zero(310*unitSize, 4096))
 	q = newConsumeQueue(memory, logfile.NewHandles(10), "/q", size)
-	check(t, q.load(testUnit(301).logOffset))
+	check(t, q.load(testUnit(301).logOffset, nil))
 	if q.max() != 310 && q.max() != 309 { // 309 lies in two sectors
 		t.Errorf("queue ends at %d, want 310", q.max())
 	}

@@ -198,3 +198,26 @@ func (q *Queue) offsetOf(m *message.Dispatch) (at int64, ok bool) {
 	}
 	return 0, false
 }
+
+// factsOf is the log as a queue that is loaded asks it; nil without a log, of which the queues are to tell then.
+func (s *Store) factsOf(q *Queue) *logFacts {
+	files := s.log.files
+	if files.Len() == 0 {
+		return nil
+	}
+	return &logFacts{
+		end: files.End(),
+		has: func(at int64, u unit) bool {
+			scan := scanner{store: s, clean: true, small: true, off: u.logOffset}
+			if !scan.next() || scan.record.LogOffset != u.logOffset || scan.record.Size != u.size {
+				return false
+			}
+			is, ok := q.offsetOf(&scan.record)
+			return ok && is == at
+		},
+		tell: func(from, to int64) {
+			s.logger.Warn("units of a consume queue are damaged, and the log proves that the queue goes on behind them", "topic", q.topic, "queue_id", q.id,
+				"from", from, "to", to)
+		},
+	}
+}

@@ -132,7 +132,7 @@ func (o *Offline) outlookQueues(ctx context.Context, s *Store, out *Outlook) err
 			case batch:
 				return q.batch.load()
 			default:
-				_, reached, err := q.units.findEnd(runs[len(runs)-1], math.MaxInt64)
+				_, reached, err := q.units.findEnd(runs[len(runs)-1], math.MaxInt64, nil)
 				if err != nil {
 					return err
 				}

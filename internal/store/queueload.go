@@ -10,8 +10,8 @@ import (
 // load finds the files and the end of the queue in them. Units of messages before the log offset durable are known to be
 // there: all of them after a clean stop, else those before the checkpoint; messages from durable on will be dispatched
 // again. With 0 nothing is known, and all units of the last three files are looked at, as in Apache. A page that a power
-// cut lost ends the queue.
-func (q *consumeQueue) load(durable int64) error {
+// cut lost ends the queue; other damage does not where the log, nil when it is not to be asked, proves that it goes on.
+func (q *consumeQueue) load(durable int64, log *logFacts) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if durable != math.MaxInt64 {
@@ -23,7 +23,7 @@ func (q *consumeQueue) load(durable int64) error {
 	if err != nil {
 		return err
 	}
-	end, reached, err := q.findEnd(files, durable)
+	end, reached, err := q.findEnd(files, durable, log)
 	if err != nil {
 		return fmt.Errorf("cannot read %q: %w", q.dir, err)
 	}
@@ -94,11 +94,19 @@ func (q *consumeQueue) isDispatchedAgain(file logfile.FileInfo, durable int64, o
 	return u.logOffset >= durable, nil
 }
 
+// logFacts are what a queue asks the log about itself.
+type logFacts struct {
+	end  int64                       // no message ends behind it
+	has  func(at int64, u unit) bool // the message that the queue has there
+	tell func(from, to int64)        // that units are damaged which the queue goes on behind
+}
+
 // findEnd returns the queue offset behind the last unit and the log offset that it reaches.
-func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached int64, err error) {
+func (q *consumeQueue) findEnd(files *logfile.Log, durable int64, log *logFacts) (end, reached int64, err error) {
 	if files.Len() == 0 {
 		return 0, 0, nil
 	}
+	isBad := func(u unit) bool { return !u.good() || log != nil && u.isHole(log.end) }
 	first, behind := files.Start()/unitSize, files.End()/unitSize
 	at := max(first, behind-3*q.perFile())
 	if durable > 0 {
@@ -106,13 +114,31 @@ func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached 
 			return 0, 0, err
 		}
 	}
-	if at > first { // what is before was not looked at
-		var before [1]unit
-		if _, err := readFiles(files, at-1, before[:]); err != nil {
+	for before := at; before > first; before-- { // what is before was not looked at
+		var u [1]unit
+		if _, err := readFiles(files, before-1, u[:]); err != nil {
 			return 0, 0, err
 		}
-		reached = max(0, before[0].end())
+		if log == nil || !isBad(u[0]) {
+			reached = max(0, u[0].end())
+			break
+		}
 	}
+	end, reached, err = q.findEndFrom(files, at, reached, durable, isBad)
+	for err == nil && log != nil && durable > 0 {
+		at, err = findBehind(files, end, reached, durable, log)
+		if err != nil || at < 0 {
+			break
+		}
+		log.tell(end, at)
+		end, reached, err = q.findEndFrom(files, at, reached, durable, isBad)
+	}
+	return end, reached, err
+}
+
+// findEndFrom is findEnd for who knows that the queue does not end before a queue offset, and what is reached there.
+func (q *consumeQueue) findEndFrom(files *logfile.Log, at, reached, durable int64, isBad func(unit) bool) (end, reaches int64, err error) {
+	behind := files.End() / unitSize
 	chunk := make([]unit, 64)
 	for begin, last := at, (unit{}); at < behind; {
 		n, err := readFiles(files, at, chunk)
@@ -120,7 +146,7 @@ func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached 
 			return 0, 0, err
 		}
 		for _, u := range chunk[:n] {
-			if !u.good() || u.logOffset < reached && !u.filler() {
+			if isBad(u) || u.logOffset < reached && !u.filler() {
 				if at > begin && durable > 0 && last.logOffset > durable && spansSectors(at-1, q.perFile()) {
 					// A power cut may have left the first half of it. It is dispatched again, unlike the one at durable.
 					return at - 1, last.logOffset, nil
@@ -136,6 +162,49 @@ func (q *consumeQueue) findEnd(files *logfile.Log, durable int64) (end, reached 
 		}
 	}
 	return at, reached, nil
+}
+
+const (
+	behindUnits = 800 // of a file that are looked at behind the queue's end
+	behindTries = 64  // of them that the log is asked about
+)
+
+// findBehind returns the first unit behind the end of a queue that proves that it is not the end: its message, which is before the log
+// offset durable, is in the log. It is negative when there is none. Behind the end of most queues nothing was ever written.
+func findBehind(files *logfile.Log, end, reached, durable int64, log *logFacts) (int64, error) {
+	tries := behindTries
+	var chunk []unit
+	for pos := (end + 1) * unitSize; pos < files.End(); {
+		fileEnd := (pos/files.FileSize() + 1) * files.FileSize()
+		next, err := files.NextData(pos)
+		if err != nil {
+			return -1, err
+		}
+		pos = fileEnd
+		if next >= fileEnd {
+			continue
+		}
+		if chunk == nil {
+			chunk = make([]unit, behindUnits)
+		}
+		at := next / unitSize
+		n, err := readFiles(files, at, chunk)
+		if err != nil {
+			return -1, err
+		}
+		for _, u := range chunk[:n] {
+			if !u.isHole(log.end) && !u.filler() && u.logOffset >= reached && u.logOffset < durable {
+				if tries--; tries < 0 {
+					return -1, nil
+				}
+				if log.has(at, u) {
+					return at, nil
+				}
+			}
+			at++
+		}
+	}
+	return -1, nil
 }
 
 // firstOpen returns the queue offset of the first unit that is not known to be there: it is bad, or of a message at or behind the log

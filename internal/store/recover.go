@@ -104,7 +104,7 @@ func (s *Store) loadQueues(durable int64) error {
 		return err
 	}
 	return s.eachQueueDir(s.consumeQueueDir(), nil, func(q *Queue) error {
-		return cannotOpen("consume queue", "mappedFileSizeConsumeQueue", makeAnew, q.units.load(durable))
+		return cannotOpen("consume queue", "mappedFileSizeConsumeQueue", makeAnew, q.units.load(durable, s.factsOf(q)))
 	})
 }
 

@@ -240,7 +240,7 @@ func (r *repair) dispatch(ctx context.Context, progress func(done, total int64))
 		if v.batch {
 			err = q.batch.load()
 		} else {
-			err = q.units.load(0)
+			err = q.units.load(0, nil)
 		}
 		if err != nil {
 			return err
