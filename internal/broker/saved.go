@@ -61,17 +61,22 @@ func openSaved(path string, log *slog.Logger, t savedTable) (*saved, error) {
 	if err := readState(path, log, t.load); err != nil {
 		return nil, err
 	}
-	lines := 0
+	lines, left := 0, false
 	for _, name := range []string{s.oldPath(), s.changesPath()} {
 		n, err := applyChanges(name, log, t.apply)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		lines += n
+		lines, left = lines+n, true
+	}
+	if left { // both go with the next write, even those without a line
+		s.touch()
 	}
 	if lines > 0 {
 		log.Info("changes made before the last stop are applied", "file", path, "changes", lines)
-		s.touch()
 	}
 	return s, nil
 }
@@ -98,9 +103,6 @@ func (s *saved) oldPath() string     { return s.path + ".changes.old" }
 // applyChanges reads a file of changes and returns how many there are. A damaged end is cut off, so that nothing is added behind it.
 func applyChanges(name string, log *slog.Logger, apply func([]byte) error) (n int, err error) {
 	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
 	if err != nil {
 		return 0, fmt.Errorf("cannot read changes: %w", err)
 	}
@@ -199,20 +201,31 @@ func (s *saved) touch() {
 func (s *saved) write() error {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
+	for again := true; again; {
+		var err error
+		if again, err = s.writeOnce(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeOnce is write for one file of changes, and says whether there is another one. writeMu is held.
+func (s *saved) writeOnce() (again bool, err error) {
 	begin := time.Now()
-	if err := s.rotate(); err != nil {
-		return err
+	if again, err = s.rotate(); err != nil {
+		return false, err
 	}
 	failed := s.failed()
 	data, err := s.encode()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := statefile.Write(s.path, data); err != nil {
-		return err
+		return false, err
 	}
 	if err := removeIfThere(s.oldPath()); err != nil {
-		return err
+		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,9 +235,9 @@ func (s *saved) write() error {
 			_ = s.changes.Close()
 		}
 		s.changes, s.synced, s.err = nil, s.size, nil
-		return removeIfThere(s.changesPath())
+		return false, removeIfThere(s.changesPath())
 	}
-	return nil
+	return again, nil
 }
 
 // failed returns why nothing is added now, nil when it is. A failure that comes after encode is left for the next write: what was added
@@ -242,28 +255,32 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// rotate puts the changes aside that the table has already. If that happened before and the file could not be written since,
-// they stay where they are.
-func (s *saved) rotate() error {
+// rotate puts the changes aside that the table has already, those of before the start too. If that happened before and the file could not
+// be written since, they stay where they are.
+func (s *saved) rotate() (stay bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes == nil {
-		return nil
+		if _, err := os.Stat(s.changesPath()); errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
 	}
 	if _, err := os.Stat(s.oldPath()); !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return true, err
 	}
 	if s.synced < s.size {
 		if err := s.changes.Sync(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := os.Rename(s.changesPath(), s.oldPath()); err != nil {
-		return err
+		return false, err
 	}
-	err := s.changes.Close()
+	if s.changes != nil {
+		err = s.changes.Close()
+	}
 	s.changes, s.synced, s.err = nil, s.size, nil
-	return err
+	return false, err
 }
 
 // close writes the file a last time if it is behind.

@@ -250,3 +250,41 @@ func TestSaved_TakesChangesAgainOnceItsFileCanBeMade(t *testing.T) {
 		t.Errorf("read %v", again.words)
 	}
 }
+
+// TestSaved_TakesAwayWhatAnyStopHasLeft opens what a kill or a full disk can leave: a clean stop leaves the file alone.
+func TestSaved_TakesAwayWhatAnyStopHasLeft(t *testing.T) {
+	t.Parallel()
+	const none = "none"
+	for _, old := range []string{none, "", "+a\n"} {
+		for _, changes := range []string{none, "", "+b\n"} {
+			for _, more := range []bool{false, true} {
+				path := filepath.Join(t.TempDir(), "set.json")
+				files := map[string]string{path: "words first", path + ".changes.old": old, path + ".changes": changes}
+				for name, text := range files {
+					if text == none {
+						continue
+					}
+					if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s, f := openSet(t, path)
+				if more {
+					if err := s.add(f, "c"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := f.close(); err != nil {
+					t.Fatal(err)
+				}
+				if left, _ := filepath.Glob(path + ".changes*"); left != nil {
+					t.Errorf("%q, %q, more %t: after a clean stop there is %q", old, changes, more, left)
+				}
+				again, _ := openSet(t, path)
+				if !again.words["first"] || again.words["a"] != (old == "+a\n") || again.words["b"] != (changes == "+b\n") || again.words["c"] != more {
+					t.Errorf("%q, %q, more %t: read %v", old, changes, more, again.words)
+				}
+			}
+		}
+	}
+}
