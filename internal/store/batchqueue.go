@@ -377,7 +377,7 @@ func (g *getter) getBatch() {
 				g.r.Err = err
 			}
 		}
-		if n == 0 {
+		if n == 0 && (err != nil || g.r.NextOffset >= g.q.MaxOffset()) { // the second when it was deleted meanwhile
 			break
 		}
 		began := g.r.NextOffset
@@ -385,7 +385,7 @@ func (g *getter) getBatch() {
 			if !u.good() || u.behind() <= g.r.NextOffset || u.behind() > g.q.MaxOffset() {
 				continue // damaged
 			}
-			if (u.base-g.offset)*batchUnitSize >= g.maxScan || g.isBatchFull(u) {
+			if g.r.NextOffset > g.offset && (u.base-g.offset)*batchUnitSize >= g.maxScan || g.isBatchFull(u) {
 				return
 			}
 			at := g.r.NextOffset
@@ -400,8 +400,10 @@ func (g *getter) getBatch() {
 		}
 		if g.r.NextOffset == began {
 			g.s.passHole(hole{g.q, began, began + 1})
-			g.r.NextOffset++ // the next one is searched for from there
-			return
+			g.r.NextOffset++ // what is next is searched for from there
+			if (g.r.NextOffset-g.offset)*batchUnitSize >= g.maxScan {
+				return
+			}
 		}
 	}
 }

@@ -126,12 +126,12 @@ func (q *consumeQueue) findEnd(files *logfile.Log, durable int64, log *logFacts)
 	}
 	end, reached, err = q.findEndFrom(files, at, reached, durable, isBad)
 	for err == nil && log != nil && durable > 0 {
-		at, err = findBehind(files, end, reached, durable, log)
+		at, err = findBehind(files, end, durable, log)
 		if err != nil || at < 0 {
 			break
 		}
 		log.tell(end, at)
-		end, reached, err = q.findEndFrom(files, at, reached, durable, isBad)
+		end, reached, err = q.findEndFrom(files, at, 0, durable, isBad) // damage may have told more of what was reached
 	}
 	return end, reached, err
 }
@@ -171,7 +171,7 @@ const (
 
 // findBehind returns the first unit behind the end of a queue that proves that it is not the end: its message, which is before the log
 // offset durable, is in the log. It is negative when there is none. Behind the end of most queues nothing was ever written.
-func findBehind(files *logfile.Log, end, reached, durable int64, log *logFacts) (int64, error) {
+func findBehind(files *logfile.Log, end, durable int64, log *logFacts) (int64, error) {
 	tries := behindTries
 	var chunk []unit
 	for pos := (end + 1) * unitSize; pos < files.End(); {
@@ -193,7 +193,7 @@ func findBehind(files *logfile.Log, end, reached, durable int64, log *logFacts) 
 			return -1, err
 		}
 		for _, u := range chunk[:n] {
-			if !u.isHole(log.end) && !u.filler() && u.logOffset >= reached && u.logOffset < durable {
+			if !u.isHole(log.end) && !u.filler() && u.logOffset < durable {
 				if tries--; tries < 0 {
 					return -1, nil
 				}
