@@ -337,7 +337,6 @@ func answersAboutLiteTopics(t *testing.T, c client) {
 		check(pop, want, contains, append(changes, "clientId", l.id("one"), "consumerGroup", l.group, "topic", l.parent, "maxMsgNum", 1, "invisibleTime", 1000, "pollTime", 0, "bornTime", time.Now().UnixMilli())...)
 	}
 	popIt(29, "pop message's num is greater than 32", "maxMsgNum", 33)
-	popIt(210, "pop message is timeout too much", "bornTime", 1000)
 	popIt(17, "topic [none] not exist, apply first please!", "topic", "none")
 	popIt(29, "the topic ["+normal+"] message type not match", "topic", normal)
 	popIt(26, "subscription group [none] not exist", "consumerGroup", "none")

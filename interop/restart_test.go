@@ -169,7 +169,11 @@ func movesBetweenBrokers(t *testing.T, c client) {
 		}))
 		sent = append(sent, more...)
 		old := newConsumer(t, c, cl, topic, group)
-		exactly(t, more, old.wait(len(more)))
+		await(t, []*consumer{old}, func() error { return lacks(more, old.seen) })
+		// A client that is closed may not have committed what it had in hand, the last of each queue; that comes again.
+		if again := len(old.seen) - len(more); again > 4 {
+			t.Errorf("the group got %d messages that are not new", again)
+		}
 		old.close()
 		fresh := newConsumer(t, c, cl, topic, uniqueName(t, "fresh"))
 		got := fresh.wait(len(sent))
