@@ -58,6 +58,7 @@ func (b *Broker) runBeside(l *lane, size int, serve func(refused error)) {
 	}
 	l.size.Add(1)
 	b.beside.Go(func() {
+		defer endPanic(b.log, "a request beside its connection is not answered")
 		defer l.size.Add(-1)
 		if !seated {
 			seated = l.await(laneWait)

@@ -224,6 +224,7 @@ type copied struct {
 // check stores half messages again with one check more, or puts them aside, and asks their producers. An op message behind the copies
 // tells that the old ones are done with: who reads the queue without knowing of copies, as Apache's broker does, asks about each once.
 func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
+	defer func() { c.restore(taken) }() // which is left over by an error or a panic: who wants to end one would wait for ever
 	for len(taken) > 0 {
 		var puts []store.Put
 		var all []copied
@@ -232,7 +233,6 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 			m := copied{openHalf: taken[len(all)], to: halfGone, put: -1}
 			isThere, err := c.readHalf(m.offset, &m.half)
 			if err != nil {
-				c.restore(taken)
 				return err
 			}
 			if isThere {
@@ -250,14 +250,13 @@ func (c *checker) check(cfg *settings, taken []openHalf, r *roundResult) error {
 		}
 		puts = c.appendOps(puts, cfg, ended)
 		if err := c.b.putAsIs(puts); err != nil {
-			c.restore(taken)
 			return err
 		}
 		c.moved(all, puts, c.clock(time.Now().Add(cfg.TransactionCheckInterval)))
+		taken = taken[len(all):]
 		for i := range all {
 			r.count(&all[i], all[i].asks != nil && c.ask(cfg, &all[i], puts, r))
 		}
-		taken = taken[len(all):]
 	}
 	return nil
 }
@@ -339,6 +338,9 @@ func copyOf(m *message.Message, q *store.Queue, props []byte) store.Put {
 
 // restore gives back what take has taken.
 func (h *halves) restore(taken []openHalf) {
+	if len(taken) == 0 {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range taken {
@@ -397,8 +399,10 @@ func (c *checker) hold(ctx context.Context, behind int64) {
 	if limit <= c.base {
 		return
 	}
+	var taken []openHalf
+	defer func() { c.restore(taken) }()
 	for at := 0; ctx.Err() == nil; {
-		taken := c.take(&at, func(o openHalf) bool { return o.offset < limit })
+		taken = c.take(&at, func(o openHalf) bool { return o.offset < limit })
 		if len(taken) == 0 {
 			return
 		}
@@ -408,7 +412,6 @@ func (c *checker) hold(ctx context.Context, behind int64) {
 			m := copied{openHalf: o, to: halfGone, put: -1}
 			isThere, err := c.readHalf(o.offset, &m.half)
 			if err != nil {
-				c.restore(taken)
 				return // the store has told it
 			}
 			if isThere {
@@ -422,11 +425,11 @@ func (c *checker) hold(ctx context.Context, behind int64) {
 			all = append(all, m)
 		}
 		if err := c.b.putAsIs(puts); err != nil {
-			c.restore(taken)
 			c.b.log.Error("half messages could not be stored again", "err", err)
 			return
 		}
 		c.moved(all, puts, 0)
+		taken = nil
 	}
 }
 

@@ -298,3 +298,26 @@ func (c *halfCounts) count(topic string) int64 {
 	}
 	return 0
 }
+
+// A check that ends with a panic gives back what it has taken: who wants to end one of those transactions would wait for ever.
+func TestHalves_AreGivenBackByACheckThatPanics(t *testing.T) {
+	t.Parallel()
+	b := openOnce(t, quietConfig(t))
+	c := dialTest(t, b, remoting.Options{})
+	half := sendHalf(t, c, "Topic", "key")
+	b.stopFollowers()
+	k := &checker{halves: b.halves, last: time.Now(), positions: [2]int64{-1, -1}}
+	for deadline := time.Now().Add(10 * time.Second); b.halves.q.MaxOffset() == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // it is answered before it is in its queue
+	}
+	k.scan()
+	at := 0
+	taken := k.take(&at, func(openHalf) bool { return true })
+	if len(taken) != 1 || survived(b.log, "as the test wants it", func() { _ = k.check(nil, taken, &roundResult{}) }) {
+		t.Fatalf("%d half messages were checked without a panic", len(taken))
+	}
+	if s := b.halves.states.get(taken[0].offset); s&halfStates != halfOpen {
+		t.Fatalf("the half message is in state %b", s)
+	}
+	mustEnd(t, c, half, txCommit)
+}

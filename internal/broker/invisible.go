@@ -22,7 +22,7 @@ func (b *Broker) changeInvisible(_ *session, r *remoting.Request) {
 		r.Conn.Reply(r, remoting.ErrorAnswer(err))
 	case old != nil:
 		d := r.Later()
-		b.beside.Go(func() { b.changeInLog(d, answer, old) })
+		b.beside.Go(func() { remoting.Guard(d, func() { b.changeInLog(d, answer, old) }) })
 	default:
 		r.Conn.Reply(r, &remoting.Answer{Header: answer})
 	}

@@ -296,7 +296,10 @@ func (p *popRequest) serveOnce() (b *Broker, wake *popGroup, queue int32, elsewh
 	}
 	if l.cold && wake != nil { // they would wait for the disk
 		pg, queue := wake, queue
-		b.beside.Go(func() { b.holds.wakePops(pg, queue) })
+		b.beside.Go(func() {
+			defer endPanic(b.log, "pops that wait are not woken")
+			b.holds.wakePops(pg, queue)
+		})
 		wake = nil
 	}
 	p.answer()

@@ -10,6 +10,7 @@ import (
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/metrics"
 	"github.com/liftoffmq/liftoff/internal/store"
+	"github.com/liftoffmq/liftoff/internal/store/timer"
 )
 
 // A delivery is some timers that are stored together where they go to. Their properties were decided on when they were sent, so they
@@ -30,6 +31,16 @@ func newDelivery(t *timers) *delivery {
 }
 
 func (d *delivery) full() bool { return len(d.batch.Puts) >= deliverMax || len(d.buf) >= deliverBytes }
+
+// takeOut adds a message that was taken out of the wheel. One at which that panics is passed over.
+func (d *delivery) takeOut(m *message.Message, f *timerFacts, it *timer.Item, now int64) {
+	defer endPanic(d.t.b.log, "a timer that is due is passed over")
+	if it.Roll {
+		d.roll(m, f, it.Added, now)
+	} else {
+		d.add(m, f, it.Added, now)
+	}
+}
 
 // add adds a message that goes to its topic. Added is when it was put into the wheel, the largest number for never.
 func (d *delivery) add(m *message.Message, f *timerFacts, added, now int64) {

@@ -318,11 +318,7 @@ func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) er
 			t.wheel.Count(f.topic, -1)
 			continue
 		}
-		if items[i].Roll {
-			next.roll(&m, &f, items[i].Added, now)
-		} else {
-			next.add(&m, &f, items[i].Added, now)
-		}
+		next.takeOut(&m, &f, &items[i], now)
 		if next.full() {
 			if err := stored.wait(ctx); err != nil {
 				return err

@@ -308,7 +308,7 @@ var groups = []struct {
 			enableLitePopLog boolean false`,
 	},
 	{
-		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools; only of those that may wait long 64 are served at once, and the others wait for 5 s at most",
+		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools; only of those that may wait long 64 are served at once (1024 that ask others), the rest wait for 5 s at most",
 		keys: `
 			sendMessageThreadPoolNums int -
 			putMessageFutureThreadPoolNums int -
@@ -350,7 +350,7 @@ var groups = []struct {
 			batchDispatchRequestThreadPoolNums int 16`,
 	},
 	{
-		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools; only of those that may wait long 64 are served at once, and the others wait for 5 s at most",
+		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools, and no queues before them",
 		of:  ofServer,
 		keys: `
 			serverWorkerThreads int 8
@@ -367,7 +367,7 @@ var groups = []struct {
 			disableNettyWorkerGroup boolean false`,
 	},
 	{
-		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools; only of those that may wait long 64 are served at once, and the others wait for 5 s at most",
+		why: "a request is served by one of a few goroutines as soon as it was read: there are no thread pools, and no queues before them",
 		of:  ofNamesrv,
 		keys: `
 			clientRequestThreadPoolNums int 8

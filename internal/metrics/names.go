@@ -96,7 +96,7 @@ var (
 	StoreWritable    = Metric{Name: "liftoff_store_writable", Help: "1 when messages are taken, 0 when the disk is full or has failed"}
 	OpenFiles        = Metric{Name: "liftoff_store_open_files", Help: "Files of the store that are open"}
 	PutFailures      = Metric{Name: "liftoff_send_failures_total", Kind: Counter, Help: "Messages that were refused or could not be stored"}
-	SlowRequests     = Metric{Name: "liftoff_slow_requests", Labels: "kind", Help: "Requests that are served beside their connection: slow ones, and those that ask another client"}
+	SlowRequests     = Metric{Name: "liftoff_slow_requests", Labels: "kind", Help: "Requests that are served beside their connection or wait for that: slow ones, and those that ask another client"}
 	GroupLag         = Metric{Name: "liftoff_group_lag_messages", Labels: "consumer_group topic", Help: "Messages behind the consumer offsets of a group, whether it has consumers now or not, and whatever it filters"}
 	NamesrvState     = Metric{Name: "liftoff_namesrv_registered", Labels: "addr", Help: "1 when the NameServer has this broker's registration"}
 )
