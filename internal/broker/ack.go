@@ -172,9 +172,10 @@ func (b *Broker) ackInMemory(m *popped) bool {
 	return b.pops.isOver(m.popTime)
 }
 
-// isOver says whether what was popped at a time in ms and is not in memory cannot be in flight any more.
+// isOver says whether what was popped at a time in ms and is not in memory cannot be in flight any more. What was popped in the future, for
+// the clock was set back since, an earlier run may have popped.
 func (p *pops) isOver(popTime int64) bool {
-	return popTime >= p.started.Load() && popTime > p.forgotten.Load()
+	return popTime >= p.started.Load() && popTime > p.forgotten.Load() && popTime <= time.Now().UnixMilli()
 }
 
 // ackInLog puts an acknowledgement into the revive log, and answers when it is there.

@@ -146,3 +146,22 @@ func TestPop_IsOfThisRunThoughTheClockWasSetBack(t *testing.T) {
 		t.Error("it counts as acknowledged")
 	}
 }
+
+// What an earlier run has popped while the clock was ahead is acknowledged in the log, though its time is one of this run's.
+func TestPop_AcknowledgedAfterARestartThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Back", 2, "e", "0")
+	d := popAgain(t, c, "Back", 1, "maxMsgNums", "1", "queueId", "0")[0]
+	ack(t, c, "Back", d)
+	ahead := time.Now().UnixMilli() + setBack
+	pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
+	pq.mu.Lock()
+	pq.addLocked(&checkPoint{start: 1, next: 2, popTime: ahead, invisible: 60_000, n: 1}, true)
+	pq.mu.Unlock()
+	b, c = restart(t, b, c)
+	awaitWaiting(t, b, 1)
+	d.QueueOffset, d.receipt = 1, fmt.Sprintf("1 %d 60000 0 0 broker-a 0 1", ahead)
+	ack(t, c, "Back", d)
+	awaitWaiting(t, b, 2)
+}
