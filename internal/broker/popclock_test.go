@@ -165,3 +165,48 @@ func TestPop_AcknowledgedAfterARestartThoughTheClockWasSetBack(t *testing.T) {
 	ack(t, c, "Back", d)
 	awaitWaiting(t, b, 2)
 }
+
+// A record of a clock that was ahead does not make those behind it be revived before their acknowledgements can have come.
+func TestRevive_WaitsForAcknowledgementsThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "Back", 1, "e", "0")
+	ack(t, c, "Back", popAgain(t, c, "Back", 1)...)
+	cfg := b.settings.Load()
+	const id = 99 // which the broker does not follow
+	rq := &reviveQueue{q: b.store.Queue(reviveTopic(cfg.Cluster), id), logged: map[logKey]*checkPoint{}, readAt: time.Now()}
+	r := &reviver{b: b}
+	read := func(put store.Put) {
+		t.Helper()
+		if err := b.putAsIs([]store.Put{put}); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the record", func() bool { return rq.q.MaxOffset() > rq.next })
+		r.read(rq)
+	}
+	now := time.Now().UnixMilli()
+	other := ackBody{Offset: 1, Group: "Poppers", Topic: "Back", PopTime: now + setBack, Broker: cfg.Name}
+	put := b.revivePut(cfg, id, tagAck, &other, nil, now+setBack)
+	put.BornTimestamp = now + setBack
+	read(put)
+	point := ckBody{PopTime: now - setBack, Invisible: setBack + ckAheadMS, Num: 1, Topic: "Back", Group: "Poppers", Broker: cfg.Name}
+	read(b.revivePut(cfg, id, tagCK, &point, nil, now))
+	if did, _ := r.reviveLogged(rq); did {
+		t.Fatal("it is revived before its acknowledgement")
+	}
+	read(b.revivePut(cfg, id, tagAck, &ackBody{Group: "Poppers", Topic: "Back", PopTime: point.PopTime, Broker: cfg.Name}, nil, now+ckAheadMS))
+	if did, _ := r.reviveLogged(rq); did || !rq.open[1].c.passed.Load() {
+		t.Error("it is not done with its acknowledgement")
+	}
+	point.PopTime += 2 * setBack // of the clock that was ahead
+	put = b.revivePut(cfg, id, tagCK, &point, nil, now)
+	put.BornTimestamp = now + setBack
+	read(put)
+	if did, _ := r.reviveLogged(rq); did {
+		t.Error("one of the clock that was ahead is revived before its time")
+	}
+	rq.open[3].c.due = time.Now().Add(-ackLateMS * time.Millisecond)
+	if did, _ := r.reviveLogged(rq); !did { // though something was read just now
+		t.Error("one of the clock that was ahead is not revived in time")
+	}
+}

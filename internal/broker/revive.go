@@ -286,6 +286,7 @@ func (r *reviver) takeAck(rq *reviveQueue, a *ackBody) {
 func (r *reviver) reviveLogged(rq *reviveQueue) (did bool, again time.Time) {
 	var due []*checkPoint
 	now := time.Now()
+	rq.newest = min(rq.newest, now.UnixMilli()+ckAheadMS) // what came by a clock that was ahead does not tell how far the log is by this one
 	for _, e := range rq.open {
 		c := e.c
 		if c == nil || c.key == nil || c.passed.Load() || r.b.pops.pending.isArmed(c) {
@@ -295,9 +296,9 @@ func (r *reviver) reviveLogged(rq *reviveQueue) (did bool, again time.Time) {
 			c.passed.Store(true)
 			continue
 		}
-		if rq.newest-c.reviveTime() <= ackLateMS {
-			left := min(time.UnixMilli(c.reviveTime()).Sub(now), c.due.Sub(now)) + idleLate // the wall clock may have been set back since
-			if rq.next < rq.q.MaxOffset() || left > 0 || now.Sub(rq.readAt) < reviveLookAgain || r.b.timerIsBehind() {
+		left := min(time.UnixMilli(c.reviveTime()).Sub(now), c.due.Sub(now)) // the wall clock may have been set back since
+		if rq.newest-now.Add(left).UnixMilli() <= ackLateMS {
+			if left += idleLate; rq.next < rq.q.MaxOffset() || left > 0 || now.Sub(rq.readAt) < reviveLookAgain || r.b.timerIsBehind() {
 				again = now.Add(max(reviveLookAgain, left))
 				break
 			}
