@@ -177,7 +177,7 @@ func (p *litePop) take(cfg *settings, queue string) {
 		return
 	}
 	key := liteKey{p.ConsumerGroup, queue}
-	x, ok := b.lites.begin(key, p.AttemptID, p.popTime)
+	x, ok := b.lites.begin(key, p.AttemptID, time.Now().UnixMilli())
 	if !ok {
 		return
 	}

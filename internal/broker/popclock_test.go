@@ -210,3 +210,42 @@ func TestRevive_WaitsForAcknowledgementsThoughTheClockWasSetBack(t *testing.T) {
 		t.Error("one of the clock that was ahead is not revived in time")
 	}
 }
+
+// A pop that began before another has taken the queue, and comes to it behind that one, does not take the clock for one that was set back.
+func TestPop_LateIsNoClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, c := openPop(t)
+	sendN(t, c, "T", 1, "e", "0")
+	p, _ := checkedPop(t, b, c)
+	popAgain(t, c, "T", 1, "consumerGroup", "G", "order", "true", "queueId", "0")
+	p.order, p.look.popTime = true, time.Now().UnixMilli()-30_000
+	p.fromQueue(b.settings.Load(), p.pg, b.topics.find("T"), 0, false)
+	b.orders.mu.Lock()
+	defer b.orders.mu.Unlock()
+	if i := b.orders.findLocked(p.pg.findQueue(0)); p.look.count != 0 || i.setBack != 0 {
+		t.Errorf("%d messages were popped, and the clock was set back to %d", p.look.count, i.setBack)
+	}
+}
+
+func TestLite_LatePopIsNoClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	l := newLiteLab(t, openTest(t, lightConfig(t)))
+	l.subscribe("one", "Lites", "a")
+	l.send("a", "a0")
+	l.pop("one", "pollTime", "20000")
+	p := &litePop{} // as above
+	p.b, p.popTime, p.MaxMsgNum, p.ConsumerGroup, p.Topic, p.InvisibleTime = l.b, time.Now().UnixMilli()-30_000, 32, "Lites", "Parent", 60_000
+	lites := l.b.lites
+	lites.mu.Lock()
+	var blocks []*liteBlock
+	for _, x := range lites.blocks {
+		blocks = append(blocks, x)
+	}
+	lites.mu.Unlock()
+	p.take(l.b.settings.Load(), blocks[0].key.queue)
+	lites.mu.Lock()
+	defer lites.mu.Unlock()
+	if at := blocks[0].info.setBack; p.count != 0 || at != 0 {
+		t.Errorf("%d messages were popped, and the clock was set back to %d", p.count, at)
+	}
+}

@@ -128,7 +128,7 @@ func (p *popRequest) fromQueue(cfg *settings, pg *popGroup, t *topic, id int32, 
 		begin = pq.initLocked(cfg, p.initMode)
 		pq.commitLocked(begin)
 	}
-	if p.order && b.orders.isBlocked(pq, p.attempt, p.invisible, l.popTime) {
+	if p.order && b.orders.isBlocked(pq, p.attempt, p.invisible, time.Now().UnixMilli()) {
 		return
 	}
 	if l.count >= int(p.maxMsgs) || begin == end || l.full || l.cold {
