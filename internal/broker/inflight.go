@@ -225,13 +225,21 @@ func (pq *popQueue) freeTimeLocked(start, popTime int64) int64 {
 	return popTime
 }
 
+// startedBy makes this run one that has popped at a time in ms: that is before its start when the clock was set back.
+func (p *pops) startedBy(popTime int64) {
+	for {
+		started := p.started.Load()
+		if popTime >= started || p.started.CompareAndSwap(started, popTime) {
+			return
+		}
+	}
+}
+
 // addLocked adds a check point that a pop has made, at a free time; inLine when the consumer offset must wait for it. pq.mu is held.
 func (pq *popQueue) addLocked(c *checkPoint, inLine bool) {
 	c.pq = pq
 	pq.points[pointKey{c.start, c.popTime}] = c
-	if started := &pq.pops.started; c.popTime < started.Load() { // the clock was set back
-		started.Store(c.popTime)
-	}
+	pq.pops.startedBy(c.popTime)
 	if inLine {
 		pq.line = append(pq.line, c)
 		pq.next = c.next

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"fmt"
+	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,5 +249,26 @@ func TestLite_LatePopIsNoClockThatWasSetBack(t *testing.T) {
 	defer lites.mu.Unlock()
 	if at := blocks[0].info.setBack; p.count != 0 || at != 0 {
 		t.Errorf("%d messages were popped, and the clock was set back to %d", p.count, at)
+	}
+}
+
+// Of pops of many queues after the clock was set back the earliest is the one that counts.
+func TestPop_StartedByTheEarliest(t *testing.T) {
+	t.Parallel()
+	for range 3000 {
+		p := new(pops)
+		p.started.Store(math.MaxInt64)
+		var wait sync.WaitGroup
+		for i := range int64(4) {
+			wait.Go(func() {
+				for at := int64(1000); at > 0; at-- {
+					p.startedBy(at*4 + i)
+				}
+			})
+		}
+		wait.Wait()
+		if at := p.started.Load(); at != 4 {
+			t.Fatalf("started at %d, want 4", at)
+		}
 	}
 }
