@@ -432,8 +432,8 @@ func TestOffsets_ConsumedBesideTheDeletionOfTheGroupAreGone(t *testing.T) {
 	walk()
 	b.offsets.setPulled(p.group, p.topic, 0, 3)           // as a pull does
 	b.offsets.commitKnown(p.group, p.topic, 0, 3, p.conn) // with its flag for that
-	if at := b.offsets.queryPulled("G", "T", 0); p.look.count != 4 || at != -1 {
-		t.Errorf("%d messages were popped, and the group is at %d", p.look.count, at)
+	if at, pulled := b.offsets.query("G", "T", 0), b.offsets.queryPulled("G", "T", 0); at != -1 || pulled != -1 {
+		t.Errorf("the group is at %d, and has pulled up to %d", at, pulled)
 	}
 	b.offsets.commit(p.group, p.topic, 0, 2, c) // who commits by itself may do so before there is a group
 	if at := b.offsets.query("G", "T", 0); at != 2 {
@@ -441,8 +441,8 @@ func TestOffsets_ConsumedBesideTheDeletionOfTheGroupAreGone(t *testing.T) {
 	}
 }
 
-// What a pop takes while the topic is deleted does not stay for the next one of that name.
-func TestPop_TakenBesideTheDeletionOfTheTopicIsForgotten(t *testing.T) {
+// A pop that is about to walk while the topic is deleted leaves nothing for the next one of that name.
+func TestPop_BesideTheDeletionOfTheTopicTakesNothing(t *testing.T) {
 	t.Parallel()
 	b, c := openPop(t)
 	sendN(t, c, "T", 4, "e", "0")
@@ -459,7 +459,27 @@ func TestPop_TakenBesideTheDeletionOfTheTopicIsForgotten(t *testing.T) {
 		t.Fatal(r.Code, string(r.Remark))
 	}
 	sendN(t, c, "T", 6, "e", "0")
-	if list := pop(t, c, "T", "consumerGroup", "G"); p.look.count != 4 || len(list) != 6 {
+	if list := pop(t, c, "T", "consumerGroup", "G"); p.look.count != 0 || len(list) != 6 {
 		t.Errorf("%d of 6 messages of the new topic were popped, %d beside the deletion", len(list), p.look.count)
+	}
+}
+
+// A pop that is about to walk while the group is deleted leaves nothing for the next one of that name.
+func TestPop_BesideTheDeletionOfTheGroupTakesNothing(t *testing.T) {
+	t.Parallel()
+	for _, order := range []string{"false", "true"} {
+		b, c := openPop(t)
+		sendN(t, c, "T", 4, "e", "0")
+		await(t, "the messages", func() bool { return b.store.Queue("T", 0).MaxOffset() == 4 })
+		p, walk := checkedPop(t, b, c)
+		p.order = order == "true"
+		del := [][2]string{{"groupName", "G"}, {"cleanOffset", "true"}}
+		if r := call(t, c, protocol.ReqDeleteSubscriptionGroup, del, nil); r.Code != 0 {
+			t.Fatal(r.Code, string(r.Remark))
+		}
+		walk()
+		if list := pop(t, c, "T", "consumerGroup", "G", "queueId", "0", "order", order); p.look.count != 0 || len(list) != 4 {
+			t.Errorf("order=%s: the new group has popped %d of 4 messages, %d were popped beside the deletion", order, len(list), p.look.count)
+		}
 	}
 }

@@ -105,6 +105,9 @@ func (p *popRequest) fromQueue(cfg *settings, pg *popGroup, t *topic, id int32, 
 	pq := pg.queue(b.pops, q)
 	pq.mu.Lock()
 	defer pq.mu.Unlock()
+	if !b.isGroup(p.group) || !b.isThere(pg.topic) {
+		return // deleted since the request was checked: what is in flight was forgotten, or will be when we are done
+	}
 	switch p.code {
 	case protocol.ReqNotification:
 		l.has = l.has || p.hasLocked(cfg, pq, retry)

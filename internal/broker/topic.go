@@ -174,9 +174,6 @@ func (b *Broker) deleteTopic(r *remoting.Request, h *protocol.TopicHeader) (*rem
 	if undeleted == nil { // else its offsets must stay; this writes what was not written just now
 		undeleted, err = b.deleteMessages(h.Topic)
 	}
-	for _, name := range names { // what pops that were being answered have taken since
-		b.pops.forget(name, "")
-	}
 	if err = errors.Join(err, undeleted, lites); err != nil {
 		return nil, fmt.Errorf("topic %s is deleted, but not all that belonged to it: %w", h.Topic, err)
 	}
