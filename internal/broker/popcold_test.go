@@ -39,6 +39,7 @@ func TestPop_LeavesTheLoopForTheDisk(t *testing.T) {
 		t.Fatal(r.Code, string(r.Remark))
 	}
 	sendN(t, c, "T", 2, "e", "0")
+	await(t, "the messages", func() bool { return b.store.Queue("T", 0).MaxOffset() == 2 })
 	inFlight := func() int {
 		pq := b.pops.of([]byte("Poppers"), []byte("T")).queue(b.pops, b.store.Queue("T", 0))
 		pq.mu.Lock()
