@@ -307,9 +307,7 @@ func TestHalves_AreGivenBackByACheckThatPanics(t *testing.T) {
 	half := sendHalf(t, c, "Topic", "key")
 	b.stopFollowers()
 	k := &checker{halves: b.halves, last: time.Now(), positions: [2]int64{-1, -1}}
-	for deadline := time.Now().Add(10 * time.Second); b.halves.q.MaxOffset() == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond) // it is answered before it is in its queue
-	}
+	await(t, "the half message in its queue", func() bool { return b.halves.q.MaxOffset() > 0 }) // it is answered before
 	k.scan()
 	at := 0
 	taken := k.take(&at, func(openHalf) bool { return true })
