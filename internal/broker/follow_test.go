@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/remoting"
 	"github.com/liftoffmq/liftoff/internal/store"
@@ -62,8 +65,9 @@ func TestFollowers_PassOverWhatTheyCannotRead(t *testing.T) {
 	}
 }
 
-// Units that point behind the log's end ended the broker at each start, and a zero one ended the queue.
-func TestSchedule_DeliversWhatDamagedUnitsStandFor(t *testing.T) {
+// Units that point behind the log's end ended the broker at each start, and a zero one ended the queue. The broker runs, the log says what to
+// do, and when that is done all comes.
+func TestSchedule_WaitsAtAHoleUntilItIsRepaired(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t)
 	cfg.DelayLevels = "2s"
@@ -96,6 +100,28 @@ func TestSchedule_DeliversWhatDamagedUnitsStandFor(t *testing.T) {
 		}
 	}
 	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var text syncBuffer
+	if b, err = Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&text, nil))); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the damage to be told", func() bool {
+		return strings.Contains(text.String(), "consume queue SCHEDULE_TOPIC_XXXX-0 is damaged at offset 0")
+	})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o, err := store.OpenOffline(store.Config{RootDir: cfg.RootDir, DelayLevels: []time.Duration{2 * time.Second}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for again := true; again && err == nil; {
+		if _, err = o.Check(t.Context(), func(store.Finding) {}, nil); err == nil {
+			again, err = o.Repair(t.Context(), false, func(string) {}, nil)
+		}
+	}
+	if err := errors.Join(err, o.Close()); err != nil {
 		t.Fatal(err)
 	}
 	b = openTest(t, cfg)

@@ -399,11 +399,8 @@ func (g *getter) getBatch() {
 			}
 		}
 		if g.r.NextOffset == began {
-			g.s.passHole(hole{g.q, began, began + 1})
-			g.r.NextOffset++ // what is next is searched for from there
-			if (g.r.NextOffset-g.offset)*batchUnitSize >= g.maxScan {
-				return
-			}
+			g.r.Err = g.s.hole(g.q, began)
+			return
 		}
 	}
 }

@@ -22,9 +22,9 @@ import (
 //	| log offset 8B  | size 4B | tags code 8B   |   big-endian
 //	+----------------+---------+----------------+
 //
-// A unit is good when its log offset is not negative and its size is positive; the first bad one ends the queue. Where a
-// queue does not begin at the start of a file, or an offset in it was never given to a message, a filler stands: log
-// offset 0 or that of the next message, size fillerSize.
+// A unit is good when its log offset is not negative and its size is positive; the first bad one ends the queue, unless the log proves
+// units behind it. Where a queue does not begin at the start of a file, or an offset in it was never given to a message, a filler stands:
+// log offset 0 or that of the next message, size fillerSize.
 //
 // The newest units are in memory only (pending) and written behind: when there are pendingMax bytes of them, when the
 // store flushes, at close. They can be had from the log again, so recovery dispatches the log from the checkpoint on, and
@@ -187,40 +187,6 @@ func readUnitsOf(b []byte, dst []unit) {
 func (q *consumeQueue) cutLocked() {
 	q.ahead = nil
 	q.cuts++
-}
-
-// cutsNow changes whenever units in the files are taken away.
-func (q *consumeQueue) cutsNow() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.cuts
-}
-
-// refill writes units that are not empty over those in the files, unless some were taken away since there were so many cuts.
-func (q *consumeQueue) refill(from int64, units []unit, cuts int) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.cuts != cuts {
-		return nil
-	}
-	files, err := q.filesLocked()
-	if err != nil {
-		return err
-	}
-	q.cutLocked() // of what was read ahead
-	var b [unitSize]byte
-	for i, u := range units {
-		at := from + int64(i)
-		if u.size <= 0 || at < q.lowest.Load() || at >= q.written {
-			continue
-		}
-		u.put(b[:])
-		q.dirty = true
-		if _, err := files.WriteAt(b[:], at*unitSize); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // searchFiles returns the first queue offset in [lo, hi) whose unit is found, or hi. From it on all must be. For a damaged unit the next good
@@ -623,12 +589,15 @@ func (q *consumeQueue) deleteBefore(logOffset int64) (deleted int, err error) {
 	}
 	for files.Len() > 1 {
 		var last [1]unit
-		behind := files.Start()/unitSize + q.perFile()
+		first := files.Start() / unitSize
+		behind := first + q.perFile()
 		if behind > q.written {
 			break
 		}
-		if _, err := readFiles(files, behind-1, last[:]); err != nil {
-			return deleted, fmt.Errorf("cannot read %q: %w", q.dir, err)
+		for at := behind - 1; at >= first && !last[0].good(); at-- { // for a damaged one the one before speaks
+			if _, err := readFiles(files, at, last[:]); err != nil {
+				return deleted, fmt.Errorf("cannot read %q: %w", q.dir, err)
+			}
 		}
 		if last[0].logOffset >= logOffset {
 			break

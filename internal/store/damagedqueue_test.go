@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -63,7 +64,8 @@ func TestRecords_PassOverWhatPointsBehindTheLog(t *testing.T) {
 	}
 }
 
-func TestGet_MendsHolesFromTheLog(t *testing.T) {
+// Whoever comes to a hole gets all that is before it and is told of it, and nobody is led past it; what is behind it can be read.
+func TestGet_StopsAtHoles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		from, to int
@@ -75,21 +77,21 @@ func TestGet_MendsHolesFromTheLog(t *testing.T) {
 		"at the beginning": {0, 3, unit{}},
 		"at the end":       {59, 60, unit{logOffset: 1, size: 1 << 30}},
 	} {
-		for _, begin := range []int{0, c.from, (c.from + c.to) / 2} {
-			t.Run(fmt.Sprint(name, begin), func(t *testing.T) {
-				t.Parallel()
-				s, q, want := holedQueue(t, 60, func(q *Queue) { writeUnits(t, q, c.from, c.to, c.unit) })
-				if _, _, ok := s.GetNow(q, int64(c.from), 32, 1<<20, nil, nil); ok {
-					t.Error("what must not wait has read the log")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, q, want := holedQueue(t, 60, func(q *Queue) { writeUnits(t, q, c.from, c.to, c.unit) })
+			wantBodies(t, bodies(t, s, q, 0), want[:c.from])
+			for at := c.from; at < c.to; at++ {
+				if _, r, ok := s.GetNow(q, int64(at), 32, 1<<20, nil, nil); !ok || r.Count != 0 || r.NextOffset != int64(at) || !errors.Is(r.Err, ErrHole) {
+					t.Errorf("from %d: %+v", at, r)
 				}
-				wantBodies(t, bodies(t, s, q, int64(begin)), want[begin:])
-				wantBodies(t, bodies(t, s, q, 0), want)
-				entries := make([]Entry, 100)
-				if n, next, err := s.Entries(q, 0, entries); n != 60 || next != 60 || err != nil {
-					t.Errorf("%d entries to %d, %v", n, next, err)
-				}
-			})
-		}
+			}
+			wantBodies(t, bodies(t, s, q, int64(c.to)), want[c.to:])
+			entries := make([]Entry, 100)
+			if n, next, err := s.Entries(q, 0, entries); n != c.from || next != int64(c.from) || !errors.Is(err, ErrHole) {
+				t.Errorf("%d entries to %d, %v", n, next, err)
+			}
+		})
 	}
 }
 
@@ -99,44 +101,6 @@ func holedQueue(t testing.TB, count int, damage func(q *Queue)) (*Store, *Queue,
 	s, q, want := damagedQueue(t, count, func(logfile.File) {})
 	damage(q)
 	return s, q, want
-}
-
-func TestEntries_MendHolesFromTheLog(t *testing.T) {
-	t.Parallel()
-	s, q, _ := holedQueue(t, 60, func(q *Queue) { writeUnits(t, q, 20, 40, unit{}) })
-	entries := make([]Entry, 100)
-	n, next, err := s.Entries(q, 25, entries)
-	if n != 35 || next != 60 || err != nil || entries[0].QueueOffset != 25 || entries[0].Size == 0 {
-		t.Errorf("%d entries to %d, %v, first %+v", n, next, err, entries[0])
-	}
-}
-
-// Units of messages that the log does not have become fillers, and those of a log that cannot be read to the end of the hole stay.
-func TestGet_PassesOverHolesWithoutMessages(t *testing.T) {
-	t.Parallel()
-	for _, damaged := range []bool{false, true} {
-		s, q, _ := holedQueue(t, 60, func(*Queue) {})
-		var entries [60]Entry
-		_, _, err := s.Entries(q, 0, entries[:])
-		check(t, err)
-		f := s.log.files
-		if damaged {
-			_, err = f.WriteAt(make([]byte, 12), entries[30].LogOffset)
-		} else { // it is another queue's message
-			_, err = f.WriteAt([]byte{0, 0, 0, 9}, entries[30].LogOffset+12)
-		}
-		check(t, err)
-		writeUnits(t, q, 30, 31, unit{})
-		_, r := s.Get(q, 30, 32, 1<<20, nil, nil)
-		if r.Status != Found || r.Count != 29 || r.NextOffset != 60 || r.Err != nil {
-			t.Errorf("damaged %v: %+v", damaged, r)
-		}
-		var units [1]unit
-		_, err = q.units.read(30, units[:], false)
-		if check(t, err); units[0].filler() == damaged {
-			t.Errorf("damaged %v: the unit is %+v", damaged, units[0])
-		}
-	}
 }
 
 func TestOffsetByTime_PassesOverHoles(t *testing.T) {
@@ -149,7 +113,7 @@ func TestOffsetByTime_PassesOverHoles(t *testing.T) {
 
 func TestDeleteBefore_DoesNotTakeAHoleForOld(t *testing.T) {
 	t.Parallel()
-	s, q, want := holedQueue(t, 60, func(*Queue) {})
+	s, q, _ := holedQueue(t, 60, func(*Queue) {})
 	var entries [60]Entry
 	_, _, err := s.Entries(q, 0, entries[:])
 	check(t, err)
@@ -158,7 +122,6 @@ func TestDeleteBefore_DoesNotTakeAHoleForOld(t *testing.T) {
 	if check(t, err); q.MinOffset() != 10 {
 		t.Errorf("the queue begins at %d", q.MinOffset())
 	}
-	wantBodies(t, bodies(t, s, q, 10), want[10:])
 }
 
 // A start must find the end of a queue behind damage, or the log's messages there are lost to it and new ones get their offsets.
@@ -211,10 +174,10 @@ func TestOpen_FindsTheEndOfAQueueBehindDamage(t *testing.T) {
 					t.Errorf("the next message has offset %d", p.QueueOffset)
 				}
 				want = append(want, "after")
-				wantBodies(t, bodies(t, s, q, 0), want)
+				wantBodies(t, bodies(t, s, q, int64(c.to)), want[c.to:])
 				check(t, s.Close())
 				s = openTest(t, cfg)
-				wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), 0), want)
+				wantBodies(t, bodies(t, s, s.Queue("TopicA", 0), int64(c.to)), want[c.to:])
 				check(t, s.Close())
 			})
 		}

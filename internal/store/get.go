@@ -212,29 +212,15 @@ func (g *getter) scanFile() {
 			return
 		}
 		for i, u := range units[:n] {
-			if u.isHole(g.logEnd) {
-				if !g.overHole(at + int64(i)) {
-					return
-				}
-				break
+			if u.isHole(g.logEnd) && u.isHole(g.s.log.written.Load()) {
+				g.r.Err = g.s.hole(g.q, at+int64(i))
+				return
 			}
 			if !g.scanUnit(at+int64(i), u) {
 				return
 			}
 		}
 	}
-}
-
-// overHole has a hole of the queue mended or passes over it, and reports whether to go on.
-func (g *getter) overHole(at int64) bool {
-	next, err := at, error(logfile.ErrWouldWait)
-	if !g.now {
-		if next, err = g.s.mend(g.q, at); err != nil {
-			g.s.logger.Error("cannot read consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", at, "err", err)
-		}
-	}
-	g.r.NextOffset, g.r.Err = next, err
-	return err == nil
 }
 
 // scanUnit looks at one unit and reports whether to go on.
@@ -400,8 +386,12 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 			return b[:size], nil
 		}
 	}
-	if u.logOffset < 0 || u.logOffset > g.logEnd-int64(size) {
-		return nil, fmt.Errorf("it would end behind the log's end, %d: %w", g.logEnd, message.ErrDamaged)
+	end := g.logEnd
+	if u.logOffset > end-int64(size) {
+		end = l.written.Load() // the unit may be newer than the read
+	}
+	if u.logOffset < 0 || u.logOffset > end-int64(size) {
+		return nil, fmt.Errorf("it would end behind the log's end, %d: %w", end, message.ErrDamaged)
 	}
 	fileSize := l.files.FileSize()
 	if size > cacheRecord || fileSize%cacheChunk != 0 {
@@ -426,7 +416,7 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 		return g.read(u)
 	}
 	g.letGo()
-	if err := slot.load(l.files, u.logOffset, min((u.logOffset/fileSize+1)*fileSize, g.logEnd), g.now); err != nil {
+	if err := slot.load(l.files, u.logOffset, min((u.logOffset/fileSize+1)*fileSize, end), g.now); err != nil {
 		return nil, err
 	}
 	if !g.hold(&slot.mu, !g.now) {

@@ -28,10 +28,7 @@ func (s *Store) Entries(q *Queue, offset int64, dst []Entry) (n int, next int64,
 		end := s.log.written.Load()
 		for _, u := range units[:got] {
 			if u.isHole(end) {
-				if next, err = s.mend(q, next); err != nil {
-					return n, next, err
-				}
-				break
+				return n, next, s.hole(q, next)
 			}
 			if !u.filler() {
 				if q.ext != nil && isExtAddress(u.tagsCode) {
