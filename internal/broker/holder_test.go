@@ -132,7 +132,10 @@ func TestHolds_CostOneConnectionNoMoreThanItsRoom(t *testing.T) {
 	}
 	await(t, "all pulls to be answered", func() bool { return b.holds.waiting() == 0 })
 	start(t, c, protocol.ReqPullMessage, pullFields("T", 0, 2, "sysFlag", "6"))
-	if w := heldOf(t, b); w.holder.bytes != heldCost+textCost*w.text {
+	w := heldOf(t, b)
+	b.holds.mu.Lock()
+	defer b.holds.mu.Unlock()
+	if w.holder.bytes != heldCost+textCost*w.text {
 		t.Errorf("the connection's requests count %d bytes", w.holder.bytes)
 	}
 }

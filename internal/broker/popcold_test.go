@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
@@ -22,7 +23,7 @@ func popNow(t *testing.T, b *Broker, c *remoting.Conn, code int, ext [][2]string
 	if err := decodePop(r, p); err != nil {
 		t.Fatal(err)
 	}
-	p.now = true
+	p.now, p.until = true, time.Now().Add(20*time.Second) // the request was never read, so it has no age
 	return p.serve()
 }
 
