@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
@@ -245,4 +246,45 @@ func spansSectors(at, perFile int64) bool {
 	const sector = 512
 	pos := at % perFile * unitSize
 	return pos/sector != (pos+unitSize-1)/sector
+}
+
+// offsetOf is the queue offset that a message of the log has in the queue, as its own or as a light one, if it is in it.
+func (q *Queue) offsetOf(m *message.Dispatch) (at int64, ok bool) {
+	if !message.InConsumeQueue(m.SysFlag) || m.SysFlag&message.FlagInnerBatch != 0 {
+		return 0, false
+	}
+	if m.QueueID == q.id && string(m.Topic) == q.topic {
+		return m.QueueOffset, true
+	}
+	if q.id == 0 && IsLight(q.topic) && inLight(m) {
+		for name, at := range lightOffsets(m) {
+			if string(name) == q.topic {
+				return at, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// factsOf is the log as a queue that is loaded asks it; nil without a log, of which the queues are to tell then.
+func (s *Store) factsOf(q *Queue) *logFacts {
+	files := s.log.files
+	if files.Len() == 0 {
+		return nil
+	}
+	return &logFacts{
+		end: files.End(),
+		has: func(at int64, u unit) bool {
+			scan := scanner{store: s, clean: true, small: true, off: u.logOffset}
+			if !scan.next() || scan.record.LogOffset != u.logOffset || scan.record.Size != u.size {
+				return false
+			}
+			is, ok := q.offsetOf(&scan.record)
+			return ok && is == at
+		},
+		tell: func(from, to int64) {
+			s.logger.Warn("units of a consume queue are damaged, and the log proves that the queue goes on behind them", "topic", q.topic, "queue_id", q.id,
+				"from", from, "to", to)
+		},
+	}
 }
