@@ -154,7 +154,7 @@ func (s *side) program(mode string) (*exec.Cmd, string, error) {
 		return nil, "", err
 	}
 	classes := strings.Join([]string{logging, filepath.Join(built, "classes"), filepath.Join(built, "lib", "*")}, ":")
-	cmd := exec.Command("java", append(quickJVM(dir, "512m"), "-Djava.io.tmpdir="+dir, "-cp", classes, "com.github.liftoffmq.admin.Main", mode,
+	cmd := exec.Command("java", append(quickJVM(dir, "512m"), "-cp", classes, "com.github.liftoffmq.admin.Main", mode,
 		s.cluster.addrs(), s.cluster.broker.addr())...)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "ROCKETMQ_HOME="+dir)
 	return cmd, dir, nil
