@@ -429,9 +429,12 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 	return g.read(u) // another reader has the slot already
 }
 
-// touch reads a little of each of the wanted records that a stretch holds, where they will be looked at: their beginning and their end.
-// The processor fetches many at once that way, and one after another when they are looked at.
+// touch reads a little of each of the wanted records that a stretch holds, where a filter will look at them: their beginning and their end.
+// The processor fetches many at once that way, and one after another when they are looked at. What is copied whole needs none of it.
 func (g *getter) touch(slot *cacheSlot, wanted []unit) {
+	if g.filter == nil || g.filter.Record == nil {
+		return
+	}
 	var sum byte
 	for _, u := range wanted {
 		b := slot.at(u.logOffset, int(u.size))
