@@ -25,7 +25,9 @@ type propertyFacts struct {
 	light []byte // the light queues that it is for too (light.go); nil when there are none
 }
 
-func inspect(props []byte) (f propertyFacts) {
+// inspect finds them, in place: they are looked at for each message, and too many to be copied.
+func (f *propertyFacts) inspect(props []byte) {
+	*f = propertyFacts{}
 	waited := false
 	for name, value := range message.Properties(props) {
 		switch len(name) {
@@ -75,7 +77,6 @@ func inspect(props []byte) (f propertyFacts) {
 		}
 	}
 	f.timer = f.timer && !waited
-	return f
 }
 
 // propertyEnd ends a property in the list of them. Part of the format; do not change.

@@ -25,7 +25,8 @@ func (b *Broker) putThen(puts []store.Put, then func(error)) {
 			then(fmt.Errorf("%w: it has no such queue", store.ErrTopic))
 			return
 		}
-		f := inspect(puts[i].Properties)
+		var f propertyFacts
+		f.inspect(puts[i].Properties)
 		f.half = false
 		if err := b.place(cfg, &f, &puts[i]); err != nil {
 			then(err)

@@ -90,7 +90,8 @@ func (b *Broker) sendTopic(cfg *settings, r *remoting.Request, h *sendHeader) (*
 
 // addSingle adds one message to the connection's batch.
 func (b *Broker) addSingle(cfg *settings, ss *session, r *remoting.Request, h *sendHeader, t *topic) error {
-	facts := inspect(h.properties)
+	var facts propertyFacts
+	facts.inspect(h.properties)
 	if facts.inner {
 		return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: it has the property %s but is not an inner batch", message.PropInnerNum)
 	}
@@ -132,7 +133,8 @@ func (b *Broker) addBatch(cfg *settings, ss *session, r *remoting.Request, h *se
 	case len(r.Body) > cfg.MaxMessageSize:
 		return illegal(cfg, fmt.Errorf("message body size exceeded: the batch has %d bytes, maxMessageSize is %d", len(r.Body), cfg.MaxMessageSize))
 	}
-	facts := inspect(h.properties)
+	var facts propertyFacts
+	facts.inspect(h.properties)
 	if err := facts.checkBatch(t); err != nil {
 		return err
 	}
@@ -175,6 +177,7 @@ func (f *propertyFacts) checkBatch(t *topic) error {
 func (sb *sendBatch) addEntries(cfg *settings, ss *session, body []byte, h *sendHeader, t *topic) error {
 	first := len(sb.Puts)
 	var m message.BatchEntry
+	var f propertyFacts
 	for len(body) > 0 {
 		n := len(sb.Puts) - first
 		var err error
@@ -184,7 +187,7 @@ func (sb *sendBatch) addEntries(cfg *settings, ss *session, body []byte, h *send
 		if len(m.Properties) > message.MaxProperties {
 			return illegal(cfg, fmt.Errorf("message %d of the batch has properties of %d bytes", n, len(m.Properties)))
 		}
-		f := inspect(m.Properties)
+		f.inspect(m.Properties)
 		if f.light != nil && f.rewrite {
 			return protocol.Errorf(protocol.CodeMessageIllegal, "the message is illegal: message %d of the batch gives itself offsets in light queues (%s)", n, message.PropMultiQueueOffset)
 		}

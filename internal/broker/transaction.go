@@ -308,7 +308,8 @@ func (eb *endBatch) addCommitted(cfg *settings, h *endHeader, f *halfFacts, e *e
 	p.PreparedTransactionOffset = h.logOffset
 	p.Body, p.Properties = m.Body, eb.arena[begin:len(eb.arena):len(eb.arena)]
 	if f.delayed || f.light {
-		facts := inspect(p.Properties)
+		var facts propertyFacts
+		facts.inspect(p.Properties)
 		facts.half = false
 		if err := b.place(cfg, &facts, &p); err != nil {
 			return err
