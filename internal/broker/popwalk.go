@@ -355,7 +355,7 @@ func asNormal(body []byte, at int, r *receipt, topic string) []byte {
 			m.Properties = message.AppendProperty(m.Properties[:len(m.Properties):len(m.Properties)], message.PropPopCK, appendReceipt(nil, r, m.Topic, m.QueueID, m.QueueOffset))
 		}
 		m.Topic = topic
-		if m.Check(false) != nil {
+		if _, err := m.Check(false); err != nil {
 			body = append(body, record...)
 			continue
 		}

@@ -125,18 +125,19 @@ func AppendBlank(dst []byte, size int32) []byte {
 	return binary.BigEndian.AppendUint32(dst, magicBlank)
 }
 
-// Check says whether the message fits into the record's length fields. withCRC as for AppendRecord.
-func (m *Message) Check(withCRC bool) error {
+// Check says whether the message fits into the record's length fields, and how large the record is. withCRC as for AppendRecord.
+func (m *Message) Check(withCRC bool) (size int, err error) {
 	if n := len(m.Topic); n > MaxProperties {
-		return fmt.Errorf("topic of %d bytes: %w", n, ErrTooLong)
+		return 0, fmt.Errorf("topic of %d bytes: %w", n, ErrTooLong)
 	}
 	if n := len(m.properties(withCRC)) + m.crcExtra(withCRC); n > MaxProperties {
-		return fmt.Errorf("properties of %d bytes, %d are possible: %w", n, MaxProperties, ErrTooLong)
+		return 0, fmt.Errorf("properties of %d bytes, %d are possible: %w", n, MaxProperties, ErrTooLong)
 	}
-	if n := m.RecordSize(withCRC); n != int(int32(n)) {
-		return fmt.Errorf("body of %d bytes: %w", len(m.Body), ErrTooLong)
+	size = m.RecordSize(withCRC)
+	if size != int(int32(size)) {
+		return 0, fmt.Errorf("body of %d bytes: %w", len(m.Body), ErrTooLong)
 	}
-	return nil
+	return size, nil
 }
 
 // RecordSize is the number of bytes that AppendRecord appends.
@@ -171,7 +172,7 @@ func (m *Message) AppendRecord(dst []byte, withCRC bool) []byte {
 		magic = magicV2
 	}
 
-	dst = be.AppendUint32(dst, uint32(m.RecordSize(withCRC)))
+	dst = append(dst, 0, 0, 0, 0) // the size, when it is known
 	dst = be.AppendUint32(dst, magic)
 	dst = be.AppendUint32(dst, crc32.ChecksumIEEE(m.Body)&crcMask)
 	dst = be.AppendUint32(dst, uint32(m.QueueID))
@@ -194,8 +195,10 @@ func (m *Message) AppendRecord(dst []byte, withCRC bool) []byte {
 	}
 	dst = append(dst, m.Topic...)
 	props := m.properties(withCRC)
-	dst = be.AppendUint16(dst, uint16(len(props)+m.crcExtra(withCRC)))
+	extra := m.crcExtra(withCRC)
+	dst = be.AppendUint16(dst, uint16(len(props)+extra))
 	dst = append(dst, props...)
+	be.PutUint32(dst[start:], uint32(len(dst)-start+extra))
 	if !withCRC {
 		return dst
 	}

@@ -28,7 +28,7 @@ func TestRecord_EveryShapeIsReadBack(t *testing.T) {
 		for _, withCRC := range []bool{false, true} {
 			m := sample()
 			change(m)
-			if err := m.Check(withCRC); err != nil {
+			if _, err := m.Check(withCRC); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			rec := m.AppendRecord([]byte("before"), withCRC)[len("before"):]
@@ -96,14 +96,14 @@ func TestCheck_RefusesWhatLengthFieldsCannotTell(t *testing.T) {
 	t.Parallel()
 	m := sample()
 	m.Properties = []byte("A\x01" + strings.Repeat("v", MaxProperties-1))
-	if err := m.Check(false); !errors.Is(err, ErrTooLong) {
+	if _, err := m.Check(false); !errors.Is(err, ErrTooLong) {
 		t.Errorf("properties: %v", err)
 	}
 	m.Properties = m.Properties[:MaxProperties]
-	if err := m.Check(false); err != nil {
+	if _, err := m.Check(false); err != nil {
 		t.Errorf("longest properties: %v", err)
 	}
-	if err := m.Check(true); !errors.Is(err, ErrTooLong) {
+	if _, err := m.Check(true); !errors.Is(err, ErrTooLong) {
 		t.Errorf("longest properties and CRC: %v", err)
 	}
 }

@@ -172,11 +172,11 @@ func (s *Store) prepare(p *Put) {
 		p.Err = fmt.Errorf("%w: body of %d bytes, maxMessageSize is %d", ErrTooLarge, n, most)
 		return
 	}
-	if err := m.Check(p.crc); err != nil {
+	size, err := m.Check(p.crc)
+	if err != nil {
 		p.Err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 		return
 	}
-	size := m.RecordSize(p.crc)
 	if limit := most + 64<<10; size > limit {
 		p.Err = fmt.Errorf("%w: record of %d bytes, possible are %d", ErrTooLarge, size, limit)
 	} else if int64(size)+message.BlankSize > s.cfg.CommitLogFileSize {
