@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +139,31 @@ func TestProperties_FollowApachesReader(t *testing.T) {
 	check("\x01a\x02b\x01c\x02", m{"b": "c"})      // no name
 	check("\x02\x02ab\x02b\x01c\x02", m{"b": "c"}) // no separator
 	check("a\x01b\x01c\x02", m{"a": "b\x01c"})     // the first separates
+}
+
+// The walk looks at eight bytes at once; this splits.
+func TestProperties_AreThoseOfASplit(t *testing.T) {
+	const alphabet = "\x00\x01\x02\x03\x82a"
+	var got, want [][2]string
+	for seed := range 200_000 {
+		r := rand.New(rand.NewPCG(uint64(seed), 1))
+		props := make([]byte, r.IntN(40))
+		for i := range props {
+			props[i] = alphabet[r.IntN(len(alphabet))]
+		}
+		got, want = got[:0], want[:0]
+		for name, value := range Properties(props) {
+			got = append(got, [2]string{string(name), string(value)})
+		}
+		for _, entry := range strings.Split(string(props), "\x02") {
+			if name, value, ok := strings.Cut(entry, "\x01"); ok && name != "" && value != "" {
+				want = append(want, [2]string{name, value})
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("properties of %q are %q, and not %q", props, got, want)
+		}
+	}
 }
 
 func TestAppendProperty_ClosesAnOpenEntry(t *testing.T) {
