@@ -62,31 +62,28 @@ func (e *Expr) find(slots [][]byte, properties []byte) {
 		}
 		return
 	}
-	// The same, by hand, for it is most of an evaluation.
-	for begin := 0; begin < len(properties); {
-		slot, size := e.named(properties[begin:])
-		v := properties[begin+size:]
-		if n := bytes.IndexByte(v, valueEnd); n >= 0 {
-			v = v[:n]
+	// The same, by hand and in one loop, for it is most of an evaluation.
+	for rest := properties; len(rest) > 0; {
+		first, slot, size := firstBytes(rest), 0, 0
+		for i := range e.wanted {
+			w := &e.wanted[i]
+			if first&w.mask == w.first && (w.rest == "" || len(rest) >= w.size && string(rest[8:w.size]) == w.rest) {
+				slot, size = i, w.size
+				break
+			}
 		}
-		begin += size + len(v) + 1
+		v := rest[size:]
+		n := bytes.IndexByte(v, valueEnd)
+		if n >= 0 {
+			rest = v[n+1:]
+		} else {
+			n, rest = len(v), nil
+		}
 		// One without a value is not there, but neither does it hide another.
-		if size > 0 && len(v) > 0 {
-			slots[slot] = v
+		if size > 0 && n > 0 {
+			slots[slot] = v[:n]
 		}
 	}
-}
-
-// named says which property an entry begins with, if the expression names it, and how much of the entry is its name.
-func (e *Expr) named(entry []byte) (slot, size int) {
-	first := firstBytes(entry)
-	for i := range e.wanted {
-		w := &e.wanted[i]
-		if first&w.mask == w.first && len(entry) >= w.size && (w.rest == "" || string(entry[8:w.size]) == w.rest) {
-			return i, w.size
-		}
-	}
-	return 0, 0
 }
 
 // wanted is a property's name with its end, so that the beginning of an entry is compared at once.
