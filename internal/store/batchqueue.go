@@ -372,7 +372,7 @@ func (g *getter) getBatch() {
 	for g.r.NextOffset < g.r.MaxOffset {
 		n, err := g.q.batch.read(g.r.NextOffset, units[:])
 		if err != nil {
-			g.s.logger.Error("cannot read batch consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", g.r.NextOffset, "err", err)
+			g.tell("cannot read batch consume queue", err, "offset", g.r.NextOffset)
 			if n == 0 {
 				g.r.Err = err
 			}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 
+	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/message"
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
@@ -200,7 +202,7 @@ func (g *getter) scanFile() {
 		units = g.units // who looks at more than that wants few
 		if err != nil || n == 0 {
 			if err != nil && !errors.Is(err, logfile.ErrWouldWait) {
-				g.s.logger.Error("cannot read consume queue", "topic", g.q.topic, "queue_id", g.q.id, "offset", at, "err", err)
+				g.tell("cannot read consume queue", err, "offset", at)
 			}
 			if err != nil && !isLost(err) {
 				g.r.Err = err
@@ -502,8 +504,16 @@ func (g *getter) unreadable(logOffset int64, err error) {
 		return
 	}
 	if logOffset >= g.s.log.files.Start() { // else it was deleted, which is no news
-		g.s.logger.Error("cannot read message", "topic", g.q.topic, "queue_id", g.q.id, "log_offset", logOffset, "err", err)
+		g.tell("cannot read message", err, "log_offset", logOffset)
 	}
+}
+
+// tell logs what cannot be read: of what is damaged each place, of what the system refuses, as it will until that is over, one now and then.
+func (g *getter) tell(what string, err error, where string, at int64) {
+	if system := syscall.Errno(0); errors.As(err, &system) && !g.s.unread.Failed(err) {
+		return
+	}
+	g.s.logger.Error(what, "topic", g.q.topic, "queue_id", g.q.id, where, at, "err", logging.Advised(err))
 }
 
 // isGone says whether an error of reading a record means that it is not there any more, or never was. Any other may be over soon: the

@@ -68,6 +68,7 @@ type Store struct {
 	lateFlush    logging.Trouble // the log
 	lateDispatch logging.Trouble // what is dispatched
 	lateBehind   logging.Trouble // queues, index and checkpoint
+	unread       logging.Trouble // what is asked for
 	undeleted    logging.Trouble // the log's expired files
 
 	writeWake  chan struct{}

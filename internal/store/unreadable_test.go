@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // reopened is a store with messages of which nothing is in memory, in two files of the log, and the first in its second file.
-func reopened(t *testing.T, queue func(*Store) *Queue) (*Store, *logfile.Faults, []string, int64) {
+func reopened(t *testing.T, queue func(*Store) *Queue, change ...func(*Config)) (*Store, *logfile.Faults, []string, int64) {
 	t.Helper()
 	m := logfile.NewMemory()
 	cfg := memoryConfig(t, m)
@@ -30,9 +31,50 @@ func reopened(t *testing.T, queue func(*Store) *Queue) (*Store, *logfile.Faults,
 	check(t, s.Close())
 	faults := &logfile.Faults{FS: m}
 	cfg.FS = faults
+	for _, c := range change {
+		c(&cfg)
+	}
 	s = openTest(t, cfg)
 	t.Cleanup(func() { s.Close() })
 	return s, faults, want, second
+}
+
+// What the system refuses it refuses each pull of each consumer.
+func TestGet_ThatFailsAgainAndAgainIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault logfile.Fault
+		want  int
+	}{
+		"no descriptors":    {logfile.Fault{Op: logfile.OpOpen, Path: "commitlog/", Err: syscall.EMFILE}, 1},
+		"no queue":          {logfile.Fault{Op: logfile.OpRead, Path: "consumequeue/", Err: syscall.EIO}, 1},
+		"a damaged message": {logfile.Fault{Op: logfile.OpRead, Path: "commitlog/", Err: message.ErrDamaged}, 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var text strings.Builder
+			s, faults, _, _ := reopened(t, plainQueue, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&text, nil)) })
+			faults.Inject(c.fault)
+			for range 10 {
+				for at := int64(0); at < 40; {
+					_, r := s.Get(plainQueue(s), at, 32, 1<<20, nil, nil)
+					if r.Err != nil {
+						break
+					}
+					at = r.NextOffset
+				}
+				if c.want > 1 {
+					break
+				}
+			}
+			if told := strings.Count(text.String(), "level=ERROR"); told != c.want {
+				t.Errorf("told %d times, wanted %d:\n%s", told, c.want, text.String())
+			}
+			if advised := strings.Contains(text.String(), "ulimit -n"); advised != (c.fault.Err == syscall.EMFILE) {
+				t.Errorf("how to raise the limit: %v\n%s", advised, text.String())
+			}
+		})
+	}
 }
 
 func plainQueue(s *Store) *Queue { return s.Queue("TopicA", 0) }
