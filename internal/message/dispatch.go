@@ -1,6 +1,9 @@
 package message
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Dispatch is what the consume queues, the index and waiting consumers need of a record. Slices are parts of the record.
 type Dispatch struct {
@@ -51,8 +54,25 @@ func ReadDispatch(rec []byte, d *Dispatch) error {
 	d.UniqKey, d.Keys, d.Tags, d.Delay = nil, nil, nil, nil
 	d.InnerNum, d.InnerBase, d.MultiDispatch, d.MultiOffset = nil, nil, nil, nil
 
-	w := propertyWalk{props: d.Properties}
-	for name, value := w.next(); name != nil; name, value = w.next() {
+	// What nextProperty does, in the order that is fastest here: names are short, so they are walked byte by byte.
+	for props, at := d.Properties, 0; at < len(props); {
+		begin := at
+		for at < len(props) && props[at] != nameEnd && props[at] != valueEnd {
+			at++
+		}
+		if at == len(props) || props[at] == valueEnd {
+			at++
+			continue
+		}
+		name := props[begin:at]
+		value := props[at+1:]
+		if n := bytes.IndexByte(value, valueEnd); n >= 0 {
+			value = value[:n]
+		}
+		at += 1 + len(value) + 1
+		if len(value) == 0 {
+			continue
+		}
 		switch string(name) {
 		case PropUniqKey:
 			d.UniqKey = value

@@ -1,10 +1,9 @@
 package message
 
 import (
-	"encoding/binary"
+	"bytes"
 	"iter"
 	"maps"
-	"math/bits"
 	"slices"
 )
 
@@ -19,70 +18,25 @@ const (
 // MaxProperties is the length in bytes that the record's 2-byte signed length field can tell.
 const MaxProperties = 1<<15 - 1
 
-// A propertyWalk finds one entry after the other. Names and values are too short for bytes.IndexByte to be worth its call, so it looks at
-// eight bytes at once and remembers which of them may be marks.
-type propertyWalk struct {
-	props []byte
-	at    int    // of the next word
-	marks uint64 // of the word before it, the high bit of each byte
-	begin int    // of the entry
-}
-
-// next is the next well-formed entry; without one the name is nil.
-func (w *propertyWalk) next() (name, value []byte) {
-	const each = 0x0101010101010101
-	props, at, marks, begin := w.props, w.at, w.marks, w.begin
-	nameAt := -1
-	for {
-		for marks == 0 {
-			if at >= len(props) {
-				w.at, w.marks, w.begin = at, 0, len(props)
-				if nameAt > begin && nameAt < len(props)-1 && begin < len(props) {
-					return props[begin:nameAt], props[nameAt+1:]
-				}
-				return nil, nil
-			}
-			var word uint64
-			if at+8 <= len(props) {
-				word = binary.LittleEndian.Uint64(props[at:])
-			} else {
-				word = lastWord(props[at:])
-			}
-			marks = (word - (valueEnd+1)*each) &^ word & (0x80 * each) // of bytes below 3, and perhaps of a 3 behind them
-			at += 8
-		}
-		mark := at - 8 + bits.TrailingZeros64(marks)/8
-		marks &= marks - 1
-		switch props[mark] {
-		case nameEnd:
-			if nameAt < 0 {
-				nameAt = mark
-			}
-		case valueEnd:
-			if nameAt > begin && nameAt < mark-1 {
-				w.at, w.marks, w.begin = at, marks, mark+1
-				return props[begin:nameAt], props[nameAt+1 : mark]
-			}
-			begin, nameAt = mark+1, -1
-		}
+// nextProperty takes the first entry off props. A malformed one has a nil name.
+func nextProperty(props []byte) (name, value, rest []byte) {
+	entry := props
+	if end := bytes.IndexByte(props, valueEnd); end >= 0 {
+		entry, rest = props[:end], props[end+1:]
 	}
-}
-
-// lastWord is up to seven bytes and no marks.
-func lastWord(b []byte) uint64 {
-	word := uint64(0xFFFFFFFFFFFFFFFF)
-	for i := len(b) - 1; i >= 0; i-- {
-		word = word<<8 | uint64(b[i])
+	if at := bytes.IndexByte(entry, nameEnd); at > 0 && at < len(entry)-1 {
+		return entry[:at], entry[at+1:], rest
 	}
-	return word
+	return nil, nil, rest
 }
 
 // Properties iterates over names and values, which are parts of props.
 func Properties(props []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
-		w := propertyWalk{props: props}
-		for name, value := w.next(); name != nil; name, value = w.next() {
-			if !yield(name, value) {
+		for len(props) > 0 {
+			var name, value []byte
+			name, value, props = nextProperty(props)
+			if name != nil && !yield(name, value) {
 				return
 			}
 		}
@@ -91,8 +45,10 @@ func Properties(props []byte) iter.Seq2[[]byte, []byte] {
 
 // Property looks one up. The value is a part of props.
 func Property(props []byte, name string) (value []byte, ok bool) {
-	for n, v := range Properties(props) {
-		if string(n) == name {
+	for len(props) > 0 {
+		var n, v []byte
+		n, v, props = nextProperty(props)
+		if n != nil && string(n) == name {
 			value, ok = v, true
 		}
 	}
