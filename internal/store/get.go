@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"syscall"
 
 	"github.com/liftoffmq/liftoff/internal/logging"
 	"github.com/liftoffmq/liftoff/internal/message"
@@ -396,7 +395,7 @@ func (g *getter) find(wanted []unit) ([]byte, error) {
 		return nil, fmt.Errorf("it would end behind the log's end, %d: %w", end, message.ErrDamaged)
 	}
 	fileSize := l.files.FileSize()
-	if size > cacheRecord || fileSize%cacheChunk != 0 {
+	if size > cacheRecord || fileSize%cacheChunk != 0 || u.logOffset%cacheChunk+int64(size) > cacheChunk {
 		return g.read(u)
 	}
 	slot := c.slot(u.logOffset)
@@ -508,9 +507,9 @@ func (g *getter) unreadable(logOffset int64, err error) {
 	}
 }
 
-// tell logs what cannot be read: of what is damaged each place, of what the system refuses, as it will until that is over, one now and then.
+// tell logs what cannot be read. That no file can be opened keeps all from being read, so it is told now and then.
 func (g *getter) tell(what string, err error, where string, at int64) {
-	if system := syscall.Errno(0); errors.As(err, &system) && !g.s.unread.Failed(err) {
+	if logfile.IsOutOfFiles(err) && !g.s.unread.Failed(err) {
 		return
 	}
 	g.s.logger.Error(what, "topic", g.q.topic, "queue_id", g.q.id, where, at, "err", logging.Advised(err))

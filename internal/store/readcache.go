@@ -6,12 +6,12 @@ import (
 	"github.com/liftoffmq/liftoff/internal/store/logfile"
 )
 
-// readCache keeps a few stretches of the log that were read from its files, for the queues of a topic lie interleaved in the log:
+// readCache keeps stretches of the log that were read from its files, for the queues of a topic lie interleaved in the log:
 // who reads one of them reads past the messages of the others, and those are soon wanted too.
 //
-// A stretch is loaded only for who wants several of its records; a queue whose messages lie far apart is read record by record and leaves
-// the cache alone, and so is a record that ends in the next stretch. What lies before the written mark never changes, so neither does what
-// is cached. After a while without readers the memory is given back, 16 MiB at most.
+// A stretch is loaded only for who wants several of its records. Where a queue's messages lie far apart, and for a record that ends in the
+// next stretch, the file is read. What lies before the written mark never changes, so neither does what is cached. After a while without
+// readers the memory is given back, 16 MiB and the spare ones.
 //
 // What a stretch costs is its copy from the kernel, so the cache has to reach from the last of some readers of a topic to the first: of
 // eight that drift apart in 72 MB, 64 stretches had each message copied five times, 128 have it copied three times.

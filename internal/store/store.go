@@ -68,7 +68,7 @@ type Store struct {
 	lateFlush    logging.Trouble // the log
 	lateDispatch logging.Trouble // what is dispatched
 	lateBehind   logging.Trouble // queues, index and checkpoint
-	unread       logging.Trouble // what is asked for
+	unread       logging.Trouble // what is asked for, while no file can be opened; of its end others tell
 	undeleted    logging.Trouble // the log's expired files
 
 	writeWake  chan struct{}
