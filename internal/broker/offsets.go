@@ -58,7 +58,7 @@ type offsets struct {
 type groupOffsets struct {
 	mu       sync.Mutex
 	consumed map[int32]int64
-	pulled   map[int32]int64 // the last offset given out; not read back from the file, as in Apache
+	pulled   map[int32]int64 // the last offset given out; not kept
 	reset    map[int32]int64 // where the next pull shall begin; never in the file
 	out      *groupCounts    // found at the first pull
 	gone     bool            // it is not in the table any more
@@ -71,11 +71,13 @@ type committer interface{ RemoteAddr() net.Addr }
 const offsetsPerVersion = 500
 
 // consumerOffsets is the content of consumerOffset.json, and the answer to GET_ALL_CONSUMER_OFFSET 43. Keys are topic@group.
+//
+// Apache 5.5.0 writes a pullOffsetTable, too, which no version reads. 5.4.0 cannot even pass over it, for its keys are bare numbers: it gives up
+// the file, and all groups go back to where they were long ago. So it is left out.
 type consumerOffsets struct {
-	DataVersion     protocol.DataVersion       `json:"dataVersion"`
-	GroupTopicMap   map[string][]string        `json:"groupTopicMap"`
-	OffsetTable     map[string]map[int32]int64 `json:"offsetTable"`
-	PullOffsetTable map[string]map[int32]int64 `json:"pullOffsetTable"`
+	DataVersion   protocol.DataVersion       `json:"dataVersion"`
+	GroupTopicMap map[string][]string        `json:"groupTopicMap"`
+	OffsetTable   map[string]map[int32]int64 `json:"offsetTable"`
 }
 
 // openOffsets reads the offsets from the folder of config/.
@@ -492,8 +494,7 @@ func (o *offsets) removed() {
 func (o *offsets) all() consumerOffsets {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	all := consumerOffsets{DataVersion: o.version, GroupTopicMap: map[string][]string{}, OffsetTable: map[string]map[int32]int64{},
-		PullOffsetTable: map[string]map[int32]int64{}}
+	all := consumerOffsets{DataVersion: o.version, GroupTopicMap: map[string][]string{}, OffsetTable: map[string]map[int32]int64{}}
 	for group, topics := range o.byGroup {
 		for topic, of := range topics {
 			key := topicAtGroup(topic, group)
@@ -501,9 +502,6 @@ func (o *offsets) all() consumerOffsets {
 			if len(of.consumed) > 0 {
 				all.OffsetTable[key] = maps.Clone(of.consumed)
 				all.GroupTopicMap[group] = append(all.GroupTopicMap[group], topic)
-			}
-			if len(of.pulled) > 0 {
-				all.PullOffsetTable[key] = maps.Clone(of.pulled)
 			}
 			of.mu.Unlock()
 		}

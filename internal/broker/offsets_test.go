@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/liftoffmq/liftoff/internal/fastjson"
 	"github.com/liftoffmq/liftoff/internal/protocol"
 	"github.com/liftoffmq/liftoff/internal/remoting"
 )
@@ -75,6 +78,16 @@ func TestOffsets_AreWrittenOnceAnIntervalAndOnlyWhenChanged(t *testing.T) {
 	o.setPulled(bytesOf("G"), bytesOf("T"), 3, 9)
 	if o.dirty.Load() {
 		t.Error("the same offset, or a pull, makes it be written")
+	}
+	// Apache 5.4.0 gives up a file that has another field with numbers for keys, as the pullOffsetTable that 5.5.0 writes and nobody reads.
+	err := o.write()
+	written, readErr := os.ReadFile(path)
+	var fields map[string]any
+	if err = errors.Join(err, readErr, fastjson.Unmarshal(written, &fields)); err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, []string{"dataVersion", "groupTopicMap", "offsetTable"}) {
+		t.Errorf("the file has %q", got)
 	}
 	again := testOffsets(t, filepath.Dir(copyDir(t, path)), slog.New(slog.DiscardHandler), nil)
 	if got := again.query("G", "T", 3); got != 7 {
