@@ -151,6 +151,8 @@ func TestTimer_RollsWhatIsFarAhead(t *testing.T) {
 	sendTimed(t, c, "Rolled", "K", message.PropTimerDeliverMS, strconv.FormatInt(due, 10))
 	sendTimed(t, c, "Rolled", "Gone", message.PropTimerDeliverMS, strconv.FormatInt(due, 10))
 	sendTimed(t, c, "Rolled", "Gone", message.PropTimerDeliverMS, strconv.FormatInt(due, 10), message.PropTimerDelUniqKey, "Gone")
+	sendTimed(t, c, "Rolled", "Gone too", message.PropTimerDeliverMS, strconv.FormatInt(due, 10))
+	sendTimed(t, c, "Rolled", "Gone too", message.PropTimerDeliverMS, strconv.FormatInt(due, 10), message.PropTimerDelUniqKey, "Rolled+Gone too") // as 5.3 recalls
 	sendTimed(t, c, "Rolled", "Last", message.PropTimerDeliverMS, strconv.FormatInt(due+300, 10))
 	ms := awaitMessages(t, c, "Rolled", 0, 2)
 	if string(ms[0].Body) != "K" || string(ms[1].Body) != "Last" {

@@ -314,7 +314,7 @@ func (t *timers) deliver(ctx context.Context, slot int64, items []timer.Item) er
 		if !ok || !items[i].Roll && f.due/t.precision != slot/t.precision {
 			continue
 		}
-		if len(deleted) > 0 && deleted[t.deleteKey(&f)] {
+		if len(deleted) > 0 && t.takesAway(deleted, &f) {
 			t.wheel.Count(f.topic, -1)
 			continue
 		}
@@ -358,18 +358,20 @@ func (t *timers) deleted(ctx context.Context, items []timer.Item) (keys map[stri
 	return keys, nil
 }
 
-// deleteKey names a message as those do that take it away.
-func (t *timers) deleteKey(f *timerFacts) string {
-	return timerDeleteKey(t.b.settings.Load(), string(f.topic), string(f.uniqKey))
+// takesAway says whether one of the keys is that of a message. RocketMQ 5.3 always names the topic, and what it recalled stays recalled.
+func (t *timers) takesAway(keys map[string]bool, f *timerFacts) bool {
+	return keys[topicDeleteKey(string(f.topic), string(f.uniqKey))] || !t.b.settings.Load().TimerDeleteByTopic && keys[string(f.uniqKey)]
 }
 
 // timerDeleteKey is what TIMER_DEL_UNIQKEY must be to take a message away.
 func timerDeleteKey(cfg *settings, topic, uniqKey string) string {
 	if cfg.TimerDeleteByTopic {
-		return topic + "+" + uniqKey
+		return topicDeleteKey(topic, uniqKey)
 	}
 	return uniqKey
 }
+
+func topicDeleteKey(topic, uniqKey string) string { return topic + "+" + uniqKey }
 
 // readSafely is read; a message at which it panics is passed over.
 func (t *timers) readSafely(ctx context.Context, buf *[]byte, places []store.Place) (m message.Message, f timerFacts, ok bool, err error) {
