@@ -78,7 +78,7 @@ func startApache(jars, heap, dir string, extra ...string) (*server, time.Duratio
 	s := &server{name: "Apache", addr: "127.0.0.1:" + strconv.Itoa(p.broker), dir: dir}
 	begun := time.Now()
 	java := func(what, class, file string) error {
-		return s.start(what, []string{"ROCKETMQ_HOME=" + dir}, "java", "-Duser.home="+dir, "-Djava.io.tmpdir="+dir, "-Xms"+heap, "-Xmx"+heap,
+		return s.start(what, []string{"ROCKETMQ_HOME=" + dir}, "java", "-XX:-UsePerfData", "-Duser.home="+dir, "-Djava.io.tmpdir="+dir, "-Xms"+heap, "-Xmx"+heap,
 			"-XX:+UseG1GC", "-XX:MaxDirectMemorySize=2g", "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
 			"--add-exports=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
 			"-cp", filepath.Join(jars, "*"), class, "-c", file)

@@ -134,7 +134,7 @@ func logAs4(dir, logging string) error {
 
 // quickJVM are the flags of a Java process that starts fast and leaves nothing outside its folder.
 func quickJVM(home, heap string) []string {
-	return []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx" + heap, "-Duser.home=" + home, "-Djava.io.tmpdir=" + home}
+	return []string{"-XX:-UsePerfData", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx" + heap, "-Duser.home=" + home, "-Djava.io.tmpdir=" + home}
 }
 
 func (s *server) kill() {
