@@ -179,7 +179,8 @@ type Store struct {
 	// TimerCongest is how many messages may wait for one slot before some are refused, and all from twice as many on. Default
 	// 2,147,483,647, which is no limit.
 	TimerCongest int `prop:"timerCongestNumEachSlot"`
-	// TimerDeleteByTopic makes a recall name the topic of the message too. Default false.
+	// TimerDeleteByTopic makes a recall name the topic of the message too, as in RocketMQ 5.3, whose recalls are understood either way.
+	// Default false.
 	TimerDeleteByTopic bool `prop:"appendTopicForTimerDeleteKey"`
 	// TimerSnapshots says that the wheel of a store that RocketMQ wrote may be in files timerwheel.<n>. They are read at the start and
 	// removed. Default false.
