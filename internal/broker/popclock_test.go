@@ -23,10 +23,7 @@ func TestPop_ComesAgainInTimeThoughTheClockWasSetBack(t *testing.T) {
 			b, c := openPop(t)
 			sendN(t, c, "Back", 2, "e", "0")
 			ack(t, c, "Back", popAgain(t, c, "Back", 1, "maxMsgNums", "1", "queueId", "0")...)
-			pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
-			pq.mu.Lock()
-			pq.addLocked(&checkPoint{start: 1, next: 2, popTime: time.Now().UnixMilli() + setBack, invisible: 500, n: 1}, true)
-			pq.mu.Unlock()
+			popSecond(b, time.Now().UnixMilli()+setBack, 500)
 			if saved {
 				b.pops.save()
 			}
@@ -38,6 +35,14 @@ func TestPop_ComesAgainInTimeThoughTheClockWasSetBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// popSecond has the second message of Back be popped at a time, which may be one to come.
+func popSecond(b *Broker, popTime, invisible int64) {
+	pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
+	pq.mu.Lock()
+	defer pq.mu.Unlock()
+	pq.addLocked(&checkPoint{start: 1, next: 2, popTime: popTime, invisible: invisible, n: 1}, true)
 }
 
 // A check point that an earlier run has left by a clock that was set back since must neither be lost nor keep those behind it.
@@ -157,10 +162,7 @@ func TestPop_AcknowledgedAfterARestartThoughTheClockWasSetBack(t *testing.T) {
 	d := popAgain(t, c, "Back", 1, "maxMsgNums", "1", "queueId", "0")[0]
 	ack(t, c, "Back", d)
 	ahead := time.Now().UnixMilli() + setBack
-	pq := b.pops.find([]byte("Poppers"), []byte("Back")).findQueue(0)
-	pq.mu.Lock()
-	pq.addLocked(&checkPoint{start: 1, next: 2, popTime: ahead, invisible: 60_000, n: 1}, true)
-	pq.mu.Unlock()
+	popSecond(b, ahead, 60_000)
 	b, c = restart(t, b, c)
 	awaitWaiting(t, b, 1)
 	d.QueueOffset, d.receipt = 1, fmt.Sprintf("1 %d 60000 0 0 broker-a 0 1", ahead)
